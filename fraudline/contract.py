@@ -1,0 +1,235 @@
+"""What a transaction is: a contract names columns, types, entities, windows and the label delay; all else derives from it.
+
+A contract is one TOML file (`data/contracts/*.toml`). It is embedded in every bundle as JSON, so a scorer needs no file.
+"""
+
+import re
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from fraudline.durations import DAY, HOUR, parse_duration
+from fraudline.errors import BadInput
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+Column = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Duration = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[hd]$")]
+
+SHIPPED = ("ecommerce", "cards")
+
+
+class IdColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    column: Column
+
+
+class TimestampColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    column: Column
+
+
+class AmountColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The amount in the currency's units, `minor_units` of which make one (100 cents in a dollar)."""
+
+    column: Column
+    min: float
+    # 2**40 minor units times a million transactions of one entity stays below 2**63: sums are exact in 64 bits.
+    max: float
+    currency: str = "USD"
+    minor_units: int = 100
+
+
+class LabelColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """1 is fraud, 0 is honest; known `delay` after the transaction."""
+
+    column: Column
+    delay: Duration
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    window: Duration
+
+
+class Entity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom transactions belong to. The first one partitions the stream; a later one's windows end `lag` ago."""
+
+    name: Name
+    column: Column
+    windows: tuple[Duration, ...]
+    risk: bool = False
+    lag: Duration | None = None
+
+
+class Category(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A text column; with `values` it is a closed set and each value becomes a feature."""
+
+    name: Name
+    column: Column
+    values: tuple[str, ...] = ()
+    nullable: bool = False
+
+
+class Flag(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    name: Name
+    column: Column
+
+
+class Ignored(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A column that files may have and the model never sees."""
+
+    column: Column
+    values: tuple[str, ...] = ()
+
+
+class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
+    """One deployment's definition of a transaction."""
+
+    name: Name
+    id: IdColumn
+    timestamp: TimestampColumn
+    amount: AmountColumn
+    label: LabelColumn
+    training: Training
+    entities: tuple[Entity, ...]
+    description: str = ""
+    timezone: str = "UTC"
+    categories: tuple[Category, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+
+    @cached_property
+    def label_delay(self) -> int:
+        """Microseconds from a transaction to its label."""
+        return parse_duration(self.label.delay)
+
+    @cached_property
+    def training_window(self) -> int:
+        """Microseconds of transactions that a model is fitted on."""
+        return parse_duration(self.training.window)
+
+    @property
+    def partition_entity(self) -> Entity:
+        return self.entities[0]
+
+    @property
+    def lagged_entities(self) -> tuple[Entity, ...]:
+        return self.entities[1:]
+
+    @cached_property
+    def required_columns(self) -> tuple[str, ...]:
+        """What a file must have, in the contract's order; the label and ignored columns may be absent."""
+        named = (self.id, self.timestamp, self.amount, *self.entities, *self.categories, *self.flags)
+        return tuple(part.column for part in named)
+
+    @cached_property
+    def known_columns(self) -> frozenset[str]:
+        return frozenset((*self.required_columns, self.label.column, *(part.column for part in self.ignored)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, as a bundle's manifest embeds them."""
+        return msgspec.to_builtins(self)  # type: ignore[no-any-return]
+
+
+def contract_from(values: object, source: str) -> Contract:
+    """A checked contract from plain values; `source` is named in the error."""
+    try:
+        contract = msgspec.convert(values, Contract)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{source}: {error}; correct the contract, see data/contracts/ecommerce.toml") from error
+    if problem := _problem(contract):
+        raise BadInput(f"{source}: {problem}; correct the contract, see data/contracts/ecommerce.toml")
+    return contract
+
+
+def load_contract(name_or_file: str) -> Contract:
+    """The contract shipped under a name ("ecommerce", "cards"), or the one in a TOML file."""
+    path = _shipped(name_or_file) if name_or_file in SHIPPED else Path(name_or_file)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BadInput(
+            f"no contract {name_or_file!r}: name a TOML file or one of {', '.join(SHIPPED)}"
+        ) from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"contract {name_or_file!r} cannot be read as TOML: {error}") from error
+    return contract_from(values, str(name_or_file))
+
+
+def _shipped(name: str) -> Path:
+    return Path(__file__).parent.parent / "data" / "contracts" / f"{name}.toml"
+
+
+def _problem(contract: Contract) -> str | None:
+    """The first thing wrong with a well-typed contract, in a sentence, or None."""
+    checks = (
+        _column_problem,
+        _name_problem,
+        _amount_problem,
+        _entity_problem,
+        _delay_problem,
+        _zone_problem,
+    )
+    return next((problem for check in checks if (problem := check(contract))), None)
+
+
+def _column_problem(contract: Contract) -> str | None:
+    columns = [*contract.required_columns, contract.label.column, *(part.column for part in contract.ignored)]
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    return f"column {twice[0]!r} is used twice" if twice else None
+
+
+def _name_problem(contract: Contract) -> str | None:
+    names = [part.name for part in (*contract.entities, *contract.categories, *contract.flags)]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        return f"the name {twice[0]!r} is used twice"
+    for category in contract.categories:
+        if any(not re.fullmatch(r"[^\x00-\x1f\x7f]{1,64}", value) for value in category.values):
+            return f"category {category.name!r} has a value that is empty, too long or not printable"
+        if len(set(category.values)) != len(category.values):
+            return f"category {category.name!r} lists a value twice"
+    return None
+
+
+def _amount_problem(contract: Contract) -> str | None:
+    amount = contract.amount
+    if amount.minor_units not in (1, 10, 100, 1000):
+        return f"amount.minor_units is {amount.minor_units}: use 1, 10, 100 or 1000"
+    if not 0 <= amount.min < amount.max <= 2**40 / amount.minor_units:
+        return "amount needs 0 <= min < max <= 2**40 minor units"
+    return None
+
+
+def _entity_problem(contract: Contract) -> str | None:
+    if not contract.entities:
+        return "entities is empty: name at least the one that partitions the stream"
+    if contract.partition_entity.lag or contract.partition_entity.risk:
+        return f"entity {contract.partition_entity.name!r} partitions the stream: it has neither lag nor risk"
+    for entity in contract.entities:
+        lengths = [parse_duration(window) for window in entity.windows]
+        if not lengths or lengths != sorted(set(lengths)):
+            return f"entity {entity.name!r} needs windows in ascending order"
+        if any(length > DAY and length % DAY for length in lengths):
+            return f"entity {entity.name!r}: windows over a day are whole days"
+        if lengths[-1] > 90 * DAY:
+            return f"entity {entity.name!r}: windows reach back 90 days at most"
+    for entity in contract.lagged_entities:
+        if parse_duration(entity.lag or "1h") > contract.label_delay:
+            return f"entity {entity.name!r}: its lag is longer than the label delay"
+    return None
+
+
+def _delay_problem(contract: Contract) -> str | None:
+    if contract.label_delay < HOUR or contract.training_window < DAY:
+        return "label.delay is at least 1h and training.window at least 1d"
+    return None
+
+
+def _zone_problem(contract: Contract) -> str | None:
+    try:
+        ZoneInfo(contract.timezone)
+    except (KeyError, ValueError, OSError):
+        return f"timezone {contract.timezone!r} is not one of the tz database"
+    return None

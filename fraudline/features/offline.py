@@ -1,0 +1,360 @@
+"""Features of whole tables at once: sorts, running sums of integers and bisections, one pass per primitive.
+
+The twin of `online.py`. Rows are grouped by entity in the order they count; the running totals before a row, less those
+before the first row of a window, are exactly what the online tiles hold.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudline.clock import QUARTER, utc_offset
+from fraudline.contract import Entity
+from fraudline.durations import DAY, HOUR, parse_duration
+from fraudline.features.constants import (
+    EXPLAINED_RATIO,
+    MAX_SEEN_VALUES,
+    OUTLIER_MIN_COUNT,
+    OUTLIER_RATIO,
+    SQUARE_CAP,
+)
+from fraudline.features.definition import feature_set, windows
+from fraudline.features.vector import OPERATIONS
+from fraudline.table import TransactionTable
+
+Integers = npt.NDArray[np.int64]
+Primitives = dict[str, Integers]
+# Rows computed at once: small enough that a block's columns stay in the processor's cache.
+BLOCK = 16_384
+HOURS_A_DAY = DAY // HOUR
+
+
+def offline_features(
+    table: TransactionTable, rows: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float64]:
+    """Features (selected rows, features) of a table in the order it counts; every row is history for those after it.
+
+    `rows` is a mask of the rows wanted, all by default. The matrix is column-major: models read it column by column.
+    """
+    definition = feature_set(table.contract)
+    function = definition.bind(OPERATIONS)
+    wanted = np.ones(len(table), bool) if rows is None else rows
+    destination = np.cumsum(wanted) - 1
+    out = np.empty((int(wanted.sum()), len(definition.features)), order="F")
+    history = _PartitionHistory(table)
+    lagged = [_LaggedHistory(table, index, history) for index in range(1, len(table.entities))]
+    positions = np.flatnonzero(wanted[history.order])
+    for begin in range(0, len(positions), BLOCK):
+        block = positions[begin : begin + BLOCK]
+        original = history.order[block]
+        primitives = _own(table, original) | history.primitives(block)
+        for part in lagged:
+            primitives |= part.primitives(original)
+        columns = function(*(primitives[name] for name in definition.primitives))
+        for index, column in enumerate(columns):
+            out[destination[original], index] = column
+    return out
+
+
+def _own(table: TransactionTable, rows: Integers) -> Primitives:
+    contract = table.contract
+    time = table.timestamp[rows]
+    local = time + _offsets(time, contract.timezone)
+    values: Primitives = {
+        "amount": table.amount[rows],
+        "hour": local // HOUR % 24,
+        "weekday": (local // DAY + 3) % 7,
+    }
+    for category, codes in zip(contract.categories, table.categories, strict=True):
+        index = {value: position for position, value in enumerate(category.values)}
+        positions = np.array([index.get(value, -1) for value in codes.values.to_pylist()] or [-1], dtype=np.int64)
+        values[f"{category.name}_value"] = positions[codes.codes[rows]]
+    for flag, column in zip(contract.flags, table.flags, strict=True):
+        values[f"{flag.name}_value"] = column[rows].astype(np.int64)
+    return values
+
+
+def _offsets(time: Integers, zone: str) -> Integers | int:
+    if zone == "UTC":
+        return 0
+    quarters, inverse = np.unique(time // QUARTER, return_inverse=True)
+    return np.array([utc_offset(int(q), zone) for q in quarters], dtype=np.int64)[inverse]
+
+
+def _before(values: npt.NDArray[Any]) -> Integers:
+    """Running sums before each row, with the grand total at the end: n + 1 numbers.
+
+    They may wrap around 2**64; differences of them within one entity do not, and are all that is used.
+    """
+    sums = np.zeros(len(values) + 1, dtype=np.int64)
+    np.cumsum(values, dtype=np.int64, out=sums[1:])
+    return sums
+
+
+def _stable_order(codes: npt.NDArray[np.int32]) -> Integers:
+    """Positions grouped by code, each group in its original order; numpy sorts 16-bit integers in linear time."""
+    small = codes.astype(np.uint16) if len(codes) and codes.max() < 2**16 else codes
+    return np.argsort(small, kind="stable").astype(np.int64)
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Rows ordered by (entity, hour) as one ascending integer, to find the first row of any window by bisection."""
+
+    sorted: Integers
+    base: int
+    span: int
+
+    @staticmethod
+    def of(codes: npt.NDArray[np.int32], hours: Integers) -> "_Keys":
+        base = int(hours.min()) if len(hours) else 0
+        span = int(hours.max()) - base + 2 if len(hours) else 2
+        return _Keys(codes.astype(np.int64) * span + (hours - base), base, span)
+
+    def first_at_or_after(self, codes: npt.NDArray[np.int32], hours: Integers) -> Integers:
+        clipped = np.clip(hours - self.base, 0, self.span - 1)
+        return np.searchsorted(self.sorted, codes.astype(np.int64) * self.span + clipped)
+
+
+def _window_starts(end_hours: Integers, entity: Entity) -> Iterator[tuple[str, Integers]]:
+    """For each window its name and the hours (since the epoch) at which it starts."""
+    days = end_hours - end_hours % HOURS_A_DAY
+    for window in windows(entity):
+        yield window.name, (end_hours if window.tile == HOUR else days) - window.length // HOUR
+
+
+class _PartitionHistory:
+    """The partition entity's running totals, in the order of its rows; `order` maps them to the table's."""
+
+    def __init__(self, table: TransactionTable) -> None:
+        self._table = table
+        self._entity = table.contract.partition_entity
+        self.order = _stable_order(table.entities[0].codes)
+        self._codes = table.entities[0].codes[self.order]
+        self._time = table.effective_time[self.order]
+        self._hours = self._time // HOUR
+        self._amount = amount = table.amount[self.order]
+        self._keys = _Keys.of(self._codes, self._hours)
+        starts = np.flatnonzero(np.r_[True, self._codes[1:] != self._codes[:-1]]) if len(amount) else np.zeros(0)
+        lengths = np.diff(np.r_[starts, len(amount)]).astype(np.int64)
+        self._first = np.repeat(starts.astype(np.int64), lengths)
+        self._sums = _before(amount)
+        capped = np.minimum(amount, SQUARE_CAP)
+        self._squares = _before(capped * capped)
+        self._screen_outliers()
+        self._tops = {HOUR: _Tops(self._keys.sorted, amount), DAY: self._day_tops(amount)}
+        self._same = self._count_same()
+
+    def _screen_outliers(self) -> None:
+        amount, here = self._amount, np.arange(len(self._amount))
+        n, s = here - self._first, self._sums[:-1] - self._sums[self._first]
+        enough = n >= OUTLIER_MIN_COUNT
+        suspect = enough & (amount * n > OUTLIER_RATIO * s)
+        screened_n, screened_s = self._without(suspect, here)
+        outlier = enough & (amount * screened_n > OUTLIER_RATIO * screened_s)
+        self._outliers = _before(outlier)
+        self._usual_n, self._usual_s = self._without(outlier, here)
+        self._explained = (self._usual_n > 0) & (amount * self._usual_n > EXPLAINED_RATIO * self._usual_s)
+
+    def _without(self, left_out: npt.NDArray[np.bool_], here: Integers) -> tuple[Integers, Integers]:
+        """Count and sum of an entity's earlier transactions, some left out."""
+        counts, sums = _before(~left_out), _before(np.where(left_out, 0, self._amount))
+        return counts[here] - counts[self._first], sums[here] - sums[self._first]
+
+    def _day_tops(self, amount: Integers) -> "_Tops":
+        days = (self._hours - self._hours.min()) // 1 if len(amount) else self._hours
+        days = self._hours // HOURS_A_DAY
+        return _Tops(_Keys.of(self._codes, days).sorted, amount)
+
+    def _count_same(self) -> Primitives:
+        contract = self._table.contract
+        same: Primitives = {}
+        for category, codes in zip(contract.categories, self._table.categories, strict=True):
+            same[f"{category.name}_same"] = self._earlier_same(codes.codes[self.order].astype(np.int64))
+        for flag, column in zip(contract.flags, self._table.flags, strict=True):
+            same[f"{flag.name}_same"] = self._earlier_same(column[self.order].astype(np.int64))
+        return same
+
+    def _earlier_same(self, values: Integers) -> Integers:
+        """How many earlier transactions of the entity have this row's value, of those values it remembers."""
+        if not len(values):
+            return values
+        groups = self._codes.astype(np.int64) * (int(values.max()) + 1) + values
+        order = np.argsort(groups, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(groups[order]) != 0])
+        group_first = np.repeat(starts, np.diff(np.r_[starts, len(values)]))
+        counts = np.empty(len(values), dtype=np.int64)
+        counts[order] = np.arange(len(values)) - group_first
+        new = _before(counts == 0)
+        appeared = new[:-1] - new[self._first]
+        rank = np.empty(len(values), dtype=np.int64)
+        rank[order] = appeared[order[group_first]]
+        return np.where(rank < MAX_SEEN_VALUES, counts, 0)
+
+    def explained(self) -> npt.NDArray[np.bool_]:
+        """In the table's order: would the amount alone explain a fraud?"""
+        out = np.empty(len(self.order), dtype=bool)
+        out[self.order] = self._explained
+        return out
+
+    def primitives(self, here: Integers) -> Primitives:
+        """At these positions (in this object's order)."""
+        e, first, codes = self._entity.name, self._first[here], self._codes[here]
+        n = here - first
+        values: Primitives = {
+            f"{e}_n": n,
+            f"{e}_s": self._sums[here] - self._sums[first],
+            f"{e}_q": self._squares[here] - self._squares[first],
+            f"{e}_o": self._outliers[here] - self._outliers[first],
+            f"{e}_usual_n": self._usual_n[here],
+            f"{e}_usual_s": self._usual_s[here],
+            f"{e}_last": np.where(n > 0, self._time[here] - self._time[np.maximum(here - 1, 0)], -1),
+            f"{e}_first": np.where(n > 0, self._time[here] - self._time[first], -1),
+        }
+        tiles = {window.name: window.tile for window in windows(self._entity)}
+        for w, starts in _window_starts(self._hours[here], self._entity):
+            low = self._keys.first_at_or_after(codes, starts)
+            values[f"{e}_n_{w}"] = here - low
+            values[f"{e}_s_{w}"] = self._sums[here] - self._sums[low]
+            values[f"{e}_q_{w}"] = self._squares[here] - self._squares[low]
+            values[f"{e}_o_{w}"] = self._outliers[here] - self._outliers[low]
+            values[f"{e}_top_{w}"] = self._tops[tiles[w]].between(low, here)
+        return values | {name: same[here] for name, same in self._same.items()}
+
+
+class _Tops:
+    """Largest amount between two rows, the first of which opens a tile: whole tiles by doubling, the last by prefix."""
+
+    def __init__(self, tile_keys: Integers, amount: Integers) -> None:
+        self._tile = np.cumsum(np.r_[0, tile_keys[1:] != tile_keys[:-1]]) if len(amount) else tile_keys
+        starts = np.flatnonzero(np.r_[True, self._tile[1:] != self._tile[:-1]]) if len(amount) else tile_keys
+        distinct, ranks = np.unique(amount, return_inverse=True)
+        # Prefix maxima within each tile: ranks offset by the tile's number ascend from tile to tile.
+        offset = self._tile * (len(distinct) + 1)
+        running = np.maximum.accumulate(ranks + 1 + offset) - offset if len(amount) else ranks
+        values = np.r_[0, distinct]
+        inside = values[running]
+        self._prefix = np.where(np.r_[True, self._tile[1:] != self._tile[:-1]], 0, np.r_[0, inside[:-1]])
+        whole = np.maximum.reduceat(amount, starts) if len(amount) else amount
+        self._levels = [whole]
+        self._starts = starts
+
+    def between(self, low: Integers, here: Integers) -> Integers:
+        """Largest amount of the rows from `low` up to, not including, `here`; 0 where there are none."""
+        tile = self._tile[here]
+        # Where the window is empty `low` is `here`, which need not open a tile.
+        first = np.where(low < here, self._tile[low], tile)
+        count = tile - first
+        level = np.where(count > 0, np.frexp(np.maximum(count, 1).astype(np.float64))[1] - 1, 0)
+        self._deepen(int(level.max()) if len(level) else 0)
+        best = np.where(low < here, self._prefix[here], 0)
+        for depth in np.unique(level):
+            at = (level == depth) & (count > 0)
+            table = self._levels[depth]
+            pair = np.maximum(table[first[at]], table[tile[at] - (1 << int(depth))])
+            best[at] = np.maximum(best[at], pair)
+        return best
+
+    def _deepen(self, depth: int) -> None:
+        while len(self._levels) <= depth:
+            last, step = self._levels[-1], 1 << (len(self._levels) - 1)
+            shifted = np.r_[last[step:], np.zeros(min(step, len(last)), dtype=last.dtype)]
+            self._levels.append(np.maximum(last, shifted))
+
+
+class _LaggedHistory:
+    """A later entity's volumes and labels, read at an hour that lies behind each row."""
+
+    def __init__(self, table: TransactionTable, index: int, partition: _PartitionHistory) -> None:
+        self._table = table
+        self._entity = table.contract.entities[index]
+        self._codes = table.entities[index].codes
+        self._lag = parse_duration(self._entity.lag or "1h")
+        hours = table.effective_time // HOUR
+        order = np.lexsort((hours, self._codes))
+        self._keys = _Keys.of(self._codes[order], hours[order])
+        self._sums = _before(table.amount[order])
+        self._labels = _Labels(table, self._codes, partition.explained()) if self._entity.risk else None
+
+    def primitives(self, rows: Integers) -> Primitives:
+        e, codes = self._entity.name, self._codes[rows]
+        time = self._table.effective_time[rows]
+        end = (time - self._lag) // HOUR
+        if self._table.built_through is not None:
+            end = np.minimum(end, self._table.built_through[rows] // HOUR)
+        high = self._keys.first_at_or_after(codes, end)
+        values: Primitives = {}
+        for w, starts in _window_starts(end, self._entity):
+            low = self._keys.first_at_or_after(codes, starts)
+            values[f"{e}_n_{w}"] = high - low
+            values[f"{e}_s_{w}"] = self._sums[high] - self._sums[low]
+        if self._labels:
+            label_end = end + (self._lag - self._table.contract.label_delay) // HOUR
+            values |= self._labels.primitives(self._entity, codes, label_end, time)
+        return values
+
+
+class _Labels:
+    """Known labels of one entity in the order they count: sums, and runs of frauds since the last cleared one."""
+
+    def __init__(
+        self, table: TransactionTable, codes: npt.NDArray[np.int32], explained: npt.NDArray[np.bool_]
+    ) -> None:
+        known = np.flatnonzero(table.label >= 0)
+        time = np.maximum(table.effective_time[known], table.known_at[known] - table.contract.label_delay)
+        order = np.lexsort((time, codes[known]))
+        rows = known[order]
+        self._codes, self._time = codes[rows], time[order]
+        fraud = table.label[rows] == 1
+        plain = fraud & ~explained[rows]
+        self._keys = _Keys.of(self._codes, self._time // HOUR)
+        self._frauds, self._plain = _before(fraud), _before(plain)
+        # Positions of the last cleared and last fraudulent label before each position, -1 for none.
+        self._cleared_at, self._fraud_at = _last_before(~fraud), _last_before(fraud)
+        self._plain_at = np.flatnonzero(plain)
+
+    def primitives(
+        self, entity: Entity, codes: npt.NDArray[np.int32], end: Integers, now: Integers
+    ) -> Primitives:
+        e = entity.name
+        high = self._keys.first_at_or_after(codes, end)
+        first = self._keys.first_at_or_after(codes, np.zeros(len(codes), dtype=np.int64))
+        values: Primitives = {}
+        for w, starts in _window_starts(end, entity):
+            low = self._keys.first_at_or_after(codes, starts)
+            values[f"{e}_known_{w}"] = high - low
+            values[f"{e}_fraud_{w}"] = self._frauds[high] - self._frauds[low]
+            values[f"{e}_plain_{w}"] = self._plain[high] - self._plain[low]
+        # What came before the entity's first label belongs to another entity.
+        cleared = np.where(self._cleared_at[high] >= first, self._cleared_at[high], -1)
+        fraud = np.where(self._fraud_at[high] >= first, self._fraud_at[high], -1)
+        since = np.maximum(cleared + 1, first)
+        run = self._plain[high] - self._plain[since]
+        values[f"{e}_run"] = run
+        values[f"{e}_run_age"] = self._elapsed(now, self._run_start(since, run))
+        values[f"{e}_fraud_age"] = self._elapsed(now, fraud)
+        values[f"{e}_cleared_age"] = self._elapsed(now, cleared)
+        return values
+
+    def _run_start(self, since: Integers, run: Integers) -> Integers:
+        """Position of the first unexplained fraud at or after `since`, -1 where there is no run."""
+        if not len(self._plain_at):
+            return np.full(len(since), -1)
+        begin = self._plain_at[np.minimum(self._plain[since], len(self._plain_at) - 1)]
+        return np.where(run > 0, begin, -1)
+
+    def _elapsed(self, now: Integers, position: Integers) -> Integers:
+        if not len(self._time):
+            return np.full(len(now), -1)
+        return np.where(position >= 0, now - self._time[np.maximum(position, 0)], -1)
+
+
+def _last_before(condition: npt.NDArray[np.bool_]) -> Integers:
+    """For each position 0..n the last earlier position where the condition holds, or -1."""
+    where = np.where(condition, np.arange(len(condition)), -1)
+    return np.r_[-1, np.maximum.accumulate(where)] if len(where) else np.array([-1])
+
+

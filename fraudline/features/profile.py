@@ -1,0 +1,79 @@
+"""What is remembered of an entity: tiles of exact integer sums, a few dozen numbers however long its history.
+
+A tile is an hour or a day in which something happened; it keeps the running totals from *before* it. The sums of any
+window that starts on a tile's edge are then one bisection and one subtraction: now minus before.
+"""
+
+from bisect import bisect_left
+
+import msgspec
+
+
+class Tiles(msgspec.Struct, array_like=True):
+    """Tiles of one size in time order: when each starts (microseconds) and the running totals before it."""
+
+    starts: list[int] = []
+    before: list[list[int]] = []
+    # The largest amount within each tile (minor units).
+    top: list[int] = []
+
+    def open(self, start: int, totals: list[int], keep_from: int) -> None:
+        """Make `start` the current tile, if it is not, and forget tiles that no window can reach."""
+        starts = self.starts
+        if starts and starts[-1] >= start:
+            return
+        stale = bisect_left(starts, keep_from)
+        if stale:
+            del starts[:stale], self.before[:stale], self.top[:stale]
+        starts.append(start)
+        self.before.append(totals)
+        self.top.append(0)
+
+    def at(self, time: int, totals: list[int]) -> list[int]:
+        """The running totals at `time`, a tile's edge; `totals` are those of now."""
+        index = bisect_left(self.starts, time)
+        return self.before[index] if index < len(self.starts) else totals
+
+
+class History(msgspec.Struct, array_like=True):
+    """The partition entity's past, as of its last counted transaction. Mutable: `online.count` moves it on.
+
+    `totals` holds count, sum, capped squares and outliers of all its transactions; `screened` count and sum without the
+    first guess of outliers (against the plain mean), `usual` without the second (against the screened mean).
+    """
+
+    first: int = -1
+    last: int = -1
+    totals: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0])
+    screened: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    usual: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    hours: Tiles = msgspec.field(default_factory=Tiles)
+    days: Tiles = msgspec.field(default_factory=Tiles)
+    # One dictionary for each category, then each flag: how often each value was seen.
+    seen: list[dict[str, int]] = []
+
+
+class LaggedHistory(msgspec.Struct, array_like=True):
+    """A later entity's past: volumes up to one hour, labels up to another.
+
+    `volume` totals are count and sum. `labels` totals are known, frauds, unexplained frauds, the running count of
+    unexplained frauds since the last cleared transaction, and when that run began, the last fraud and the last cleared
+    transaction happened (microseconds; -1 for never).
+    """
+
+    volume: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    volume_hours: Tiles = msgspec.field(default_factory=Tiles)
+    volume_days: Tiles = msgspec.field(default_factory=Tiles)
+    labels: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0, -1, -1, -1])
+    label_hours: Tiles = msgspec.field(default_factory=Tiles)
+    label_days: Tiles = msgspec.field(default_factory=Tiles)
+
+
+class LabelEvent(msgspec.Struct, frozen=True):
+    """A label that became known: it counts at `time` = max(transaction's time, known_at - label delay)."""
+
+    time: int
+    fraud: int
+    unexplained: int
+    # +1 for a label, -1 for one withdrawn.
+    sign: int = 1

@@ -1,0 +1,173 @@
+"""Valid transactions in columns: what offline features, training and backfills work on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from fraudline.contract import Contract
+from fraudline.transaction import Transaction
+
+Integers = npt.NDArray[np.int64]
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A text column as integers: row i holds `values[codes[i]]`."""
+
+    codes: npt.NDArray[np.int32]
+    values: pa.StringArray
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> "Codes":
+        return Codes(self.codes[rows], self.values)
+
+    def text(self) -> pa.StringArray:
+        return self.values.take(pa.array(self.codes))
+
+
+@dataclass(frozen=True)
+class TransactionTable:
+    """n transactions in the order they count, in the units of `fraudline.transaction.Transaction`.
+
+    `label` is 1, 0 or -1 (not known); `known_at` is when it became known (microseconds). `effective_time` is the record
+    of the stream where there is one, and equals `timestamp` in files, which are sorted. `built_through` is the hour up
+    to which later entities were built when the transaction was decided, None where offline code may assume the lag.
+    `source_row` is the row's number in what was read, for people and reports.
+    """
+
+    contract: Contract
+    ids: pa.StringArray
+    timestamp: Integers
+    effective_time: Integers
+    amount: Integers
+    entities: tuple[Codes, ...]
+    categories: tuple[Codes, ...]
+    flags: tuple[npt.NDArray[np.int8], ...]
+    label: npt.NDArray[np.int8]
+    known_at: Integers
+    source_row: Integers
+    built_through: Integers | None = None
+
+    def __len__(self) -> int:
+        return len(self.timestamp)
+
+    def take(self, rows: npt.NDArray[Any] | slice) -> "TransactionTable":
+        """The given rows (positions, mask or slice), in that order."""
+        positions = np.arange(len(self))[rows]
+        return replace(
+            self,
+            ids=self.ids.take(pa.array(positions)),
+            timestamp=self.timestamp[rows],
+            effective_time=self.effective_time[rows],
+            amount=self.amount[rows],
+            entities=tuple(codes.take(rows) for codes in self.entities),
+            categories=tuple(codes.take(rows) for codes in self.categories),
+            flags=tuple(flag[rows] for flag in self.flags),
+            label=self.label[rows],
+            known_at=self.known_at[rows],
+            source_row=self.source_row[rows],
+            built_through=None if self.built_through is None else self.built_through[rows],
+        )
+
+    def sorted(self) -> "TransactionTable":
+        """In (timestamp, transaction id) order: how transactions count where no arrival order is recorded."""
+        order = pa.compute.sort_indices(
+            pa.table({"time": self.timestamp, "id": self.ids}),
+            sort_keys=[("time", "ascending"), ("id", "ascending")],
+        )
+        return self.take(order.to_numpy())
+
+    def labels_known_by(self, as_of: int) -> "TransactionTable":
+        """The same rows, labels that became known after `as_of` forgotten."""
+        known = self.known_at <= as_of
+        return replace(self, label=np.where(known, self.label, UNKNOWN).astype(np.int8))
+
+    def transactions(self) -> Iterable[Transaction]:
+        """Row by row, as the online code takes them."""
+        entities = [codes.text().to_pylist() for codes in self.entities]
+        categories = [codes.text().to_pylist() for codes in self.categories]
+        columns = zip(
+            self.ids.to_pylist(), self.timestamp.tolist(), self.amount.tolist(), self.label.tolist(), strict=True
+        )
+        for row, (id_, timestamp, amount, label) in enumerate(columns):
+            yield Transaction(
+                id_,
+                timestamp,
+                amount,
+                tuple(column[row] for column in entities),
+                tuple(column[row] for column in categories),
+                tuple(int(flag[row]) for flag in self.flags),
+                None if label == UNKNOWN else label,
+            )
+
+
+def encode(column: pa.Array | pa.ChunkedArray) -> Codes:
+    """Dictionary-encode a text (or integer: written as decimal digits) column without nulls."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    encoded = column.dictionary_encode()
+    return Codes(
+        encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), encoded.dictionary.cast(pa.string())
+    )
+
+
+def from_transactions(
+    contract: Contract, rows: Sequence[Transaction], source_rows: Sequence[int] | None = None
+) -> TransactionTable:
+    """A table of these transactions, in the given order, labels known after the contract's delay."""
+    timestamp = np.array([t.timestamp for t in rows], dtype=np.int64)
+    label = np.array([UNKNOWN if t.label is None else t.label for t in rows], dtype=np.int8)
+
+    def texts(part: str, index: int) -> Codes:
+        return encode(pa.array([getattr(t, part)[index] for t in rows], pa.string()))
+
+    return TransactionTable(
+        contract=contract,
+        ids=pa.array([t.id for t in rows], pa.string()),
+        timestamp=timestamp,
+        effective_time=timestamp,
+        amount=np.array([t.amount for t in rows], dtype=np.int64),
+        entities=tuple(texts("entities", i) for i in range(len(contract.entities))),
+        categories=tuple(texts("categories", i) for i in range(len(contract.categories))),
+        flags=tuple(
+            np.array([t.flags[i] for t in rows], dtype=np.int8) for i in range(len(contract.flags))
+        ),
+        label=label,
+        known_at=timestamp + contract.label_delay,
+        source_row=np.array(source_rows if source_rows is not None else range(len(rows)), dtype=np.int64),
+    )
+
+
+def concatenate(tables: Sequence[TransactionTable]) -> TransactionTable:
+    """Tables of one contract one after the other, codes merged."""
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+
+    def merged(parts: Sequence[Codes]) -> Codes:
+        return encode(pa.chunked_array([part.text() for part in parts]))
+
+    def joined(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(table, name) for table in tables])
+
+    recorded = any(table.built_through is not None for table in tables)
+    if recorded and any(table.built_through is None for table in tables):
+        raise ValueError("tables with and without a record of built hours do not mix")
+    return TransactionTable(
+        contract=first.contract,
+        ids=pa.concat_arrays([table.ids for table in tables]),
+        timestamp=joined("timestamp"),
+        effective_time=joined("effective_time"),
+        amount=joined("amount"),
+        entities=tuple(merged(parts) for parts in zip(*(t.entities for t in tables), strict=True)),
+        categories=tuple(merged(parts) for parts in zip(*(t.categories for t in tables), strict=True)),
+        flags=tuple(np.concatenate(parts) for parts in zip(*(t.flags for t in tables), strict=True)),
+        label=joined("label"),
+        known_at=joined("known_at"),
+        source_row=joined("source_row"),
+        built_through=joined("built_through") if recorded else None,
+    )

@@ -1,0 +1,4 @@
+variable "prefix" {
+  description = "Name and environment of this deployment."
+  type        = string
+}

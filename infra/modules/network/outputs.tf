@@ -1,0 +1,14 @@
+output "vpc_id" {
+  description = "The VPC."
+  value       = aws_vpc.this.id
+}
+
+output "private_subnet_ids" {
+  description = "Subnets that tasks and the database run in."
+  value       = [for subnet in aws_subnet.private : subnet.id]
+}
+
+output "tasks_security_group_id" {
+  description = "Security group of all tasks."
+  value       = aws_security_group.tasks.id
+}

@@ -1,0 +1,4 @@
+output "name" {
+  description = "Name of the stream."
+  value       = aws_kinesis_stream.this.name
+}

@@ -1,0 +1,215 @@
+variable "name" {
+  description = "Prefix of every resource's name."
+  type        = string
+  default     = "fraudline"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,15}$", var.name))
+    error_message = "name must be 2 to 16 lower-case letters, digits or hyphens, for it becomes part of bucket names."
+  }
+}
+
+variable "environment" {
+  description = "Which deployment this is; the second part of every name."
+  type        = string
+
+  validation {
+    condition     = contains(["dev", "prod"], var.environment)
+    error_message = "environment must be dev or prod."
+  }
+}
+
+variable "region" {
+  description = "AWS region of everything."
+  type        = string
+}
+
+variable "contract" {
+  description = "The contract of this deployment: the name of a shipped one or a path inside the worker's image."
+  type        = string
+  default     = "ecommerce"
+}
+
+variable "image" {
+  description = "Image of the Prefect worker, its flows and the server, by digest (REPOSITORY@sha256:...)."
+  type        = string
+
+  validation {
+    condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image))
+    error_message = "image must name a digest (REPOSITORY@sha256:...): a tag may point to other bytes tomorrow."
+  }
+}
+
+variable "lambda_package" {
+  description = "The zip that `fraudline package-lambda --out FILE.zip` made."
+  type        = string
+}
+
+variable "lambda_runtime" {
+  description = "The Python that the zip was made for (`package-lambda --python`)."
+  type        = string
+  default     = "python3.11"
+
+  validation {
+    condition     = contains(["python3.11", "python3.12", "python3.13"], var.lambda_runtime)
+    error_message = "lambda_runtime must be python3.11, python3.12 or python3.13, as package-lambda makes them."
+  }
+}
+
+variable "lambda_architecture" {
+  description = "The processor that the zip was made for (`package-lambda --arch`)."
+  type        = string
+  default     = "x86_64"
+
+  validation {
+    condition     = contains(["x86_64", "arm64"], var.lambda_architecture)
+    error_message = "lambda_architecture must be x86_64 or arm64."
+  }
+}
+
+variable "lambda_reserved_concurrency" {
+  description = "Ceiling of simultaneous answers: protects the account's other functions from a burst, and the tables from the function."
+  type        = number
+
+  validation {
+    condition     = var.lambda_reserved_concurrency >= 1
+    error_message = "lambda_reserved_concurrency must be at least 1; 0 would switch the function off."
+  }
+}
+
+variable "lambda_reads_stream" {
+  description = "Whether the Lambda also scores the stream as a read-only second opinion (the live skew monitor)."
+  type        = bool
+  default     = false
+}
+
+variable "stream_mode" {
+  description = "ON_DEMAND follows the traffic; PROVISIONED is cheaper for a steady one."
+  type        = string
+  default     = "ON_DEMAND"
+
+  validation {
+    condition     = contains(["ON_DEMAND", "PROVISIONED"], var.stream_mode)
+    error_message = "stream_mode must be ON_DEMAND or PROVISIONED."
+  }
+}
+
+variable "stream_shards" {
+  description = "Number of shards when the stream is provisioned (1 MiB/s or 1,000 records/s each)."
+  type        = number
+  default     = 1
+
+  validation {
+    condition     = var.stream_shards >= 1 && floor(var.stream_shards) == var.stream_shards
+    error_message = "stream_shards must be a whole number of at least 1."
+  }
+}
+
+variable "stream_retention_days" {
+  description = "How long the stream keeps records: the time there is to repair a consumer before anything is lost."
+  type        = number
+  default     = 7
+
+  validation {
+    condition     = var.stream_retention_days >= 7 && var.stream_retention_days <= 365
+    error_message = "stream_retention_days must be between 7 and 365: fewer than 7 does not outlast a long weekend and its repair."
+  }
+}
+
+variable "protect_data" {
+  description = "Deletion protection on tables and the database, and buckets that cannot be emptied by a destroy."
+  type        = bool
+}
+
+variable "landing_days" {
+  description = "How long archived transactions are kept; training reads at most the contract's training window plus its label delay."
+  type        = number
+  default     = 400
+
+  validation {
+    condition     = var.landing_days >= 90
+    error_message = "landing_days must be at least 90, or retraining as of an earlier date loses its history."
+  }
+}
+
+variable "quarantine_days" {
+  description = "How long rejected records wait to be redriven."
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = var.quarantine_days >= 7
+    error_message = "quarantine_days must be at least 7: somebody has to find and redrive them."
+  }
+}
+
+variable "vpc_cidr" {
+  description = "Address range of the VPC the flows run in; a /16 to /20."
+  type        = string
+  default     = "10.80.0.0/16"
+
+  validation {
+    condition     = can(cidrnetmask(var.vpc_cidr)) && try(tonumber(split("/", var.vpc_cidr)[1]) >= 16 && tonumber(split("/", var.vpc_cidr)[1]) <= 20, false)
+    error_message = "vpc_cidr must be an IPv4 range from /16 to /20, for example 10.80.0.0/16."
+  }
+}
+
+variable "nat_per_zone" {
+  description = "One NAT gateway in each zone instead of one for all: survives the loss of a zone, costs as much again."
+  type        = bool
+  default     = false
+}
+
+variable "prefect_server" {
+  description = "Run the Prefect server here, on Fargate and PostgreSQL; otherwise flows report to prefect_api_url."
+  type        = bool
+}
+
+variable "prefect_api_url" {
+  description = "URL of the Prefect API when this deployment runs no server (Prefect Cloud, or a server elsewhere)."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.prefect_server != (var.prefect_api_url != null)
+    error_message = "Give prefect_api_url exactly when prefect_server is false."
+  }
+}
+
+variable "work_pool" {
+  description = "Prefect work pool of the flows; the name in prefect.yaml."
+  type        = string
+  default     = "fraudline"
+}
+
+variable "flow_size" {
+  description = "CPU units and MiB of memory of the task one flow run gets (deployments may ask for more by job variables)."
+  type        = object({ cpu = number, memory = number })
+  default     = { cpu = 1024, memory = 4096 }
+}
+
+variable "alarm_emails" {
+  description = "Who hears of alarms and of the budget; every address confirms its subscription once."
+  type        = list(string)
+
+  validation {
+    condition     = length(var.alarm_emails) > 0 && alltrue([for a in var.alarm_emails : can(regex("^[^@ ]+@[^@ ]+$", a))])
+    error_message = "alarm_emails must hold at least one e-mail address: an alarm nobody hears is none."
+  }
+}
+
+variable "monthly_budget_usd" {
+  description = "Expected monthly cost in US dollars; mail goes out when 80% is spent and when the forecast exceeds it."
+  type        = number
+
+  validation {
+    condition     = var.monthly_budget_usd > 0
+    error_message = "monthly_budget_usd must be positive."
+  }
+}
+
+variable "champion_max_age_days" {
+  description = "Alarm when the champion has not changed for this long: retraining has stopped or keeps being rejected."
+  type        = number
+  default     = 35
+}
