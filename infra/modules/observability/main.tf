@@ -1,0 +1,164 @@
+# Every alarm here has a section of the same name in docs/runbook.md: what it means, how to look, what to do.
+locals {
+  live = { FunctionName = var.function_name, Resource = "${var.function_name}:${var.function_alias}" }
+
+  # Metrics of AWS services. `missing` is what silence means: most services report nothing when nothing happens, but a
+  # stream nobody reads reports nothing either, and that is the worst lag of all.
+  alarms = merge(
+    {
+      "stream-lag" = {
+        describes = "The oldest unread record is over 15 minutes old, or nobody reads the stream."
+        namespace = "AWS/Kinesis", metric = "GetRecords.IteratorAgeMilliseconds", dimensions = { StreamName = var.stream_name }
+        statistic = "Maximum", threshold = 15 * 60 * 1000, period = 300, datapoints = 3, of = 3, missing = "breaching"
+      }
+      "stream-write-throttled" = {
+        describes = "Producers are turned away: the stream needs more shards, or one key is too hot."
+        namespace = "AWS/Kinesis", metric = "WriteProvisionedThroughputExceeded", dimensions = { StreamName = var.stream_name }
+        statistic = "Sum", threshold = 0, period = 60, datapoints = 5, of = 5, missing = "notBreaching"
+      }
+      "realtime-errors" = {
+        describes = "The Lambda raised, although bad input is an answer: a defect or a platform fault."
+        namespace = "AWS/Lambda", metric = "Errors", dimensions = local.live
+        statistic = "Sum", threshold = 0, period = 60, datapoints = 2, of = 3, missing = "notBreaching"
+      }
+      "realtime-throttled" = {
+        describes = "Checkouts are turned away: reserved concurrency is used up."
+        namespace = "AWS/Lambda", metric = "Throttles", dimensions = local.live
+        statistic = "Sum", threshold = 0, period = 60, datapoints = 2, of = 3, missing = "notBreaching"
+      }
+      "realtime-slow" = {
+        describes = "One answer in a hundred takes longer than a shop waits."
+        namespace = "AWS/Lambda", metric = "Duration", dimensions = local.live
+        statistic = "p99", threshold = var.p99_milliseconds, period = 60, datapoints = 3, of = 5, missing = "notBreaching"
+      }
+      "realtime-failed-events" = {
+        describes = "Events lie in the Lambda's dead-letter queue."
+        namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.failed_queue }
+        statistic = "Maximum", threshold = 0, period = 300, datapoints = 1, of = 1, missing = "notBreaching"
+      }
+      "alerts-undelivered" = {
+        describes = "Fraud alerts lie in the dead-letter queue: the case tool cannot take them."
+        namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.undelivered_queue }
+        statistic = "Maximum", threshold = 0, period = 300, datapoints = 1, of = 1, missing = "notBreaching"
+      }
+      "quarantine-growing" = {
+        describes = "Far more batches than usual hold rejected records."
+        namespace = "AWS/S3", metric = "PutRequests", dimensions = { BucketName = var.quarantine_bucket, FilterId = var.quarantine_filter }
+        statistic = "Sum", threshold = var.quarantine_per_hour, period = 3600, datapoints = 1, of = 1, missing = "notBreaching"
+      }
+      "champion-stale" = {
+        describes = "The champion has not changed for ${var.champion_max_age_days} days, or monitor no longer says how old it is."
+        namespace = "Fraudline", metric = "ChampionAgeDays", dimensions = { Contract = var.contract }
+        statistic = "Maximum", threshold = var.champion_max_age_days, period = 86400, datapoints = 2, of = 2, missing = "breaching"
+      }
+      "worker-missing" = {
+        describes = "The Prefect worker is not running: no flow starts."
+        namespace = "ECS/ContainerInsights", metric = "RunningTaskCount", dimensions = { ClusterName = var.cluster_name, ServiceName = var.worker_service }
+        statistic = "Minimum", threshold = 1, period = 300, datapoints = 2, of = 2, missing = "breaching", below = true
+      }
+    },
+    {
+      for table in var.table_names : "throttled-${table}" => {
+        describes = "DynamoDB turns reads or writes of ${table} away: a hot key, or a burst beyond what it scales to."
+        namespace = "AWS/DynamoDB", metric = "ThrottledRequests", dimensions = { TableName = table }
+        statistic = "Sum", threshold = 0, period = 60, datapoints = 5, of = 5, missing = "notBreaching"
+      }
+    },
+  )
+}
+
+resource "aws_cloudwatch_metric_alarm" "this" {
+  for_each = local.alarms
+
+  alarm_name          = "${var.prefix}-${each.key}"
+  alarm_description   = each.value.describes
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  dimensions          = each.value.dimensions
+  statistic           = startswith(each.value.statistic, "p") ? null : each.value.statistic
+  extended_statistic  = startswith(each.value.statistic, "p") ? each.value.statistic : null
+  comparison_operator = try(each.value.below, false) ? "LessThanThreshold" : "GreaterThanThreshold"
+  threshold           = each.value.threshold
+  period              = each.value.period
+  datapoints_to_alarm = each.value.datapoints
+  evaluation_periods  = each.value.of
+  treat_missing_data  = each.value.missing
+  alarm_actions       = [var.alarms_topic_arn]
+  ok_actions          = [var.alarms_topic_arn]
+}
+
+resource "aws_cloudwatch_dashboard" "this" {
+  dashboard_name = var.prefix
+  dashboard_body = jsonencode({
+    widgets = concat(
+      [{
+        type       = "alarm", x = 0, y = 0, width = 24, height = 3
+        properties = { title = "Alarms", alarms = [for alarm in aws_cloudwatch_metric_alarm.this : alarm.arn] }
+      }],
+      [for index, graph in local.graphs : {
+        type       = "metric", x = index % 3 * 8, y = 3 + floor(index / 3) * 6, width = 8, height = 6
+        properties = { title = graph.title, region = var.region, stat = graph.stat, period = 60, metrics = graph.metrics }
+      }],
+    )
+  })
+}
+
+locals {
+  lambda = ["FunctionName", var.function_name, "Resource", "${var.function_name}:${var.function_alias}"]
+
+  graphs = [
+    {
+      title   = "Transactions in and out of the stream", stat = "Sum"
+      metrics = [for metric in ["IncomingRecords", "GetRecords.Records"] : ["AWS/Kinesis", metric, "StreamName", var.stream_name]]
+    },
+    {
+      title   = "Age of the oldest unread record (ms)", stat = "Maximum"
+      metrics = [["AWS/Kinesis", "GetRecords.IteratorAgeMilliseconds", "StreamName", var.stream_name]]
+    },
+    {
+      title   = "Requests to the tables turned away", stat = "Sum"
+      metrics = [for table in var.table_names : ["AWS/DynamoDB", "ThrottledRequests", "TableName", table]]
+    },
+    {
+      title   = "Answers at checkout", stat = "Sum"
+      metrics = [for metric in ["Invocations", "Errors", "Throttles"] : concat(["AWS/Lambda", metric], local.lambda)]
+    },
+    {
+      title   = "Time to answer (ms)", stat = "p99"
+      metrics = [concat(["AWS/Lambda", "Duration"], local.lambda), concat(["AWS/Lambda", "Duration"], local.lambda, [{ stat = "p50" }])]
+    },
+    {
+      title   = "Batches with rejected records", stat = "Sum"
+      metrics = [["AWS/S3", "PutRequests", "BucketName", var.quarantine_bucket, "FilterId", var.quarantine_filter]]
+    },
+  ]
+}
+
+resource "aws_budgets_budget" "monthly" {
+  name         = var.prefix
+  budget_type  = "COST"
+  limit_amount = tostring(var.monthly_budget_usd)
+  limit_unit   = "USD"
+  time_unit    = "MONTHLY"
+
+  cost_filter {
+    name   = "TagKeyValue"
+    values = [format("user:Environment$%s", var.environment)]
+  }
+
+  notification {
+    notification_type         = "ACTUAL"
+    comparison_operator       = "GREATER_THAN"
+    threshold                 = 80
+    threshold_type            = "PERCENTAGE"
+    subscriber_sns_topic_arns = [var.alarms_topic_arn]
+  }
+
+  notification {
+    notification_type         = "FORECASTED"
+    comparison_operator       = "GREATER_THAN"
+    threshold                 = 100
+    threshold_type            = "PERCENTAGE"
+    subscriber_sns_topic_arns = [var.alarms_topic_arn]
+  }
+}
