@@ -52,7 +52,8 @@ module "alerts" {
   source = "./modules/alerts"
 
   topic        = local.alerts_topic
-  alarms_topic = "${local.prefix}-alarms"
+  queue        = local.alerts_queue
+  alarms_topic = local.alarms_topic
   alarm_emails = var.alarm_emails
   kms_key_arn  = module.encryption.key_arn
 }
@@ -61,7 +62,9 @@ module "realtime" {
   source = "./modules/realtime"
 
   function_name            = local.function_name
-  function_arn             = "${local.arn}:lambda:${local.here}:function:${local.function_name}"
+  region                   = var.region
+  account_id               = local.account_id
+  partition                = local.partition
   package                  = var.lambda_package
   runtime                  = var.lambda_runtime
   architecture             = var.lambda_architecture
@@ -69,13 +72,11 @@ module "realtime" {
   reads_stream             = var.lambda_reads_stream
   settings                 = local.settings
   stream_arn               = local.stream.arn
+  event_source_arn         = module.stream.arn
   table_arns               = { for table in ["decisions", "profiles"] : table => local.tables[table].arn }
   models_bucket_arn        = local.buckets["models"].arn
   kms_key_arn              = module.encryption.key_arn
   permissions_boundary_arn = local.boundary_arn
-
-  # Its ARNs are made from names, so Terraform cannot see that an event source needs the stream.
-  depends_on = [module.stream]
 }
 
 module "network" {

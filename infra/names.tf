@@ -29,6 +29,15 @@ locals {
     name = "${local.prefix}-alerts"
     arn  = "${local.arn}:sns:${local.here}:${local.prefix}-alerts"
   }
+  # Where a fraud team's case tool reads the alerts.
+  alerts_queue = {
+    name = "${local.prefix}-alerts"
+    arn  = "${local.arn}:sqs:${local.here}:${local.prefix}-alerts"
+  }
+  alarms_topic = {
+    name = "${local.prefix}-alarms"
+    arn  = "${local.arn}:sns:${local.here}:${local.prefix}-alarms"
+  }
   function_name = "${local.prefix}-realtime"
 
   # The application's settings, by the names it reads them under.

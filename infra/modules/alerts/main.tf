@@ -7,13 +7,13 @@ resource "aws_sns_topic" "alerts" {
 }
 
 resource "aws_sqs_queue" "undelivered" {
-  name                      = "${var.topic.name}-undelivered"
+  name                      = "${var.queue.name}-undelivered"
   message_retention_seconds = 14 * 24 * 3600
   kms_master_key_id         = var.kms_key_arn
 }
 
 resource "aws_sqs_queue" "alerts" {
-  name                       = var.topic.name
+  name                       = var.queue.name
   message_retention_seconds  = 14 * 24 * 3600
   visibility_timeout_seconds = 60
   kms_master_key_id          = var.kms_key_arn
@@ -28,7 +28,7 @@ data "aws_iam_policy_document" "topic_may_send" {
   statement {
     sid       = "TopicDelivers"
     actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.alerts.arn]
+    resources = [var.queue.arn]
     principals {
       type        = "Service"
       identifiers = ["sns.amazonaws.com"]
@@ -36,7 +36,7 @@ data "aws_iam_policy_document" "topic_may_send" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [aws_sns_topic.alerts.arn]
+      values   = [var.topic.arn]
     }
   }
 }
@@ -57,7 +57,7 @@ resource "aws_sns_topic_subscription" "queue" {
 
 # Alarms of the system itself go to the people who run it, never to the fraud team.
 resource "aws_sns_topic" "alarms" {
-  name              = var.alarms_topic
+  name              = var.alarms_topic.name
   kms_master_key_id = var.kms_key_arn
 }
 
@@ -65,7 +65,7 @@ data "aws_iam_policy_document" "alarms" {
   statement {
     sid       = "ServicesOfThisAccountPublish"
     actions   = ["sns:Publish"]
-    resources = [aws_sns_topic.alarms.arn]
+    resources = [var.alarms_topic.arn]
     principals {
       type        = "Service"
       identifiers = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]

@@ -3,9 +3,14 @@ variable "topic" {
   type        = object({ name = string, arn = string })
 }
 
+variable "queue" {
+  description = "Name and ARN of the queue behind it."
+  type        = object({ name = string, arn = string })
+}
+
 variable "alarms_topic" {
-  description = "Name of the topic for alarms of the system itself."
-  type        = string
+  description = "Name and ARN of the topic for alarms of the system itself."
+  type        = object({ name = string, arn = string })
 }
 
 variable "alarm_emails" {

@@ -160,7 +160,7 @@ data "aws_iam_policy_document" "task_events" {
   statement {
     sid       = "EventBridgeDelivers"
     actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.task_events.arn]
+    resources = [local.task_events.queue_arn]
     principals {
       type        = "Service"
       identifiers = ["events.amazonaws.com"]
@@ -168,7 +168,7 @@ data "aws_iam_policy_document" "task_events" {
     condition {
       test     = "ArnEquals"
       variable = "aws:SourceArn"
-      values   = [aws_cloudwatch_event_rule.task_events.arn]
+      values   = [local.task_events.rule_arn]
     }
   }
 }

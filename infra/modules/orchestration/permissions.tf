@@ -73,7 +73,11 @@ locals {
   here          = "${var.region}:${var.account_id}"
   log_group_arn = "arn:${var.partition}:logs:${local.here}:log-group:/ecs/${var.prefix}"
   task_arns     = "arn:${var.partition}:ecs:${local.here}:task/${var.prefix}/*"
-  flow_arns     = "arn:${var.partition}:ecs:${local.here}:task-definition/${local.flow_family}:*"
+  task_events = {
+    queue_arn = "arn:${var.partition}:sqs:${local.here}:${var.prefix}-task-events"
+    rule_arn  = "arn:${var.partition}:events:${local.here}:rule/${var.prefix}-task-events"
+  }
+  flow_arns = "arn:${var.partition}:ecs:${local.here}:task-definition/${local.flow_family}:*"
 }
 
 data "aws_iam_policy_document" "worker" {
@@ -126,7 +130,7 @@ data "aws_iam_policy_document" "worker" {
   statement {
     sid       = "HearsOfDeadTasks"
     actions   = ["sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"]
-    resources = ["arn:${var.partition}:sqs:${local.here}:${var.prefix}-task-events"]
+    resources = [local.task_events.queue_arn]
   }
 
   statement {
@@ -193,7 +197,7 @@ data "aws_iam_policy_document" "key" {
 }
 
 resource "aws_iam_role_policy" "flow_key" {
-  name   = "platform"
+  name   = "key"
   role   = aws_iam_role.flow.id
   policy = data.aws_iam_policy_document.key.json
 }

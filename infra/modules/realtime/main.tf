@@ -39,7 +39,7 @@ resource "aws_lambda_function" "this" {
     log_group  = aws_cloudwatch_log_group.this.name
   }
 
-  depends_on = [aws_iam_role_policy.application, aws_iam_role_policy.platform]
+  depends_on = [aws_iam_role_policy.application, aws_iam_role_policy.platform, aws_iam_role_policy.key]
 }
 
 # Everybody calls the alias. Delivery moves it to a new version in steps and back again (infra/delivery/shift_traffic.py),
@@ -65,7 +65,7 @@ resource "aws_lambda_event_source_mapping" "stream" {
   count = var.reads_stream ? 1 : 0
 
   function_name                      = aws_lambda_alias.live.arn
-  event_source_arn                   = var.stream_arn
+  event_source_arn                   = var.event_source_arn
   starting_position                  = "LATEST"
   batch_size                         = 100
   maximum_batching_window_in_seconds = 1

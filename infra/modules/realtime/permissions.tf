@@ -1,5 +1,12 @@
 # `application` holds exactly what fraudline's code calls (tests/infra compares the two); `platform` what Lambda itself
 # needs to run it.
+locals {
+  here             = "${var.region}:${var.account_id}"
+  log_group_arn    = "arn:${var.partition}:logs:${local.here}:log-group:/aws/lambda/${var.function_name}"
+  failed_queue_arn = "arn:${var.partition}:sqs:${local.here}:${var.function_name}-failed"
+  alias_arn        = "arn:${var.partition}:lambda:${local.here}:function:${var.function_name}:live"
+}
+
 data "aws_iam_policy_document" "assume" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -53,19 +60,13 @@ data "aws_iam_policy_document" "platform" {
   statement {
     sid       = "WritesItsLog"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
-    resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
+    resources = ["${local.log_group_arn}:*"]
   }
 
   statement {
     sid       = "KeepsWhatFailed"
     actions   = ["sqs:SendMessage"]
-    resources = [aws_sqs_queue.failed.arn]
-  }
-
-  statement {
-    sid       = "UsesTheKey"
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
-    resources = [var.kms_key_arn]
+    resources = [local.failed_queue_arn]
   }
 }
 
@@ -73,6 +74,21 @@ resource "aws_iam_role_policy" "platform" {
   name   = "platform"
   role   = aws_iam_role.this.id
   policy = data.aws_iam_policy_document.platform.json
+}
+
+# Apart, because the key's ARN is known only once it exists, and a plan should show the policies above in full.
+data "aws_iam_policy_document" "key" {
+  statement {
+    sid       = "UsesTheKey"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.kms_key_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "key" {
+  name   = "key"
+  role   = aws_iam_role.this.id
+  policy = data.aws_iam_policy_document.key.json
 }
 
 data "aws_iam_policy_document" "stream" {
@@ -99,7 +115,7 @@ data "aws_iam_policy_document" "caller" {
   statement {
     sid       = "AsksTheFunctionUrl"
     actions   = ["lambda:InvokeFunctionUrl"]
-    resources = ["${var.function_arn}:live"]
+    resources = [local.alias_arn]
     condition {
       test     = "StringEquals"
       variable = "lambda:FunctionUrlAuthType"
@@ -110,7 +126,7 @@ data "aws_iam_policy_document" "caller" {
   statement {
     sid       = "OnlyThroughTheUrl"
     actions   = ["lambda:InvokeFunction"]
-    resources = ["${var.function_arn}:live"]
+    resources = [local.alias_arn]
     condition {
       test     = "Bool"
       variable = "lambda:InvokedViaFunctionUrl"

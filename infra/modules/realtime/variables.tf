@@ -3,8 +3,18 @@ variable "function_name" {
   type        = string
 }
 
-variable "function_arn" {
-  description = "ARN of the function, made from its name."
+variable "region" {
+  description = "AWS region."
+  type        = string
+}
+
+variable "account_id" {
+  description = "AWS account."
+  type        = string
+}
+
+variable "partition" {
+  description = "AWS partition (aws, aws-cn, ...)."
   type        = string
 }
 
@@ -45,7 +55,12 @@ variable "settings" {
 }
 
 variable "stream_arn" {
-  description = "ARN of the stream."
+  description = "ARN of the stream, made from its name: what the role may read."
+  type        = string
+}
+
+variable "event_source_arn" {
+  description = "ARN of the stream, known once it exists: what the event source waits for."
   type        = string
 }
 
