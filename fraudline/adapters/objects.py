@@ -1,0 +1,189 @@
+"""Named bytes in a folder or in S3 behind one small port: bundles, archives, quarantine, reports.
+
+A key is a relative path with forward slashes. Both stores take the same keys, list them in the same order (by
+code point) and create atomically: a reader sees a whole object or none, and of two creators one wins.
+"""
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from fraudline.errors import BadInput, NotReady, Unavailable
+
+MAX_KEY_BYTES = 900  # S3 allows 1024 with the prefix
+MAX_PART_BYTES = 200  # file systems allow 255, and a file being written has a longer name
+_S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+
+
+class NotFound(NotReady):
+    """There is no object under this key (yet)."""
+
+
+class Objects(Protocol):
+    """Where objects are kept. Every method refuses a key that is not one with `BadInput`."""
+
+    @property
+    def location(self) -> str:
+        """What `open_objects` takes to open the same objects: a folder or `s3://bucket/prefix`."""
+
+    def get(self, key: str) -> bytes:
+        """The object's bytes; `NotFound` if there is none."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Create or replace an object, atomically."""
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Create an object; False (and nothing written) if there is one already.
+
+        A retry after a lost answer may say False for what this very call wrote: whoever must know compares.
+        """
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """The keys that start with `prefix`, ascending, without hidden ones (a part starts with a dot)."""
+
+    def exists(self, key: str) -> bool: ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; fine if there is none."""
+
+
+def open_objects(location: str) -> Objects:
+    """The objects in a folder (made at the first write) or at `s3://bucket/prefix`."""
+    if "://" not in location:
+        return FolderObjects(Path(location))
+    match = _S3.fullmatch(location)
+    if not match:
+        raise BadInput(f"{location!r} is no place for objects: name a folder or s3://bucket/prefix")
+    # Whoever works on a folder needs no AWS libraries.
+    from fraudline.adapters.clients import client
+    from fraudline.adapters.s3 import S3Objects
+
+    return S3Objects(client("s3"), match[1], match[2] or "")
+
+
+def check_key(key: str) -> str:
+    """The key itself, if it stays inside its store wherever that is kept; else `BadInput`."""
+    if problem := _key_problem(key):
+        raise BadInput(f"{key[:200]!r} is not a key of an object: {problem}")
+    return key
+
+
+def is_hidden(key: str) -> bool:
+    """True for what a store holds beside its objects: files being written, folder markers, dot files."""
+    return any(part[:1] in ("", ".") for part in key.split("/"))
+
+
+def _key_problem(key: str) -> str | None:
+    if not key.isprintable() or "\\" in key:
+        return "it has a backslash or a character that cannot be printed"
+    if is_hidden(key):
+        return "it has a part that is empty or starts with a dot"
+    if len(key.encode()) > MAX_KEY_BYTES or any(len(p.encode()) > MAX_PART_BYTES for p in key.split("/")):
+        return f"it is longer than {MAX_KEY_BYTES} bytes or has a part longer than {MAX_PART_BYTES}"
+    return None
+
+
+class FolderObjects:
+    """Objects as files below a folder of one file system that has hard links."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self._folder = Path(folder)
+        if self._folder.exists() and not self._folder.is_dir():
+            raise BadInput(f"{str(folder)!r} is a file: name a folder to keep objects in")
+
+    @property
+    def location(self) -> str:
+        return str(self._folder)
+
+    def get(self, key: str) -> bytes:
+        path = self._path(key)
+        with _explained(path):
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise NotFound(f"there is no {key!r} in {self.location}") from None
+
+    def put(self, key: str, data: bytes) -> None:
+        path = self._path(key)
+        with _explained(path), _written(path, data) as partial:
+            os.replace(partial, path)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        path = self._path(key)
+        with _explained(path):
+            if path.is_file():
+                return False
+            with _written(path, data) as partial:
+                try:
+                    # Unlike a rename, a link never replaces: the file system picks the one winner.
+                    os.link(partial, path)
+                except FileExistsError:
+                    return False
+                return True
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        with _explained(self._folder):
+            yield from _keys_below(self._folder, "", prefix)
+
+    def exists(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def delete(self, key: str) -> None:
+        path = self._path(key)
+        with _explained(path):
+            if path.is_file():
+                path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / check_key(key)
+
+
+@contextmanager
+def _written(path: Path, data: bytes) -> Iterator[str]:
+    """A hidden file beside `path` that holds `data` on disk, for the time of the block."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+            os.fchmod(descriptor, 0o644)
+        yield partial
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _keys_below(folder: Path, at: str, prefix: str) -> Iterator[str]:
+    """Keys of `folder`, which has the key `at`, in the order of whole keys: "a-b" comes before "a/b"."""
+    try:
+        keys = sorted(at + entry.name + "/" * entry.is_dir() for entry in os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for key in keys:
+        name = key.removeprefix(at)
+        if name.startswith("."):
+            continue
+        if name.endswith("/") and (key.startswith(prefix) or prefix.startswith(key)):
+            yield from _keys_below(folder / name, key, prefix)
+        elif not name.endswith("/") and key.startswith(prefix):
+            yield key
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise Unavailable(
+            f"no permission for {error.filename or path}: change its owner or mode, or use another folder"
+        ) from error
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be used: {error.strerror or error}") from error

@@ -1,0 +1,82 @@
+"""The objects port on S3."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from fraudline.adapters.aws_errors import error_code, explained
+from fraudline.adapters.objects import NotFound, check_key, is_hidden
+from fraudline.errors import Unavailable
+
+# S3 answers 409 while a write or delete of the same key is under way, and asks to try again.
+_CONFLICT_ATTEMPTS = 5
+_CONFLICT_PAUSE = 0.1
+
+
+class S3Objects:
+    """Objects under a prefix of a bucket. `client` is a boto3 S3 client; safe to use from several threads."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = f"{check_key(prefix.strip('/'))}/" if prefix.strip("/") else ""
+
+    @property
+    def location(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def get(self, key: str) -> bytes:
+        with self._explained():
+            try:
+                answer = self._client.get_object(**self._at(key))
+            except self._client.exceptions.NoSuchKey:
+                raise NotFound(f"there is no {key!r} in {self.location}") from None
+            return bytes(answer["Body"].read())
+
+    def put(self, key: str, data: bytes) -> None:
+        with self._explained():
+            self._client.put_object(**self._at(key), Body=data)
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        with self._explained():
+            for attempt in range(_CONFLICT_ATTEMPTS):
+                try:
+                    self._client.put_object(**self._at(key), Body=data, IfNoneMatch="*")
+                except ClientError as error:
+                    if error_code(error) == "PreconditionFailed":
+                        return False
+                    if error_code(error) != "ConditionalRequestConflict":
+                        raise
+                    time.sleep(_CONFLICT_PAUSE * (attempt + 1))
+                else:
+                    return True
+        raise Unavailable(f"{key!r} in {self.location} is being written by others all the time: try again")
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        pages = self._client.get_paginator("list_objects_v2")
+        with self._explained():
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+                keys = (item["Key"].removeprefix(self._prefix) for item in page.get("Contents", ()))
+                yield from (key for key in keys if not is_hidden(key))
+
+    def exists(self, key: str) -> bool:
+        with self._explained():
+            try:
+                self._client.head_object(**self._at(key))
+            except ClientError as error:
+                if error_code(error) not in ("404", "NoSuchKey"):
+                    raise
+                return False
+            return True
+
+    def delete(self, key: str) -> None:
+        with self._explained():
+            self._client.delete_object(**self._at(key))
+
+    def _at(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + check_key(key)}
+
+    def _explained(self) -> Any:
+        return explained(f"bucket {self._bucket!r}")
