@@ -1,0 +1,166 @@
+"""Who may do what: nothing by wildcard, nothing outside the boundary, and delivery can lose no data."""
+
+import json
+import re
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import INFRA, Plan, allowed, as_list
+
+ANY_RESOURCE = re.compile(r'resources\s*=\s*\[\s*"\*"\s*\]')
+
+
+@pytest.fixture(params=["dev", "prod", "bootstrap"])
+def plan(request: pytest.FixtureRequest, plan_of: Callable[[str], Plan]) -> Plan:
+    return plan_of(request.param)
+
+
+def test_no_permission_is_given_by_a_wildcard_in_its_action(plan: Plan) -> None:
+    granted = {
+        action
+        for policy in plan.policies().values()
+        for statement in allowed(policy)
+        for action in as_list(statement["Action"])
+    }
+    written = {
+        action
+        for statement in plan.written_statements()
+        if statement.get("effect", {}).get("constant_value") != "Deny"
+        for action in statement["actions"]["constant_value"]
+    }
+    assert not {action for action in granted | written if "*" in action}
+
+
+def test_every_statement_says_its_actions_in_the_file_itself(plan: Plan) -> None:
+    assert all("constant_value" in statement["actions"] for statement in plan.written_statements())
+
+
+def test_only_keys_are_used_by_policies_a_plan_cannot_show(dev: Plan) -> None:
+    hidden = {r.address for r in dev.resources("aws_iam_role_policy") if not r.values.get("policy")}
+    assert hidden == {
+        "module.orchestration.aws_iam_role_policy.flow_key",
+        "module.prefect_server[0].aws_iam_role_policy.password",
+        "module.realtime.aws_iam_role_policy.key",
+    }
+
+
+def test_a_statement_over_all_resources_carries_the_reason_in_a_comment() -> None:
+    for path in INFRA.rglob("*.tf"):
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if ANY_RESOURCE.search(line):
+                assert lines[number - 1].strip().startswith("#"), f"{path.name}:{number + 1} gives no reason"
+
+
+def test_all_resources_are_only_named_where_the_rule_looks_for_a_reason(plan: Plan) -> None:
+    """No `*` comes in by another way than the literal that the test above finds."""
+    for statement in plan.written_statements():
+        resources = statement.get("resources", {})
+        assert "*" not in resources.get("constant_value", []) or resources["constant_value"] == ["*"]
+
+
+def test_only_one_service_or_identity_provider_may_assume_each_role(plan: Plan) -> None:
+    for address, policy in plan.policies().items():
+        if address.endswith("assume_role_policy"):
+            (statement,) = policy["Statement"]
+            ((kind, who),) = statement["Principal"].items()
+            assert kind in ("Service", "Federated")
+            assert len(as_list(who)) == 1
+
+
+def test_nobody_outside_is_let_in_by_a_policy_on_a_resource(plan: Plan) -> None:
+    for address, policy in plan.policies().items():
+        for statement in allowed(policy):
+            principal = statement.get("Principal", {})
+            assert principal != "*", address
+            assert "*" not in as_list(principal.get("AWS", [])), address
+
+
+def test_github_assumes_a_role_only_from_its_own_environment_or_a_pull_request(bootstrap: Plan) -> None:
+    subjects = {
+        address: statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]
+        for address, policy in bootstrap.policies().items()
+        if address.endswith("assume_role_policy")
+        for statement in policy["Statement"]
+    }
+    assert {address.split('"')[1]: subject for address, subject in subjects.items()} == {
+        "dev-plan": "repo:acme/fraudline:pull_request",
+        "prod-plan": "repo:acme/fraudline:pull_request",
+        "dev-deploy": "repo:acme/fraudline:environment:dev",
+        "prod-deploy": "repo:acme/fraudline:environment:prod",
+    }
+
+
+def actions_of_role(bootstrap: Plan, role: str) -> set[str]:
+    return {
+        action
+        for address, policy in bootstrap.policies().items()
+        if f'"{role}-' in address and address.endswith(".policy")
+        for statement in allowed(policy)
+        for action in as_list(statement["Action"])
+    }
+
+
+READS_DATA = {
+    "dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "kinesis:GetRecords",
+    "sqs:ReceiveMessage", "ssm:GetParameter", "ssm:GetParameters", "secretsmanager:GetSecretValue",
+}  # fmt: skip
+LOSES_DATA = {
+    "dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:PutItem", "dynamodb:UpdateItem",
+    "kinesis:DeleteStream", "kms:DisableKey", "kms:ScheduleKeyDeletion", "rds:DeleteDBInstance", "s3:DeleteBucket",
+    "s3:DeleteObjectVersion", "sqs:DeleteQueue", "sqs:PurgeQueue",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_delivery_can_neither_read_nor_lose_data(bootstrap: Plan, environment: str) -> None:
+    assert actions_of_role(bootstrap, f"{environment}-deploy").isdisjoint(READS_DATA | LOSES_DATA)
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_a_pull_request_can_only_look(bootstrap: Plan, environment: str) -> None:
+    looks = re.compile(r"\w+:(Describe|Get|List|View)\w+")
+    actions = actions_of_role(bootstrap, f"{environment}-plan")
+    assert all(looks.fullmatch(action) for action in actions)
+    assert actions.isdisjoint(READS_DATA)
+
+
+def test_objects_are_written_and_deleted_by_delivery_only_in_the_state_bucket(bootstrap: Plan) -> None:
+    for address, policy in bootstrap.policies().items():
+        if "-deploy-" in address:
+            for statement in allowed(policy):
+                if {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"} & set(as_list(statement["Action"])):
+                    assert all(":::fraudline-terraform-" in arn for arn in as_list(statement["Resource"]))
+
+
+def test_every_role_of_a_running_part_stays_within_the_boundary(dev: Plan, bootstrap: Plan) -> None:
+    boundary = bootstrap.granted("aws_iam_policy.boundary")
+    granted = {
+        action
+        for address, policy in dev.policies().items()
+        if "aws_iam_role_policy" in address
+        for statement in allowed(policy)
+        for action in as_list(statement["Action"])
+    }
+    assert granted <= boundary
+    for role in dev.resources("aws_iam_role"):
+        assert role.values["permissions_boundary"].endswith(":policy/fraudline-boundary"), role.address
+
+
+def test_delivery_makes_roles_only_with_the_boundary_and_only_those_of_running_parts(
+    dev: Plan, bootstrap: Plan
+) -> None:
+    identity = bootstrap.policies()['aws_iam_policy.github["dev-deploy-identity"].policy']
+    makes = next(s for s in identity["Statement"] if "iam:CreateRole" in as_list(s["Action"]))
+    assert "iam:PermissionsBoundary" in makes["Condition"]["StringEquals"]
+    made = {role.values["name"] for role in dev.resources("aws_iam_role")}
+    assert {arn.rsplit("/", 1)[1] for arn in makes["Resource"]} == made
+
+
+def test_policies_fit_the_sizes_that_iam_allows(plan: Plan) -> None:
+    for address, policy in plan.policies().items():
+        if "aws_iam_policy" in address:
+            assert len(json.dumps(policy, separators=(",", ":"))) <= 6144, address
+        elif "aws_iam_role_policy" in address:
+            assert len(json.dumps(policy, separators=(",", ":"))) <= 10240, address

@@ -1,0 +1,197 @@
+"""What is built: encrypted, closed to the public, recoverable, watched, shaped as the application expects."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from .conftest import Plan
+
+
+@pytest.fixture(params=["dev", "prod"])
+def plan(request: pytest.FixtureRequest, plan_of: Callable[[str], Plan]) -> Plan:
+    return plan_of(request.param)
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [
+        ("aws_kinesis_stream", "kms_key_id"),
+        ("aws_sns_topic", "kms_master_key_id"),
+        ("aws_cloudwatch_log_group", "kms_key_id"),
+        ("aws_lambda_function", "kms_key_arn"),
+        ("aws_db_instance", "kms_key_id"),
+        ("aws_db_instance", "storage_encrypted"),
+    ],
+)
+def test_everything_that_holds_data_is_encrypted_with_our_key(plan: Plan, kind: str, argument: str) -> None:
+    assert plan.resources(kind)
+    assert all(resource.is_set(argument) for resource in plan.resources(kind))
+
+
+def test_every_table_is_encrypted_with_our_key(plan: Plan) -> None:
+    for table in plan.resources("aws_dynamodb_table"):
+        assert table.values["server_side_encryption"][0]["enabled"]
+        assert "kms_key_arn" in table.unknown["server_side_encryption"][0]
+
+
+def test_every_bucket_is_encrypted_with_our_key(plan: Plan) -> None:
+    rules = plan.resources("aws_s3_bucket_server_side_encryption_configuration")
+    assert len(rules) == len(plan.resources("aws_s3_bucket"))
+    for configuration in rules:
+        (default,) = configuration.values["rule"][0]["apply_server_side_encryption_by_default"]
+        assert default["sse_algorithm"] == "aws:kms"
+
+
+def test_every_queue_is_encrypted(plan: Plan) -> None:
+    for queue in plan.resources("aws_sqs_queue"):
+        assert queue.is_set("kms_master_key_id") or queue.values["sqs_managed_sse_enabled"], queue.address
+
+
+@pytest.mark.parametrize("which", ["dev", "prod", "bootstrap"])
+def test_every_bucket_is_closed_to_the_public_versioned_and_refuses_plain_http(
+    plan_of: Callable[[str], Plan], which: str
+) -> None:
+    plan = plan_of(which)
+    buckets = len(plan.resources("aws_s3_bucket"))
+    blocks = plan.resources("aws_s3_bucket_public_access_block")
+    switches = ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets")
+    assert len(blocks) == buckets
+    assert all(block.values[switch] is True for block in blocks for switch in switches)
+    versioning = plan.resources("aws_s3_bucket_versioning")
+    assert len(versioning) == buckets
+    assert all(v.values["versioning_configuration"][0]["status"] == "Enabled" for v in versioning)
+    policies = [p for address, p in plan.policies().items() if "aws_s3_bucket_policy" in address]
+    assert len(policies) == buckets
+    assert all(p["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"] == "false" for p in policies)
+
+
+def test_every_bucket_forgets_old_versions_and_the_archive_and_quarantine_expire(plan: Plan) -> None:
+    for lifecycle in plan.resources("aws_s3_bucket_lifecycle_configuration"):
+        rules = {rule["id"]: rule for rule in lifecycle.values["rule"]}
+        assert rules["tidy"]["noncurrent_version_expiration"][0]["noncurrent_days"] == 30
+        expires = any(name in lifecycle.address for name in ("landing", "quarantine"))
+        assert ("expire" in rules) == expires
+
+
+def test_every_table_can_be_restored_to_any_second(plan: Plan) -> None:
+    for table in plan.resources("aws_dynamodb_table"):
+        assert table.values["point_in_time_recovery"][0]["enabled"]
+
+
+def test_data_of_prod_cannot_be_deleted_by_a_mistake(prod: Plan) -> None:
+    assert all(table.values["deletion_protection_enabled"] for table in prod.resources("aws_dynamodb_table"))
+    assert all(database.values["deletion_protection"] for database in prod.resources("aws_db_instance"))
+    assert not any(bucket.values["force_destroy"] for bucket in prod.resources("aws_s3_bucket"))
+
+
+def test_dev_can_be_torn_down(dev: Plan) -> None:
+    assert not any(
+        table.values["deletion_protection_enabled"] for table in dev.resources("aws_dynamodb_table")
+    )
+    assert all(bucket.values["force_destroy"] for bucket in dev.resources("aws_s3_bucket"))
+
+
+def test_no_time_to_live_can_forget_a_position_a_profile_or_a_label(plan: Plan) -> None:
+    with_ttl = [table.address for table in plan.resources("aws_dynamodb_table") if table.values["ttl"]]
+    assert with_ttl == ['module.tables.aws_dynamodb_table.this["decisions"]']
+
+
+def keys(table: dict[str, object]) -> tuple[object, object]:
+    return table["hash_key"], table["range_key"]
+
+
+def test_tables_have_the_keys_and_indexes_of_the_application(plan: Plan) -> None:
+    tables = {table.address.split('"')[1]: table.values for table in plan.resources("aws_dynamodb_table")}
+    assert {name: keys(table) for name, table in tables.items()} == {
+        "decisions": ("transaction_id", "origin"),
+        "profiles": ("entity", None),
+        "leases": ("consumer", "shard"),
+        "labels": ("transaction_id", None),
+    }
+    indexes = {
+        tuple(key["attribute_name"] for key in index["key_schema"])
+        for index in tables["decisions"]["global_secondary_index"]
+    }
+    assert indexes == {("entity", "event_time"), ("alert_day", "expected_loss")}
+
+
+def test_the_stream_outlasts_a_week_of_trouble(plan: Plan) -> None:
+    (stream,) = plan.resources("aws_kinesis_stream")
+    assert stream.values["retention_period"] >= 7 * 24
+
+
+def test_the_lambda_runs_our_handler_behind_an_alias_and_asks_callers_who_they_are(plan: Plan) -> None:
+    (function,) = plan.resources("aws_lambda_function")
+    assert function.values["handler"] == "fraudline.realtime.handler.handler"
+    assert function.values["publish"] is True
+    assert function.values["reserved_concurrent_executions"] > 0
+    assert "target_arn" in function.unknown["dead_letter_config"][0]
+    (url,) = plan.resources("aws_lambda_function_url")
+    assert (url.values["authorization_type"], url.values["qualifier"]) == ("AWS_IAM", "live")
+
+
+def test_one_poison_record_never_blocks_the_lambdas_shard(plan: Plan) -> None:
+    (mapping,) = plan.resources("aws_lambda_event_source_mapping")
+    assert mapping.values["function_response_types"] == ["ReportBatchItemFailures"]
+    assert mapping.values["bisect_batch_on_function_error"] is True
+    assert mapping.values["maximum_retry_attempts"] >= 0
+    assert mapping.values["maximum_record_age_in_seconds"] > 0
+    assert mapping.unknown["destination_config"][0]["on_failure"][0]["destination_arn"]
+
+
+def test_nothing_is_reachable_from_the_internet(plan: Plan) -> None:
+    assert not any(rule.values["cidr_ipv4"] for rule in plan.resources("aws_vpc_security_group_ingress_rule"))
+    assert not any(database.values["publicly_accessible"] for database in plan.resources("aws_db_instance"))
+    for service in plan.resources("aws_ecs_service"):
+        assert not service.values["network_configuration"][0]["assign_public_ip"]
+
+
+def test_only_egress_over_https_leaves_the_vpc(plan: Plan) -> None:
+    outward = [
+        r.values for r in plan.resources("aws_vpc_security_group_egress_rule") if r.values["cidr_ipv4"]
+    ]
+    assert {(rule["from_port"], rule["to_port"]) for rule in outward} == {(443, 443)}
+
+
+def test_every_alarm_tells_somebody(plan: Plan) -> None:
+    alarms = plan.resources("aws_cloudwatch_metric_alarm")
+    assert all("alarm_actions" in alarm.unknown or alarm.values["alarm_actions"] for alarm in alarms)
+    names = {alarm.values["alarm_name"].removeprefix(f"fraudline-{which(plan)}-") for alarm in alarms}
+    assert names >= {
+        "stream-lag", "stream-write-throttled", "realtime-errors", "realtime-slow", "realtime-throttled",
+        "realtime-failed-events", "alerts-undelivered", "quarantine-growing", "champion-stale",
+        "worker-missing",
+    }  # fmt: skip
+    assert plan.resources("aws_budgets_budget")
+
+
+def test_silence_of_the_stream_the_worker_and_the_monitor_is_an_alarm(plan: Plan) -> None:
+    """A consumer that stopped reports no lag at all: missing figures are the worst ones."""
+    missing = {
+        a.values["alarm_name"]: a.values["treat_missing_data"]
+        for a in plan.resources("aws_cloudwatch_metric_alarm")
+    }
+    prefix = f"fraudline-{which(plan)}"
+    assert {missing[f"{prefix}-{name}"] for name in ("stream-lag", "worker-missing", "champion-stale")} == {
+        "breaching"
+    }
+
+
+def test_an_alarm_period_is_one_that_cloudwatch_accepts(plan: Plan) -> None:
+    for alarm in plan.resources("aws_cloudwatch_metric_alarm"):
+        period, times = alarm.values["period"], alarm.values["evaluation_periods"]
+        assert period in (10, 30) or period % 60 == 0
+        assert period * times <= (7 * 86400 if period >= 3600 else 86400), alarm.address
+
+
+def test_containers_get_no_secret_by_their_environment(plan: Plan) -> None:
+    for task in plan.resources("aws_ecs_task_definition"):
+        if task.values.get("container_definitions"):
+            (container,) = json.loads(task.values["container_definitions"])
+            names = {variable["name"] for variable in container["environment"]}
+            assert not {name for name in names if name.endswith(("KEY", "PASSWORD", "AUTH_STRING"))}
+
+
+def which(plan: Plan) -> str:
+    return str(plan.document["variables"]["environment"]["value"])
