@@ -1,14 +1,13 @@
-"""The seed's fraud pipeline, to be beaten: a random forest on each transaction's own columns, without any history.
+"""The seed's fraud pipeline, to be beaten: a random forest on each transaction's own columns, no history.
 
-One-hot `device_type`, `location`, `card_type` and `is_vpn`, with amount, hour and weekday; median imputer, scaler, SMOTE,
-200 trees of depth 10. Simulates populations, trains on 28 days of mature labels, and prints the average precision on
-the week that follows the label delay:
+One-hot `device_type`, `location`, `card_type` and `is_vpn`, with amount, hour and weekday; median imputer,
+scaler, SMOTE, 200 trees of depth 10. Simulates populations, trains on 28 days of mature labels, and prints
+the average precision on the week that follows the label delay:
 
     python benchmarks/seed_baseline.py --seeds 0 1 2
 """
 
 import argparse
-import sys
 from datetime import timedelta
 
 import numpy as np
@@ -55,7 +54,7 @@ def score(pipeline: Pipeline, transactions: pd.DataFrame) -> npt.NDArray[np.floa
 
 
 def split(transactions: pd.DataFrame, as_of: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train and test rows as of a day: four weeks whose labels are known by then, and the week from then on."""
+    """Train and test rows as of a day: four weeks with labels known by then, and the week from then on."""
     moment = pd.to_datetime(transactions["timestamp"], utc=True)
     mature = as_of - timedelta(days=LABEL_DELAY_DAYS)
     train = moment.between(mature - timedelta(days=TRAIN_DAYS), mature, inclusive="left")
@@ -64,7 +63,9 @@ def split(transactions: pd.DataFrame, as_of: pd.Timestamp) -> tuple[pd.DataFrame
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="populations to simulate")
     print("seed    rows  test frauds  average precision  ROC AUC")
     for seed in parser.parse_args().seeds:
@@ -78,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,11 +1,12 @@
 """Three kinds of fraud, each as episodes: somebody, for a while, with one device and one place.
 
 - Card testing: many small amounts within an hour or two, on a victim's account or on one made for it.
-- Takeover: for some days a stranger buys on a user's account, from elsewhere, for more than the user would; the user
-  goes on buying.
-- Slow fraud: from the user's own device and place, at hours that are not the user's, somewhat above the usual amounts.
+- Takeover: for some days a stranger buys on a user's account, from elsewhere and for more than usual, while
+  the user goes on buying.
+- Slow fraud: from the user's own device and place, at hours that are not the user's, for a little more than
+  usual.
 
-No trait is sure: a careful attacker looks like the victim in some of them, and honest users travel, buy devices, use
+No trait is sure: careful attackers look like their victims in some, and honest users travel, buy devices, use
 VPNs, make sprees and large purchases.
 """
 
@@ -41,16 +42,21 @@ def fraudulent_transactions(
     wanted = honest * population.fraud_rate / (1 - population.fraud_rate)
     shares = np.cumsum([0.0, *SCENARIOS.values()])
     counts = np.diff(np.round(shares * wanted)).astype(int)
-    parts = [scenario(habits, population, int(count), rng) for scenario, count in zip(SCENARIOS, counts, strict=True)]
+    parts = [
+        scenario(habits, population, int(count), rng)
+        for scenario, count in zip(SCENARIOS, counts, strict=True)
+    ]
     return pd.concat(parts, ignore_index=True).assign(fraud=True)
 
 
-def card_testing(habits: Habits, population: Population, count: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Bursts of 6 to 30 small amounts, seconds to minutes apart; four in ten end with a real purchase."""
+def card_testing(
+    habits: Habits, population: Population, count: int, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Bursts of 6 to 24 small amounts, seconds to minutes apart; four in ten end with a real purchase."""
     sizes = _sizes(population, count, 6, 24, 0.1, rng)
     n = len(sizes)
     victim = _victims(habits, n, rng)
-    fresh = rng.random(n) < 0.35
+    fresh = rng.random(n) < 0.25
     episodes = pd.DataFrame(
         {
             "user": np.where(fresh, len(habits) + np.arange(n), victim),
@@ -59,7 +65,7 @@ def card_testing(habits: Habits, population: Population, count: int, rng: np.ran
             "place": np.where(rng.random(n) < 0.1, habits.home[victim], pick(rng, ATTACK_SHARES, n)),
             "vpn": rng.random(n) < 0.7,
             "card": np.where(fresh, pick(rng, (0.4, 0.2, 0.4), n), habits.card[victim]),
-            "gap": rng.uniform(10, 180, n),
+            "gap": rng.uniform(10, 150, n),
             "crowned": rng.random(n) < 0.4,
         }
     )
@@ -71,7 +77,7 @@ def card_testing(habits: Habits, population: Population, count: int, rng: np.ran
 
 
 def takeover(habits: Habits, population: Population, count: int, rng: np.random.Generator) -> pd.DataFrame:
-    """For some hours up to four days, 4 to 16 purchases at about three to eight times the user's usual amount."""
+    """For hours up to days, 4 to 14 purchases at about three to eight times the user's usual amount."""
     sizes = _sizes(population, count, 4, 14, 4.0, rng)
     n = len(sizes)
     victim = _victims(habits, n, rng)
@@ -96,7 +102,7 @@ def takeover(habits: Habits, population: Population, count: int, rng: np.random.
 
 
 def slow(habits: Habits, population: Population, count: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Over one to two weeks, 3 to 8 purchases some twelve hours from the user's peak, for 1.5 to 3.5 times the usual."""
+    """Over one to two weeks, 3 to 8 purchases twelve hours from the user's peak, 1.5 to 3.5 times larger."""
     sizes = _sizes(population, count, 3, 8, 14.0, rng)
     n = len(sizes)
     victim = _victims(habits, n, rng)
@@ -146,7 +152,7 @@ def _least_used(habits: Habits, user: Ints) -> Ints:
 
 
 def _starts(population: Population, longest_days: float, count: int, rng: np.random.Generator) -> Floats:
-    """Starting seconds; some episodes are under way when the window starts, so that fraud is as frequent all along."""
+    """Starting seconds; some episodes are under way when the window starts, so fraud is even all along."""
     return rng.uniform(-longest_days, population.days, count) * DAY
 
 
@@ -158,5 +164,5 @@ def _rows(episodes: pd.DataFrame, sizes: Ints) -> pd.DataFrame:
 def _in_window(rows: pd.DataFrame, habits: Habits, population: Population) -> pd.DataFrame:
     """The rows inside the window, and not before their user joined."""
     opened = np.append(habits.joined, -1.0)[np.minimum(rows["user"], len(habits))] * DAY
-    inside = (rows["at"] >= np.maximum(opened, 0)) & (rows["at"] < population.days * DAY)
-    return rows.loc[inside, ["user", "at", "device", "place", "vpn", "card", "amount"]]
+    inside: pd.Series[bool] = (rows["at"] >= np.maximum(opened, 0)) & (rows["at"] < population.days * DAY)
+    return rows[inside][["user", "at", "device", "place", "vpn", "card", "amount"]]

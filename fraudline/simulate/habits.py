@@ -28,7 +28,7 @@ TRIPS = 2  # a user makes at most this many in the window
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """One array item (or row) per user; times are in days from the start, amounts in logarithms of dollars."""
+    """One array item (or row) per user; times are days from the start, amounts logarithms of dollars."""
 
     joined: Floats  # negative: before the start
     sessions_a_day: Floats
@@ -59,19 +59,27 @@ class Habits:
 def draw_habits(population: Population, rng: np.random.Generator) -> Habits:
     """Draw every user's habits."""
     n, days = population.users, population.days
-    home, device, card = pick(rng, HOME_SHARES, n), pick(rng, (0.56, 0.36, 0.08), n), pick(rng, (0.52, 0.40, 0.08), n)
+    home, device, card = (
+        pick(rng, HOME_SHARES, n),
+        pick(rng, (0.56, 0.36, 0.08), n),
+        pick(rng, (0.52, 0.40, 0.08), n),
+    )
     gamer = rng.random(n) < 0.03
     night_owl = rng.random(n) < 0.10
-    habitual_vpn = rng.random(n) < 0.13
+    habitual_vpn = rng.random(n) < 0.2
     return Habits(
         joined=np.where(rng.random(n) < 0.82, -1.0, rng.random(n) * days),
         sessions_a_day=np.minimum(rng.lognormal(np.log(SESSIONS_A_DAY) - 0.5, 1.0, n), 6.0),
         extra_in_session=np.where(gamer, rng.uniform(1.0, 2.5, n), rng.gamma(1.2, 0.25, n)),
-        peak_hour=np.where(night_owl, rng.normal(25.0, 1.5, n), rng.choice([12.5, 19.5], n) + rng.normal(0, 2.0, n)),
+        peak_hour=np.where(
+            night_owl, rng.normal(25.0, 1.5, n), rng.choice([12.5, 19.5], n) + rng.normal(0, 2.0, n)
+        ),
         hour_spread=rng.uniform(1.5, 4.0, n),
         home=home,
         second_place=pick(rng, HOME_SHARES, n),
-        trip_start=np.where(rng.random((n, TRIPS)) < 0.3 * days / 45, rng.uniform(-4, days, (n, TRIPS)), np.inf),
+        trip_start=np.where(
+            rng.random((n, TRIPS)) < 0.3 * days / 45, rng.uniform(-4, days, (n, TRIPS)), np.inf
+        ),
         trip_days=rng.uniform(2, 9, (n, TRIPS)),
         trip_place=rng.integers(0, len(PLACES), (n, TRIPS)),
         device=device,
@@ -89,9 +97,8 @@ def draw_habits(population: Population, rng: np.random.Generator) -> Habits:
 
 
 def honest_transactions(habits: Habits, population: Population, rng: np.random.Generator) -> pd.DataFrame:
-    """The honest transactions of the whole window, in no particular order (see `transactions` for the columns)."""
+    """The honest transactions of the whole window, in no particular order."""
     user, at = _sessions(habits, population, rng)
-    micro = rng.random(len(user)) < habits.micro_share[user]
     day = at / DAY
     session = pd.DataFrame(
         {
@@ -101,10 +108,11 @@ def honest_transactions(habits: Habits, population: Population, rng: np.random.G
             "place": _places(habits, user, day, rng),
             "vpn": rng.random(len(user)) < habits.vpn_share[user],
             "card": np.where(rng.random(len(user)) < 0.85, habits.card[user], habits.second_card[user]),
-            "micro": micro,
+            "micro": rng.random(len(user)) < habits.micro_share[user],
         }
     )
-    return _fill_sessions(session, habits, rng)
+    rows = _fill_sessions(session, habits, rng)
+    return rows[rows["at"] < population.days * DAY]
 
 
 def _sessions(habits: Habits, population: Population, rng: np.random.Generator) -> tuple[Ints, Floats]:
@@ -158,7 +166,7 @@ def _fill_sessions(session: pd.DataFrame, habits: Habits, rng: np.random.Generat
 
 
 def usual_amounts(habits: Habits, user: Ints, rng: np.random.Generator) -> Floats:
-    """An amount in dollars for each user; one in eighty is a rare large purchase, up to ten times the user's usual."""
+    """An amount in dollars for each user; one in eighty is a large purchase, up to ten times the usual."""
     usual = np.exp(habits.amount_log[user] + rng.normal(0, 1, len(user)) * habits.amount_spread[user])
     return np.where(rng.random(len(user)) < 1 / 80, usual * rng.uniform(3, 10, len(user)), usual)
 

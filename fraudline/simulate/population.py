@@ -10,8 +10,8 @@ from fraudline.errors import BadInput
 class Population:
     """The whole input of a simulation; equal populations give equal transactions.
 
-    `days` counts from `start`, at midnight UTC. `fraud_rate` is the share of fraudulent rows, met to the row unless
-    the window is too short for the fraud to fit in. A user makes about 35 transactions in 45 days, most users fewer.
+    `days` counts from `start`, at midnight UTC. `fraud_rate` is the share of fraudulent rows. A user makes
+    about 33 transactions in 45 days; half of the users make fewer than 20.
     """
 
     users: int = 2_000
@@ -26,6 +26,8 @@ class Population:
         if not 1 <= self.days <= 3_650:
             raise BadInput(f"days is {self.days}: give 1 to 3650.")
         if not 0 <= self.fraud_rate < 0.5:
-            raise BadInput(f"fraud_rate is {self.fraud_rate}: give a share of rows from 0 to below 0.5, such as 0.01.")
+            raise BadInput(
+                f"fraud_rate is {self.fraud_rate}: give a share of rows from 0 to below 0.5, such as 0.01."
+            )
         if self.seed < 0:
             raise BadInput(f"seed is {self.seed}: give 0 or more.")

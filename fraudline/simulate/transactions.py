@@ -1,6 +1,6 @@
-"""From habits to a table: honest and fraudulent transactions, made one table by rules that do not see the label.
+"""Honest and fraudulent transactions made one table, by rules that do not see the label.
 
-Prices, statuses, ids, texts and order are given here and only here, to both alike: nothing in a format tells fraud.
+Prices, statuses, ids, texts and order are given here and only here, to both alike: no format tells fraud.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import pandas as pd
 from fraudline.simulate.fraud import fraudulent_transactions
 from fraudline.simulate.habits import draw_habits, honest_transactions
 from fraudline.simulate.population import Population
-from fraudline.simulate.world import CARDS, DAY, DEVICES, PLACES, Floats, Ints
+from fraudline.simulate.world import CARDS, DEVICES, PLACES, Floats, Ints
 
 LABEL = "is_fraud"
 COLUMNS = (
@@ -25,8 +25,9 @@ def simulate(population: Population) -> pd.DataFrame:
         population: who, when and how much fraud; the same value always gives the same frame.
 
     Returns:
-        One row per transaction, sorted by (timestamp, transaction_id), with the columns `COLUMNS`: texts, `amount` in
-        dollars rounded to cents, `timestamp` as RFC 3339 text in UTC with whole seconds, `is_vpn` and `is_fraud` 0 or 1.
+        One row per transaction, sorted by (timestamp, transaction_id), with the columns `COLUMNS`: texts,
+        `timestamp` as RFC 3339 text in UTC with whole seconds, `amount` in dollars rounded to cents, `is_vpn`
+        and `is_fraud` 0 or 1.
     """
     seeds = np.random.SeedSequence(population.seed).spawn(4)
     people, honest, fraud, finish = (np.random.default_rng(seed) for seed in seeds)
@@ -60,7 +61,7 @@ def _publish(rows: pd.DataFrame, population: Population, rng: np.random.Generato
 
 
 def priced(amount: Floats, rng: np.random.Generator) -> Ints:
-    """Amounts in cents as shops set them: four in ten end in .99, one in ten in .00, none is below half a dollar."""
+    """Amounts in cents as shops set them: four in ten end in .99, one in ten in .00, none below 50 cents."""
     cents = np.maximum(np.round(amount * 100), 50).astype(np.int64)
     ending = rng.choice([99, 0, -1], size=len(cents), p=[0.4, 0.1, 0.5])
     return np.where((ending >= 0) & (cents >= 100), cents // 100 * 100 + ending, cents)

@@ -1,6 +1,6 @@
-"""What users and attackers draw from: places, devices, cards, and two random helpers.
+"""What users and attackers draw from: places, devices, cards, and a few helpers.
 
-Inside the simulator a place, device or card is its index in the tuples below; texts come last, in `transactions`.
+Inside the simulator a place, device or card is its index in these tuples; `transactions` writes the texts.
 """
 
 from typing import Any
@@ -20,15 +20,16 @@ CARDS = ("credit", "debit", "prepaid")
 
 # Where users live, most popular first. Two names are not ASCII, as in any real feed.
 PLACES = (
-    *("New York", "Los Angeles", "London", "Chicago", "Toronto", "Houston", "Berlin", "Paris", "Phoenix", "Madrid"),
-    *("Philadelphia", "Sydney", "Amsterdam", "Dallas", "São Paulo", "Warsaw", "Milan", "Austin", "Dublin", "Lagos"),
-    *("Seattle", "Vienna", "Denver", "Prague", "Boston", "Lisbon", "Zürich", "Bucharest", "Mumbai", "Singapore"),
-    *("Atlanta", "Copenhagen", "Istanbul", "Miami", "Manila", "Oslo", "Kyiv", "Tokyo", "Mexico City", "Helsinki"),
+    *("New York", "Los Angeles", "London", "Chicago", "Toronto", "Houston", "Berlin", "Paris"),
+    *("Phoenix", "Madrid", "Philadelphia", "Sydney", "Amsterdam", "Dallas", "São Paulo", "Warsaw"),
+    *("Milan", "Austin", "Dublin", "Lagos", "Seattle", "Vienna", "Denver", "Prague"),
+    *("Boston", "Lisbon", "Zürich", "Bucharest", "Mumbai", "Singapore", "Atlanta", "Copenhagen"),
+    *("Istanbul", "Miami", "Manila", "Oslo", "Kyiv", "Tokyo", "Mexico City", "Helsinki"),
 )
 _rank = np.arange(len(PLACES))
 HOME_SHARES: Floats = 1 / (_rank + 4.0)
 HOME_SHARES /= HOME_SHARES.sum()
-# Attackers sit, or exit their VPN, everywhere; somewhat more often where few of the shop's users live.
+# Attackers sit, or exit their VPN, everywhere, more often where few of the shop's users live.
 ATTACK_SHARES: Floats = 0.2 * HOME_SHARES + 0.8 * _rank**2 / (_rank**2).sum()
 
 
@@ -45,11 +46,12 @@ def other(rng: np.random.Generator, usual: Ints, choices: int) -> Ints:
 def position_in_run(sizes: Ints) -> Ints:
     """0, 1, 2, ... within each run: `[2, 3]` gives `[0, 1, 0, 1, 2]`."""
     ends = np.cumsum(sizes)
-    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - sizes, sizes)
+    return np.arange(sizes.sum()) - np.repeat(ends - sizes, sizes)
 
 
 def sum_in_run(gaps: Floats, sizes: Ints) -> Floats:
     """Running totals within each run of `sizes` items; the first item of a run stands at 0."""
-    totals = np.cumsum(gaps)
+    totals: Floats = np.cumsum(gaps)
     firsts = np.cumsum(sizes) - sizes
-    return totals - np.repeat(totals[firsts] if len(firsts) else totals, sizes)
+    before: Floats = np.repeat(totals[firsts], sizes)
+    return totals - before
