@@ -149,9 +149,7 @@ def load_contract(name_or_file: str) -> Contract:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BadInput(
-            f"no contract {name_or_file!r}: name a TOML file or one of {', '.join(SHIPPED)}"
-        ) from error
+        raise BadInput(f"no contract {name_or_file!r}: name a TOML file or one of {', '.join(SHIPPED)}") from error
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"contract {name_or_file!r} cannot be read as TOML: {error}") from error
     return contract_from(values, str(name_or_file))

@@ -91,7 +91,11 @@ class TransactionTable:
         entities = [codes.text().to_pylist() for codes in self.entities]
         categories = [codes.text().to_pylist() for codes in self.categories]
         columns = zip(
-            self.ids.to_pylist(), self.timestamp.tolist(), self.amount.tolist(), self.label.tolist(), strict=True
+            self.ids.to_pylist(),
+            self.timestamp.tolist(),
+            self.amount.tolist(),
+            self.label.tolist(),
+            strict=True,
         )
         for row, (id_, timestamp, amount, label) in enumerate(columns):
             yield Transaction(
@@ -110,9 +114,7 @@ def encode(column: pa.Array | pa.ChunkedArray) -> Codes:
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
     encoded = column.dictionary_encode()
-    return Codes(
-        encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), encoded.dictionary.cast(pa.string())
-    )
+    return Codes(encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), encoded.dictionary.cast(pa.string()))
 
 
 def from_transactions(
@@ -133,9 +135,7 @@ def from_transactions(
         amount=np.array([t.amount for t in rows], dtype=np.int64),
         entities=tuple(texts("entities", i) for i in range(len(contract.entities))),
         categories=tuple(texts("categories", i) for i in range(len(contract.categories))),
-        flags=tuple(
-            np.array([t.flags[i] for t in rows], dtype=np.int8) for i in range(len(contract.flags))
-        ),
+        flags=tuple(np.array([t.flags[i] for t in rows], dtype=np.int8) for i in range(len(contract.flags))),
         label=label,
         known_at=timestamp + contract.label_delay,
         source_row=np.array(source_rows if source_rows is not None else range(len(rows)), dtype=np.int64),

@@ -20,5 +20,6 @@ PRIOR_DEVIATION = 0.5
 PRIOR_DEVIATION_WEIGHT = 4.0
 # Ratios and z-scores end here: a card that paid a cent once does not make a dollar a million times unusual.
 RATIO_CAP = 100.0
-# "Never" and "longer ago than this" are the same (microseconds).
-AGE_CAP = 90 * DAY
+# "Never" and "longer ago than this" are the same (microseconds): ages that grow with the calendar would drift out of
+# every training window.
+AGE_CAP = 30 * DAY

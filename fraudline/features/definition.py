@@ -28,6 +28,8 @@ class Feature(NamedTuple):
     name: str
     expression: str
     sentence: str
+    # Features of one topic say the same thing in several ways: a reason names the topic once.
+    topic: str
 
 
 class Window(NamedTuple):
@@ -113,103 +115,90 @@ def _features(contract: Contract) -> Iterator[Feature]:
 
 def _own(contract: Contract) -> Iterator[Feature]:
     units = f"{float(contract.amount.minor_units)!r}"
-    yield Feature("amount", f"real(amount) / {units}", f"Amount in {contract.amount.currency}")
-    yield Feature("hour", "real(hour)", "Hour of the day")
-    yield Feature("weekday", "real(weekday)", "Day of the week, Monday is 0")
-    yield Feature("is_night", "indicator(hour < 6)", "Between midnight and six")
-    yield Feature("is_weekend", "indicator(weekday > 4)", "On Saturday or Sunday")
+    yield Feature("amount", f"real(amount) / {units}", f"Amount in {contract.amount.currency}", "amount")
+    yield Feature("hour", "real(hour)", "Hour of the day", "time")
+    yield Feature("weekday", "real(weekday)", "Day of the week, Monday is 0", "time")
+    yield Feature("is_night", "indicator(hour < 6)", "Between midnight and six", "time")
+    yield Feature("is_weekend", "indicator(weekday > 4)", "On Saturday or Sunday", "time")
     for category in contract.categories:
+        name = category.name
         for index, value in enumerate(category.values):
-            expression = f"indicator({category.name}_value == {index})"
-            yield Feature(f"{category.name}={value}", expression, f"{category.name} is {value}")
+            yield Feature(f"{name}={value}", f"indicator({name}_value == {index})", f"{name} is {value}", name)
     for flag in contract.flags:
-        yield Feature(flag.name, f"real({flag.name}_value)", f"{flag.name} is set")
+        yield Feature(flag.name, f"real({flag.name}_value)", f"{flag.name} is set", flag.name)
 
 
 def _partition(contract: Contract) -> Iterator[Feature]:
     e, units = contract.partition_entity.name, f"{float(contract.amount.minor_units)!r}"
-    usual = f"{e}_usual_s, {e}_usual_n"
-    yield Feature(f"{e}_count", f"real({e}_n)", f"Earlier transactions of the {e}")
-    yield Feature(f"{e}_usual", f"over({usual}, 0.0) / {units}", f"The {e}'s usual amount, without its outliers")
-    yield Feature(
-        f"{e}_ratio", f"ratio(amount, {usual})", f"This amount against the {e}'s usual (1 without history)"
-    )
-    yield Feature(f"{e}_over", f"beyond(amount, {usual}) / {units}", f"Amount above the {e}'s usual")
-    yield Feature(
-        f"{e}_z",
-        f"zscore(amount, {e}_n, {e}_s, {e}_q)",
-        f"This amount in standard deviations of the {e}'s whole history",
-    )
-    yield Feature(f"{e}_outliers", f"real({e}_o)", f"Outliers among the {e}'s earlier transactions")
-    yield Feature(f"{e}_hours_since_last", f"age({e}_last) / {_HOUR}", f"Hours since the {e}'s last transaction")
-    yield Feature(f"{e}_days_known", f"age({e}_first) / {_DAY}", f"Days since the {e}'s first transaction")
+    usual, pace, habit = f"{e}_usual_s, {e}_usual_n", f"{e} pace", f"{e} outliers"
+    for name, expression, sentence, topic in (
+        ("usual", f"over({usual}, 0.0) / {units}", "Usual amount of the {e}, without its outliers", "amount"),
+        ("ratio", f"ratio(amount, {usual})", "Amount against the {e}'s usual", "amount"),
+        ("over", f"beyond(amount, {usual}) / {units}", "Amount above the {e}'s usual", "amount"),
+        ("z", f"zscore(amount, {e}_n, {e}_s, {e}_q)", "Deviations from the {e}'s mean amount", "amount"),
+        ("outlier_rate", f"rate({e}_o, {e}_n)", "Share of outliers among the {e}'s transactions", habit),
+        ("hours_since_last", f"age({e}_last) / {_HOUR}", "Hours since the {e}'s last transaction", pace),
+        ("days_known", f"age({e}_first) / {_DAY}", "Days since the {e}'s first transaction", f"{e} age"),
+    ):
+        yield Feature(f"{e}_{name}", expression, sentence.format(e=e), topic)
     for window in windows(contract.partition_entity):
         yield from _partition_window(e, window.name, usual)
     for part in (*contract.categories, *contract.flags):
-        yield Feature(
-            f"{part.name}_share",
-            f"over({part.name}_same, {e}_n, 1.0)",
-            f"Share of the {e}'s earlier transactions with this {part.name}",
-        )
-        yield Feature(
-            f"{part.name}_new",
-            f"indicator(({part.name}_same == 0) & ({e}_n > 0))",
-            f"First time the {e} has this {part.name}",
-        )
+        yield from _novelty(e, part.name)
 
 
 def _partition_window(e: str, w: str, usual: str) -> Iterator[Feature]:
     n, s, q = f"{e}_n_{w}", f"{e}_s_{w}", f"{e}_q_{w}"
-    yield Feature(f"{e}_count_{w}", f"real({n})", f"Transactions of the {e} in the last {w}")
-    yield Feature(
-        f"{e}_ratio_{w}", f"ratio(amount, {s}, {n})", f"This amount against the {e}'s mean of the last {w}"
-    )
-    yield Feature(
-        f"{e}_z_{w}",
-        f"zscore(amount, {n}, {s}, {q})",
-        f"This amount in standard deviations of the {e}'s last {w}",
-    )
-    yield Feature(f"{e}_outliers_{w}", f"real({e}_o_{w})", f"Outliers of the {e} in the last {w}")
-    yield Feature(
-        f"{e}_top_{w}",
-        f"ratio({e}_top_{w}, {usual})",
-        f"Largest amount of the {e} in the last {w} against its usual",
-    )
+    for name, expression, sentence, topic in (
+        ("count", f"real({n})", "Transactions of the {e} in the last {w}", f"{e} pace"),
+        ("ratio", f"ratio(amount, {s}, {n})", "Amount against the {e}'s mean of the last {w}", "amount"),
+        ("z", f"zscore(amount, {n}, {s}, {q})", "Deviations from the {e}'s mean of the last {w}", "amount"),
+        ("outliers", f"real({e}_o_{w})", "Outliers of the {e} in the last {w}", f"{e} outliers"),
+        (
+            "top",
+            f"ratio({e}_top_{w}, {usual})",
+            "Largest amount in the last {w} against the {e}'s usual",
+            f"{e} outliers",
+        ),
+    ):
+        yield Feature(f"{e}_{name}_{w}", expression, sentence.format(e=e, w=w), topic)
+
+
+def _novelty(e: str, part: str) -> Iterator[Feature]:
+    same = f"{part}_same"
+    share = f"Share of the {e}'s earlier transactions with this {part}"
+    yield Feature(f"{part}_share", f"over({same}, {e}_n, 1.0)", share, part)
+    new = f"First time the {e} has this {part}"
+    yield Feature(f"{part}_new", f"indicator(({same} == 0) & ({e}_n > 0))", new, part)
 
 
 def _lagged(entity: Entity) -> Iterator[Feature]:
     e = entity.name
     for w, _, _ in windows(entity):
-        yield Feature(f"{e}_count_{w}", f"real({e}_n_{w})", f"Transactions at the {e} in {w}, up to its lag")
-        yield Feature(
-            f"{e}_ratio_{w}",
-            f"ratio(amount, {e}_s_{w}, {e}_n_{w})",
-            f"This amount against the mean at the {e} in {w}",
-        )
+        count = f"Transactions at the {e} in {w}, up to its lag"
+        yield Feature(f"{e}_count_{w}", f"real({e}_n_{w})", count, f"{e} pace")
+        mean = f"Amount against the mean at the {e} in {w}"
+        yield Feature(f"{e}_ratio_{w}", f"ratio(amount, {e}_s_{w}, {e}_n_{w})", mean, f"{e} amount")
     if entity.risk:
         yield from _risk(entity)
 
 
 def _risk(entity: Entity) -> Iterator[Feature]:
-    e = entity.name
+    e, topic = entity.name, f"{entity.name} risk"
     for w, _, _ in windows(entity):
-        known = f"{e}_known_{w}"
         for part, what in (("fraud", "frauds"), ("plain", "frauds that their amount does not explain")):
-            yield Feature(
-                f"{e}_{part}_{w}", f"real({e}_{part}_{w})", f"Known {what} at the {e} in {w}, up to the label delay"
-            )
-            yield Feature(
-                f"{e}_{part}_rate_{w}", f"rate({e}_{part}_{w}, {known})", f"Share of known {what} at the {e} in {w}"
-            )
-    yield Feature(
-        f"{e}_run", f"real({e}_run)", f"Unexplained frauds at the {e} since its last cleared transaction"
-    )
-    yield Feature(f"{e}_run_days", f"age({e}_run_age) / {_DAY}", f"Days since that run of frauds at the {e} began")
-    yield Feature(
-        f"{e}_days_since_fraud", f"age({e}_fraud_age) / {_DAY}", f"Days since the last known fraud at the {e}"
-    )
-    yield Feature(
-        f"{e}_days_since_cleared",
-        f"age({e}_cleared_age) / {_DAY}",
-        f"Days since the last cleared transaction at the {e}",
-    )
+            count, known = f"{e}_{part}_{w}", f"{e}_known_{w}"
+            yield Feature(count, f"real({count})", f"Known {what} at the {e} in {w}, up to the label delay", topic)
+            share = f"Share of known {what} at the {e} in {w}"
+            yield Feature(f"{e}_{part}_rate_{w}", f"rate({count}, {known})", share, topic)
+    for name, expression, sentence in (
+        ("run", f"real({e}_run)", "Unexplained frauds at the {e} since its last cleared transaction"),
+        ("run_days", f"age({e}_run_age) / {_DAY}", "Days since that run of frauds at the {e} began"),
+        ("days_since_fraud", f"age({e}_fraud_age) / {_DAY}", "Days since the last known fraud at the {e}"),
+        (
+            "days_since_cleared",
+            f"age({e}_cleared_age) / {_DAY}",
+            "Days since the last cleared one at the {e}",
+        ),
+    ):
+        yield Feature(f"{e}_{name}", expression, sentence.format(e=e), topic)

@@ -32,9 +32,7 @@ BLOCK = 16_384
 HOURS_A_DAY = DAY // HOUR
 
 
-def offline_features(
-    table: TransactionTable, rows: npt.NDArray[np.bool_] | None = None
-) -> npt.NDArray[np.float64]:
+def offline_features(table: TransactionTable, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float64]:
     """Features (selected rows, features) of a table in the order it counts; every row is history for those after it.
 
     `rows` is a mask of the rows wanted, all by default. The matrix is column-major: models read it column by column.
@@ -300,9 +298,7 @@ class _LaggedHistory:
 class _Labels:
     """Known labels of one entity in the order they count: sums, and runs of frauds since the last cleared one."""
 
-    def __init__(
-        self, table: TransactionTable, codes: npt.NDArray[np.int32], explained: npt.NDArray[np.bool_]
-    ) -> None:
+    def __init__(self, table: TransactionTable, codes: npt.NDArray[np.int32], explained: npt.NDArray[np.bool_]) -> None:
         known = np.flatnonzero(table.label >= 0)
         time = np.maximum(table.effective_time[known], table.known_at[known] - table.contract.label_delay)
         order = np.lexsort((time, codes[known]))
@@ -316,9 +312,7 @@ class _Labels:
         self._cleared_at, self._fraud_at = _last_before(~fraud), _last_before(fraud)
         self._plain_at = np.flatnonzero(plain)
 
-    def primitives(
-        self, entity: Entity, codes: npt.NDArray[np.int32], end: Integers, now: Integers
-    ) -> Primitives:
+    def primitives(self, entity: Entity, codes: npt.NDArray[np.int32], end: Integers, now: Integers) -> Primitives:
         e = entity.name
         high = self._keys.first_at_or_after(codes, end)
         first = self._keys.first_at_or_after(codes, np.zeros(len(codes), dtype=np.int64))
@@ -356,5 +350,3 @@ def _last_before(condition: npt.NDArray[np.bool_]) -> Integers:
     """For each position 0..n the last earlier position where the condition holds, or -1."""
     where = np.where(condition, np.arange(len(condition)), -1)
     return np.r_[-1, np.maximum.accumulate(where)] if len(where) else np.array([-1])
-
-

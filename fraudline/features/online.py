@@ -38,9 +38,7 @@ class OnlineFeatures:
         self.set = feature_set(contract)
         self._function = self.set.bind(OPERATIONS)
         self._zone = contract.timezone
-        self._positions = tuple(
-            {value: index for index, value in enumerate(c.values)} for c in contract.categories
-        )
+        self._positions = tuple({value: index for index, value in enumerate(c.values)} for c in contract.categories)
         self._windows = tuple((w.length, w.tile == HOUR) for w in windows(contract.partition_entity))
         self._days_kept = _days_kept(contract.partition_entity)
         self._lagged = tuple(_LaggedReader(e, contract) for e in contract.lagged_entities)
@@ -73,9 +71,7 @@ class OnlineFeatures:
         values = (*transaction.categories, *map(str, transaction.flags))
         primitives += [seen.get(value, 0) for seen, value in zip(history.seen, values, strict=True)]
         for index, reader in enumerate(self._lagged):
-            primitives += reader.primitives(
-                lagged[index] if index < len(lagged) else None, time, built_through
-            )
+            primitives += reader.primitives(lagged[index] if index < len(lagged) else None, time, built_through)
         return Computed(self._function(*primitives), time, _explained(history, amount))
 
     def _history(self, primitives: list[int], history: History, time: int) -> None:
