@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from fraudline.contract import load_contract
 from fraudline.errors import BadInput
 from fraudline.simulate import (
     COLUMNS,
@@ -23,6 +24,8 @@ from fraudline.simulate import (
     weave,
     weave_records,
 )
+from fraudline.transaction import Rejected, Transaction
+from fraudline.validation import Validator, cells_to_record
 
 DEFAULT = Population(seed=5)
 
@@ -40,9 +43,7 @@ def day(transactions: pd.DataFrame) -> pd.DataFrame:
 def auc(values: pd.Series, truth: pd.Series) -> float:
     """The chance that a fraud's value is above an honest one's; ties count half."""
     frauds = int(truth.sum())
-    return float(
-        (values.rank()[truth == 1].sum() - frauds * (frauds + 1) / 2) / (frauds * (len(truth) - frauds))
-    )
+    return float((values.rank()[truth == 1].sum() - frauds * (frauds + 1) / 2) / (frauds * (len(truth) - frauds)))
 
 
 def test_equal_populations_give_equal_transactions_and_another_seed_gives_others(
@@ -90,9 +91,9 @@ def test_short_and_long_windows_have_fraud_and_nothing_outside(days: int) -> Non
     population = Population(users=300, start=date(2025, 12, 31), days=days, fraud_rate=0.03, seed=2)
     transactions = simulate(population)
     assert transactions["timestamp"].min() >= "2025-12-31"
-    assert pd.to_datetime(transactions["timestamp"]).max() < pd.Timestamp(
-        "2025-12-31", tz="UTC"
-    ) + pd.Timedelta(days, "D")
+    assert pd.to_datetime(transactions["timestamp"]).max() < pd.Timestamp("2025-12-31", tz="UTC") + pd.Timedelta(
+        days, "D"
+    )
     assert transactions[LABEL].mean() == pytest.approx(0.03, abs=0.005)
 
 
@@ -217,9 +218,7 @@ def test_a_file_of_soiled_rows_holds_every_kind_as_often_as_was_planted(day: pd.
         "empty_location": woven["location"] == "",
         "long_location": woven["location"].str.len() > 1_000,
         "duplicate": woven.duplicated(),
-        "conflict": woven.duplicated("transaction_id")
-        & ~woven.duplicated()
-        & woven["transaction_id"].notna(),
+        "conflict": woven.duplicated("transaction_id") & ~woven.duplicated() & woven["transaction_id"].notna(),
     }
     assert {kind: int(rows.sum()) for kind, rows in found.items()} == planted
 
@@ -277,3 +276,56 @@ def test_the_shipped_sample_is_small_and_holds_both_labels_and_dirty_rows() -> N
     assert list(sample.columns) == list(COLUMNS)
     assert set(sample[LABEL]) == {"0", "1"}
     assert sample["transaction_id"].duplicated().sum() == 2
+
+
+# What the contract's `validate` says of each kind; None: valid by itself, only its id has been seen before.
+REASONS = {
+    "missing_id": "id_missing",
+    "missing_user": "entity_missing",
+    "missing_amount": "amount_missing",
+    "bad_timestamp": "timestamp_malformed",
+    "impossible_date": "timestamp_malformed",
+    "year_one": "timestamp_out_of_range",
+    "text_amount": "amount_not_a_number",
+    "negative_amount": "amount_negative",
+    "zero_amount": "amount_out_of_range",
+    "subcent_amount": "amount_precision",
+    "absurd_amount": "amount_out_of_range",
+    "unknown_device": "category_unknown",
+    "unknown_card": "category_unknown",
+    "vpn_maybe": "flag_malformed",
+    "empty_location": "category_missing",
+    "long_location": "category_malformed",
+    "duplicate": None,
+    "conflict": None,
+    "truncated_json": "not_json",
+    "not_utf8": "not_json",
+    "not_an_object": "not_an_object",
+}
+# NaN is no JSON at all, but a number in a file.
+IN_FILES = {**REASONS, "nan_amount": "amount_not_finite"}
+IN_STREAMS = {**REASONS, "nan_amount": "not_json"}
+
+
+def reason(outcome: Transaction | Rejected) -> str | None:
+    return outcome.problems[0].code if isinstance(outcome, Rejected) else None
+
+
+def test_the_contract_accepts_every_clean_record_and_names_what_is_wrong_with_every_dirty_one(
+    day: pd.DataFrame,
+) -> None:
+    validator = Validator(load_contract("ecommerce"))
+    dirt = soil(day, rate=0.1, seed=4, kinds=KINDS)
+    assert {reason(validator.decode(record)) for record in to_records(day)} == {None}
+    assert {d.kind: reason(validator.decode(d.payload)) for d in dirt} == IN_STREAMS
+
+
+def test_the_contract_names_what_is_wrong_with_every_dirty_row_of_a_file(day: pd.DataFrame) -> None:
+    contract = load_contract("ecommerce")
+    dirt = soil(day, rate=0.1, seed=4)
+    woven = weave(day, dirt)
+    rows = [dict(zip(COLUMNS, cells, strict=True)) for cells in woven.itertuples(index=False, name=None)]
+    reasons = [reason(Validator(contract).validate(cells_to_record(contract, row))) for row in rows]
+    dirty = {d.after + i + 1: d.kind for i, d in enumerate(dirt)}
+    assert all(reasons[at] == IN_FILES[kind] for at, kind in dirty.items())
+    assert {reason for at, reason in enumerate(reasons) if at not in dirty} == {None}
