@@ -63,9 +63,7 @@ def split(transactions: pd.DataFrame, as_of: pd.Timestamp) -> tuple[pd.DataFrame
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="populations to simulate")
     print("seed    rows  test frauds  average precision  ROC AUC")
     for seed in parser.parse_args().seeds:

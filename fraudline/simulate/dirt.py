@@ -113,9 +113,7 @@ def weave(frame: pd.DataFrame, dirt: Iterable[Dirt]) -> pd.DataFrame:
     dirt = list(dirt)
     if stream_only := sorted({d.kind for d in dirt if d.row is None}):
         raise BadInput(f"A file cannot hold {', '.join(stream_only)}: soil with FILE_KINDS.")
-    clean = pd.DataFrame(
-        {name: [_text(value) for value in frame[name]] for name in frame.columns}, dtype=object
-    )
+    clean = pd.DataFrame({name: [_text(value) for value in frame[name]] for name in frame.columns}, dtype=object)
     dirty = pd.DataFrame(
         [{k: _text(v) for k, v in (d.row or {}).items()} for d in dirt], columns=clean.columns, dtype=object
     )

@@ -42,16 +42,11 @@ def fraudulent_transactions(
     wanted = honest * population.fraud_rate / (1 - population.fraud_rate)
     shares = np.cumsum([0.0, *SCENARIOS.values()])
     counts = np.diff(np.round(shares * wanted)).astype(int)
-    parts = [
-        scenario(habits, population, int(count), rng)
-        for scenario, count in zip(SCENARIOS, counts, strict=True)
-    ]
+    parts = [scenario(habits, population, int(count), rng) for scenario, count in zip(SCENARIOS, counts, strict=True)]
     return pd.concat(parts, ignore_index=True).assign(fraud=True)
 
 
-def card_testing(
-    habits: Habits, population: Population, count: int, rng: np.random.Generator
-) -> pd.DataFrame:
+def card_testing(habits: Habits, population: Population, count: int, rng: np.random.Generator) -> pd.DataFrame:
     """Bursts of 6 to 24 small amounts, seconds to minutes apart; four in ten end with a real purchase."""
     sizes = _sizes(population, count, 6, 24, 0.1, rng)
     n = len(sizes)

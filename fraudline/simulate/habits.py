@@ -71,15 +71,11 @@ def draw_habits(population: Population, rng: np.random.Generator) -> Habits:
         joined=np.where(rng.random(n) < 0.82, -1.0, rng.random(n) * days),
         sessions_a_day=np.minimum(rng.lognormal(np.log(SESSIONS_A_DAY) - 0.5, 1.0, n), 6.0),
         extra_in_session=np.where(gamer, rng.uniform(1.0, 2.5, n), rng.gamma(1.2, 0.25, n)),
-        peak_hour=np.where(
-            night_owl, rng.normal(25.0, 1.5, n), rng.choice([12.5, 19.5], n) + rng.normal(0, 2.0, n)
-        ),
+        peak_hour=np.where(night_owl, rng.normal(25.0, 1.5, n), rng.choice([12.5, 19.5], n) + rng.normal(0, 2.0, n)),
         hour_spread=rng.uniform(1.5, 4.0, n),
         home=home,
         second_place=pick(rng, HOME_SHARES, n),
-        trip_start=np.where(
-            rng.random((n, TRIPS)) < 0.3 * days / 45, rng.uniform(-4, days, (n, TRIPS)), np.inf
-        ),
+        trip_start=np.where(rng.random((n, TRIPS)) < 0.3 * days / 45, rng.uniform(-4, days, (n, TRIPS)), np.inf),
         trip_days=rng.uniform(2, 9, (n, TRIPS)),
         trip_place=rng.integers(0, len(PLACES), (n, TRIPS)),
         device=device,

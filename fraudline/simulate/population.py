@@ -26,8 +26,6 @@ class Population:
         if not 1 <= self.days <= 3_650:
             raise BadInput(f"days is {self.days}: give 1 to 3650.")
         if not 0 <= self.fraud_rate < 0.5:
-            raise BadInput(
-                f"fraud_rate is {self.fraud_rate}: give a share of rows from 0 to below 0.5, such as 0.01."
-            )
+            raise BadInput(f"fraud_rate is {self.fraud_rate}: give a share of rows from 0 to below 0.5, such as 0.01.")
         if self.seed < 0:
             raise BadInput(f"seed is {self.seed}: give 0 or more.")

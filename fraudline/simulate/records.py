@@ -21,9 +21,7 @@ def to_records(frame: pd.DataFrame) -> Iterator[bytes]:
 def rows(frame: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Each row of `frame` as a mapping of plain Python values, without the label."""
     names = [str(name) for name in frame.columns if name != LABEL]
-    return (
-        dict(zip(names, values, strict=True)) for values in frame[names].itertuples(index=False, name=None)
-    )
+    return (dict(zip(names, values, strict=True)) for values in frame[names].itertuples(index=False, name=None))
 
 
 def encode(row: Mapping[str, object]) -> bytes:
