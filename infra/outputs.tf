@@ -15,6 +15,11 @@ output "realtime" {
   }
 }
 
+output "image" {
+  description = "The image that runs; plans of pull requests keep it."
+  value       = var.image
+}
+
 output "flows" {
   description = "Where flows run; delivery registers them by a task of its own."
   value = {

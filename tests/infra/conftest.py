@@ -132,9 +132,7 @@ def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Plan]:
         out = folder / f"{which}.json"
         directory = copy / "bootstrap" if which == "bootstrap" else copy
         var_file = [] if which == "bootstrap" else ["--var-file", f"{which}.tfvars"]
-        done = run(
-            [need_terraform_check(), str(directory), "--json", str(out), *var_file], directory, **VARIABLES
-        )
+        done = run([need_terraform_check(), str(directory), "--json", str(out), *var_file], directory, **VARIABLES)
         assert done.returncode == 0, done.stdout + done.stderr
         return Plan(json.loads(out.read_text()))
 

@@ -108,8 +108,8 @@ READS_DATA = {
 }  # fmt: skip
 LOSES_DATA = {
     "dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:PutItem", "dynamodb:UpdateItem",
-    "kinesis:DeleteStream", "kms:DisableKey", "kms:ScheduleKeyDeletion", "rds:DeleteDBInstance", "s3:DeleteBucket",
-    "s3:DeleteObjectVersion", "sqs:DeleteQueue", "sqs:PurgeQueue",
+    "kinesis:DeleteStream", "kms:DisableKey", "kms:ScheduleKeyDeletion", "rds:DeleteDBInstance",
+    "s3:DeleteBucket", "s3:DeleteObjectVersion", "sqs:DeleteQueue", "sqs:PurgeQueue",
 }  # fmt: skip
 
 

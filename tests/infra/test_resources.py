@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from fraudline.adapters import tables
+
 from .conftest import Plan
 
 
@@ -86,34 +88,21 @@ def test_data_of_prod_cannot_be_deleted_by_a_mistake(prod: Plan) -> None:
 
 
 def test_dev_can_be_torn_down(dev: Plan) -> None:
-    assert not any(
-        table.values["deletion_protection_enabled"] for table in dev.resources("aws_dynamodb_table")
-    )
+    assert not any(table.values["deletion_protection_enabled"] for table in dev.resources("aws_dynamodb_table"))
     assert all(bucket.values["force_destroy"] for bucket in dev.resources("aws_s3_bucket"))
 
 
-def test_no_time_to_live_can_forget_a_position_a_profile_or_a_label(plan: Plan) -> None:
-    with_ttl = [table.address for table in plan.resources("aws_dynamodb_table") if table.values["ttl"]]
-    assert with_ttl == ['module.tables.aws_dynamodb_table.this["decisions"]']
-
-
-def keys(table: dict[str, object]) -> tuple[object, object]:
-    return table["hash_key"], table["range_key"]
-
-
-def test_tables_have_the_keys_and_indexes_of_the_application(plan: Plan) -> None:
-    tables = {table.address.split('"')[1]: table.values for table in plan.resources("aws_dynamodb_table")}
-    assert {name: keys(table) for name, table in tables.items()} == {
-        "decisions": ("transaction_id", "origin"),
-        "profiles": ("entity", None),
-        "leases": ("consumer", "shard"),
-        "labels": ("transaction_id", None),
-    }
-    indexes = {
-        tuple(key["attribute_name"] for key in index["key_schema"])
-        for index in tables["decisions"]["global_secondary_index"]
-    }
-    assert indexes == {("entity", "event_time"), ("alert_day", "expected_loss")}
+@pytest.mark.parametrize("name", ["decisions", "profiles", "leases", "labels"])
+def test_tables_have_the_keys_indexes_and_expiry_that_the_application_relies_on(plan: Plan, name: str) -> None:
+    expected: tables.Table = getattr(tables, name.upper())
+    table = plan.one(f'aws_dynamodb_table.this["{name}"]').values
+    assert (table["hash_key"], table["range_key"]) == (expected.key.partition, expected.key.sort)
+    assert {a["name"]: a["type"] for a in table["attribute"]} == expected.attributes
+    assert {
+        index["name"]: tuple((key["attribute_name"], key["key_type"]) for key in index["key_schema"])
+        for index in table["global_secondary_index"]
+    } == {index: ((key.partition, "HASH"), (key.sort, "RANGE")) for index, key in expected.indexes}
+    assert [ttl["attribute_name"] for ttl in table["ttl"]] == [tables.EXPIRES_AT] * expected.expires
 
 
 def test_the_stream_outlasts_a_week_of_trouble(plan: Plan) -> None:
@@ -148,9 +137,7 @@ def test_nothing_is_reachable_from_the_internet(plan: Plan) -> None:
 
 
 def test_only_egress_over_https_leaves_the_vpc(plan: Plan) -> None:
-    outward = [
-        r.values for r in plan.resources("aws_vpc_security_group_egress_rule") if r.values["cidr_ipv4"]
-    ]
+    outward = [r.values for r in plan.resources("aws_vpc_security_group_egress_rule") if r.values["cidr_ipv4"]]
     assert {(rule["from_port"], rule["to_port"]) for rule in outward} == {(443, 443)}
 
 
@@ -169,13 +156,10 @@ def test_every_alarm_tells_somebody(plan: Plan) -> None:
 def test_silence_of_the_stream_the_worker_and_the_monitor_is_an_alarm(plan: Plan) -> None:
     """A consumer that stopped reports no lag at all: missing figures are the worst ones."""
     missing = {
-        a.values["alarm_name"]: a.values["treat_missing_data"]
-        for a in plan.resources("aws_cloudwatch_metric_alarm")
+        a.values["alarm_name"]: a.values["treat_missing_data"] for a in plan.resources("aws_cloudwatch_metric_alarm")
     }
     prefix = f"fraudline-{which(plan)}"
-    assert {missing[f"{prefix}-{name}"] for name in ("stream-lag", "worker-missing", "champion-stale")} == {
-        "breaching"
-    }
+    assert {missing[f"{prefix}-{name}"] for name in ("stream-lag", "worker-missing", "champion-stale")} == {"breaching"}
 
 
 def test_an_alarm_period_is_one_that_cloudwatch_accepts(plan: Plan) -> None:

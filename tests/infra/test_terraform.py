@@ -24,14 +24,10 @@ def test_it_is_valid_and_keeps_its_rules_against_the_schema_of_the_provider(dire
 
 @pytest.mark.parametrize("directory", CONFIGURATIONS, ids=lambda directory: directory.name)
 def test_it_is_valid_and_keeps_its_rules_with_the_real_provider(directory: Path, tmp_path: Path) -> None:
-    copy = shutil.copytree(INFRA, tmp_path / "infra") / directory.relative_to(
-        INFRA
-    )  # init writes beside the files
+    copy = shutil.copytree(INFRA, tmp_path / "infra") / directory.relative_to(INFRA)  # init writes beside the files
     init = run([need_terraform(), "init", "-backend=false", "-input=false"], copy)
     if init.returncode != 0:
-        pytest.skip(
-            "the AWS provider cannot be downloaded here; the check against its schema stands in for it"
-        )
+        pytest.skip("the AWS provider cannot be downloaded here; the check against its schema stands in for it")
     for command in ("validate", "test"):
         done = run([need_terraform(), command], copy, **VARIABLES)
         assert done.returncode == 0, done.stdout + done.stderr

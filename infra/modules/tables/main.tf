@@ -1,5 +1,6 @@
 locals {
-  # Keys are the application's (DESIGN: names of resources). `expires_at` is set only by deployments that want it.
+  # Keys, indexes and types are fraudline/adapters/tables.py's (tests/infra compares the two). `expires_at` is set only
+  # by deployments that want it.
   tables = {
     decisions = { hash_key = "transaction_id", range_key = "origin", ttl = true }
     profiles  = { hash_key = "entity", range_key = null, ttl = false }
@@ -11,8 +12,8 @@ locals {
   # The two questions people ask of decisions: what of one user, and what is to be reviewed today, dearest first.
   indexes = {
     decisions = {
-      "entity-event_time"       = { hash_key = "entity", range_key = "event_time" }
-      "alert_day-expected_loss" = { hash_key = "alert_day", range_key = "expected_loss" }
+      by_entity    = { hash_key = "entity", range_key = "event_time" }
+      by_alert_day = { hash_key = "alert_day", range_key = "expected_loss" }
     }
   }
   numbers = ["expected_loss"]
