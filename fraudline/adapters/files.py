@@ -1,0 +1,180 @@
+"""Transactions from files: CSV, JSON lines and Parquet, in folders or `s3://`, all into one table.
+
+The format is told by the name's ending. A row that is no transaction becomes a reject; a file that is no table stops
+everything with one sentence.
+"""
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from fraudline.adapters.objects import open_objects
+from fraudline.columns import Landed, RejectedRow, keep_first_copies, screen
+from fraudline.contract import Contract
+from fraudline.errors import BadInput
+from fraudline.table import concatenate, from_transactions
+from fraudline.transaction import Problem, Rejected, Transaction
+from fraudline.validation import Validator
+
+Progress = Callable[[str, int], None]
+# A decompressed Parquet file or a single CSV beyond this does not fit the memory we promise.
+MAX_FILE_BYTES = 4 * 2**30
+
+
+def load_transactions(contract: Contract, locations: Sequence[str], progress: Progress | None = None) -> Landed:
+    """All rows of all files, in the order they count: sorted by (timestamp, id), first copies only.
+
+    `locations` are files, folders, or `s3://` objects and prefixes. `progress` is told each file and its rows.
+    """
+    parts = []
+    for source, data in _files(locations):
+        part = _read(contract, source, data)
+        parts.append(part)
+        if progress:
+            progress(source, part.rows)
+    table = concatenate([part.table for part in parts if len(part.table)] or [parts[0].table])
+    rejects = tuple(reject for part in parts for reject in part.rejects)
+    landed = keep_first_copies(Landed(sum(part.rows for part in parts), table, rejects), _name(locations))
+    if not landed.rows:
+        raise BadInput(f"{_name(locations)} has no rows: name a file with transactions")
+    if not len(landed.table):
+        reason, count = next(iter(landed.reasons().items()))
+        raise BadInput(
+            f"{_name(locations)} has no valid transaction among {landed.rows} rows, most often for {reason} ({count}):"
+            f" check that contract {contract.name!r} describes it, with `fraudline quality`"
+        )
+    return replace(landed, table=landed.table.sorted())
+
+
+def _name(locations: Sequence[str]) -> str:
+    return locations[0] if len(locations) == 1 else f"{locations[0]} and {len(locations) - 1} more"
+
+
+def _files(locations: Sequence[str]) -> Iterator[tuple[str, Path | bytes]]:
+    if not locations:
+        raise BadInput("no transactions given: name a file, a folder or an s3:// prefix")
+    for location in locations:
+        found = list(_objects_at(location) if "://" in location else _paths_at(location))
+        if not found:
+            raise BadInput(f"{location} holds no .csv, .jsonl or .parquet file: name one that does")
+        yield from found
+
+
+def _paths_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
+    path = Path(location)
+    if not path.exists():
+        raise BadInput(f"there is no {location}: check the path of the transactions")
+    paths = sorted(path.rglob("*")) if path.is_dir() else [path]
+    yield from ((str(p), p) for p in paths if p.is_file() and (p == path or _reader(p.name)))
+
+
+def _objects_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
+    bucket, _, prefix = location.removeprefix("s3://").partition("/")
+    objects = open_objects(f"s3://{bucket}")
+    for key in objects.list(prefix):
+        if _reader(key):
+            yield f"s3://{bucket}/{key}", objects.get(key)
+
+
+def _read(contract: Contract, source: str, data: Path | bytes) -> Landed:
+    reader = _reader(source)
+    if reader is None:
+        raise BadInput(f"{source} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+    try:
+        return reader(contract, source, data)
+    except PermissionError as error:
+        raise BadInput(f"no permission to read {source}: change its mode or its owner") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{source} cannot be read: {sentence}") from error
+
+
+def _reader(name: str) -> Callable[[Contract, str, Path | bytes], Landed] | None:
+    endings = {".csv": _read_csv, ".jsonl": _read_lines, ".ndjson": _read_lines, ".parquet": _read_parquet}
+    return next((reader for ending, reader in endings.items() if name.lower().endswith(ending)), None)
+
+
+def _stream(data: Path | bytes) -> io.BufferedIOBase:
+    return io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
+
+
+def _read_csv(contract: Contract, source: str, data: Path | bytes) -> Landed:
+    """Every cell as the text it is: the contract says what it means."""
+    with _stream(data) as stream:
+        first = stream.readline()
+        if not first.strip():
+            raise BadInput(f"{source} is empty: it needs a header and rows")
+        stream.seek(0)
+        names = pa.csv.open_csv(io.BytesIO(first)).schema.names
+        torn: list[str] = []
+
+        def keep(row: pa.csv.InvalidRow) -> str:
+            torn.append(row.text or "")
+            return "skip"
+
+        columns = pa.csv.read_csv(
+            stream,
+            parse_options=pa.csv.ParseOptions(invalid_row_handler=keep),
+            convert_options=pa.csv.ConvertOptions(
+                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=["", "NaN"]
+            ),
+        )
+    _require(contract, source, columns)
+    landed = screen(contract, columns, source)
+    problem = Problem("", "torn_row", "has more or fewer cells than the header")
+    rejects = tuple(RejectedRow(source, columns.num_rows + i, text, (problem,)) for i, text in enumerate(torn))
+    return Landed(landed.rows + len(torn), landed.table, landed.rejects + rejects)
+
+
+def _read_parquet(contract: Contract, source: str, data: Path | bytes) -> Landed:
+    with _stream(data) as stream:
+        file = pq.ParquetFile(stream)
+        size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
+        if size > MAX_FILE_BYTES:
+            raise BadInput(f"{source} unpacks to {size} bytes, {MAX_FILE_BYTES} are allowed: split it")
+        known = [name for name in file.schema_arrow.names if name in contract.known_columns]
+        _require(contract, source, file.schema_arrow)
+        return screen(contract, file.read(columns=known), source)
+
+
+def _read_lines(contract: Contract, source: str, data: Path | bytes) -> Landed:
+    validator = Validator(contract)
+    valid: list[Transaction] = []
+    rows: list[int] = []
+    rejects: list[RejectedRow] = []
+    number = 0
+    with _stream(data) as stream:
+        for line in stream:
+            if not line.strip():
+                continue
+            outcome = validator.decode(line.rstrip(b"\r\n"))
+            if isinstance(outcome, Rejected):
+                raw = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+                rejects.append(RejectedRow(source, number, raw, outcome.problems))
+            else:
+                valid.append(outcome)
+                rows.append(number)
+            number += 1
+    return Landed(number, from_transactions(contract, valid, rows), tuple(rejects))
+
+
+def _require(contract: Contract, source: str, columns: pa.Table | pa.Schema) -> None:
+    names = columns.column_names if isinstance(columns, pa.Table) else columns.names
+    missing = [column for column in contract.required_columns if column not in names]
+    if missing:
+        raise BadInput(
+            f"{source} lacks column {missing[0]!r} of contract {contract.name!r} (it has {', '.join(names[:12])}):"
+            " name another contract with --contract, or rename the column"
+        )
+
+
+def rejected_lines(rejects: Sequence[RejectedRow]) -> bytes:
+    """Rejected rows as JSON lines: source, row, original content, problems."""
+    return b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects)
+

@@ -1,0 +1,334 @@
+"""From an Arrow table of raw columns to valid transactions and rejected rows.
+
+Whole columns are screened at once; what the screen does not know to be good goes row by row to `Validator.validate`,
+which alone decides. The screen may only pass what `validate` would pass, with the same values: a property test holds
+them together.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fraudline.clock import format_micros, to_micros
+from fraudline.contract import Category, Contract
+from fraudline.table import UNKNOWN, Codes, TransactionTable, concatenate, encode, from_transactions
+from fraudline.transaction import Problem, Rejected
+from fraudline.validation import (
+    EARLIEST,
+    LATEST,
+    MAX_ID_LENGTH,
+    MAX_TEXT_LENGTH,
+    MINOR_UNIT_TOLERANCE,
+    Validator,
+    cells_to_record,
+)
+
+Mask = npt.NDArray[np.bool_]
+_ID = rf"^[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}$"
+_TEXT = rf"^[\x21-\x7e][\x20-\x7e]{{0,{MAX_TEXT_LENGTH - 1}}}$"
+_NUMBER = r"^-?\d{1,15}(\.\d{1,15})?$"
+_TIME = r"^\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,6})?"
+_BINARY = pa.array(["0", "1", "true", "false"])
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A row that is no transaction: where it was read, its original content and everything that is wrong with it."""
+
+    source: str
+    row: int
+    raw: str
+    problems: tuple[Problem, ...]
+
+    @property
+    def reason(self) -> str:
+        return self.problems[0].code
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What was read: `rows` = len(table) + len(rejects) + duplicates, always."""
+
+    rows: int
+    table: TransactionTable
+    rejects: tuple[RejectedRow, ...]
+    duplicates: int = 0
+
+    def reasons(self) -> dict[str, int]:
+        """How many rows were quarantined under each reason, most frequent first."""
+        counts = pd.Series([reject.reason for reject in self.rejects], dtype=object).value_counts()
+        return {str(reason): int(count) for reason, count in counts.items()}
+
+
+def screen(contract: Contract, columns: pa.Table, source: str, first_row: int = 0) -> Landed:
+    """Transactions and rejects of an Arrow table whose required columns are all there."""
+    good, table = _screened(contract, columns)
+    rows = np.arange(first_row, first_row + columns.num_rows)
+    table = replace(table, source_row=rows[good])
+    doubted = np.flatnonzero(~good)
+    if not len(doubted):
+        return Landed(columns.num_rows, table, ())
+    slow, rejects = _row_by_row(contract, columns.take(pa.array(doubted)), source, rows[doubted])
+    merged = concatenate([part for part in (table, slow) if len(part)] or [table])
+    order = np.argsort(merged.source_row, kind="stable")
+    return Landed(columns.num_rows, merged.take(order), tuple(rejects))
+
+
+def _row_by_row(
+    contract: Contract, columns: pa.Table, source: str, rows: npt.NDArray[np.int64]
+) -> tuple[TransactionTable, list[RejectedRow]]:
+    validator, valid, valid_rows, rejects = Validator(contract), [], [], []
+    for row, cells in zip(rows.tolist(), columns.to_pylist(), strict=True):
+        outcome = validator.validate(_record(contract, cells))
+        if isinstance(outcome, Rejected):
+            rejects.append(RejectedRow(source, row, json.dumps(cells, default=_plain), outcome.problems))
+        else:
+            valid.append(outcome)
+            valid_rows.append(row)
+    return from_transactions(contract, valid, valid_rows), rejects
+
+
+def _record(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's cells as the JSON values they stand for."""
+    if all(cell is None or isinstance(cell, str) for cell in cells.values()):
+        return cells_to_record(contract, cells)
+    record = {column: _plain(cell) for column, cell in cells.items()}
+    # A column of 0 and 1 with a gap in it is written as floats by most tools.
+    for column in (*(flag.column for flag in contract.flags), contract.label.column):
+        value = record.get(column)
+        if isinstance(value, float):
+            record[column] = None if np.isnan(value) else int(value) if value.is_integer() else value
+    return record
+
+
+def _plain(cell: Any) -> Any:
+    if isinstance(cell, datetime):
+        return cell.isoformat() if cell.tzinfo is None else format_micros(to_micros(cell))
+    if isinstance(cell, Decimal):
+        return float(cell)
+    if isinstance(cell, date | bytes):
+        return str(cell)
+    return cell
+
+
+def _screened(contract: Contract, columns: pa.Table) -> tuple[Mask, TransactionTable]:
+    """The rows surely good, and a table of just those."""
+    n = columns.num_rows
+    good: Mask = np.ones(n, bool)
+
+    def column(name: str) -> pa.Array:
+        part = columns[name]
+        return part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
+
+    ids = _identifiers(column(contract.id.column), good)
+    timestamp = _timestamps(column(contract.timestamp.column), contract.timezone, good)
+    amount = _amounts(column(contract.amount.column), contract, good)
+    entities = tuple(_encoded(column(entity.column), _ID, good) for entity in contract.entities)
+    categories = tuple(_category(column(category.column), category, good) for category in contract.categories)
+    flags = tuple(_binary(column(flag.column), good, nullable=False) for flag in contract.flags)
+    present = set(columns.column_names)
+    label: npt.NDArray[np.int8] = np.full(n, UNKNOWN, np.int8)
+    if contract.label.column in present:
+        label = _binary(column(contract.label.column), good, nullable=True)
+    for ignored in contract.ignored:
+        if ignored.values and ignored.column in present:
+            _category(column(ignored.column), Category("ignored", ignored.column, ignored.values, True), good)
+    table = TransactionTable(
+        contract=contract,
+        ids=ids,
+        timestamp=timestamp,
+        effective_time=timestamp,
+        amount=amount,
+        entities=entities,
+        categories=categories,
+        flags=flags,
+        label=label,
+        known_at=timestamp + contract.label_delay,
+        source_row=np.arange(n),
+    )
+    return good, table if good.all() else table.take(good)
+
+
+def _true(mask: pa.BooleanArray) -> Mask:
+    """Arrow's three-valued truth as numpy's: null is not true."""
+    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _doubt_all(array: pa.Array, good: Mask) -> None:
+    """A type the screen does not know: every row is left to `validate`."""
+    good[:] = False
+
+
+def _text_like(array: pa.Array) -> bool:
+    return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
+
+
+def _identifiers(array: pa.Array, good: Mask) -> pa.StringArray:
+    if pa.types.is_integer(array.type):
+        good &= _true(pc.is_valid(array))
+    elif _text_like(array):
+        good &= _true(pc.match_substring_regex(array, _ID))
+    else:
+        _doubt_all(array, good)
+        return pa.array([""] * len(array), pa.string())
+    return pc.fill_null(array.cast(pa.string()), "")
+
+
+def _encoded(array: pa.Array, pattern: str, good: Mask) -> Codes:
+    """A text or integer column, its distinct values checked once each."""
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if not (pa.types.is_integer(array.type) or _text_like(array)):
+        _doubt_all(array, good)
+        return Codes(np.zeros(len(array), np.int32), pa.array([""], pa.string()))
+    codes = encode(pc.fill_null(array, "" if _text_like(array) else 0))
+    good &= _true(pc.is_valid(array))
+    good &= _true(pc.match_substring_regex(codes.values, pattern))[codes.codes] if len(array) else good
+    return codes
+
+
+def _category(array: pa.Array, category: Category, good: Mask) -> Codes:
+    if pa.types.is_null(array.type) or (pa.types.is_dictionary(array.type) or _text_like(array)) is False:
+        if category.nullable and pa.types.is_null(array.type):
+            return Codes(np.zeros(len(array), np.int32), pa.array([""], pa.string()))
+        _doubt_all(array, good)
+        return Codes(np.zeros(len(array), np.int32), pa.array([""], pa.string()))
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(pa.string())
+    codes = encode(pc.fill_null(array, ""))
+    if category.values:
+        fine = _true(pc.is_in(codes.values, value_set=pa.array(category.values, codes.values.type)))
+    else:
+        fine = _true(pc.match_substring_regex(codes.values, _TEXT))
+    if category.nullable:
+        fine |= _true(pc.equal(codes.values, ""))
+    good &= fine[codes.codes] if len(array) else good
+    return codes
+
+
+def _timestamps(array: pa.Array, zone: str, good: Mask) -> npt.NDArray[np.int64]:
+    if pa.types.is_timestamp(array.type):
+        if array.type.tz is None and zone != "UTC":
+            _doubt_all(array, good)
+        micros = array.cast(pa.timestamp("us", tz=array.type.tz), safe=False)
+        good &= _true(pc.is_valid(array))
+        time = pc.fill_null(micros.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    elif _text_like(array):
+        zoned = r"(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$"
+        pattern = _TIME + (zoned if zone != "UTC" else zoned.replace(")$", ")?$"))
+        good &= _true(pc.match_substring_regex(array, pattern))
+        text = pd.Series(pc.if_else(pa.array(good), array, None).to_pandas())
+        parsed = pd.to_datetime(text, format="ISO8601", utc=True, errors="coerce").astype("datetime64[us, UTC]")
+        good &= parsed.notna().to_numpy()
+        time = parsed.astype("int64").to_numpy()
+    else:
+        _doubt_all(array, good)
+        return np.zeros(len(array), np.int64)
+    good &= (time >= EARLIEST) & (time < LATEST)
+    return np.where(good, time, 0).astype(np.int64)
+
+
+def _amounts(array: pa.Array, contract: Contract, good: Mask) -> npt.NDArray[np.int64]:
+    if _text_like(array):
+        numeric = _true(pc.match_substring_regex(array, _NUMBER))
+        good &= numeric
+        array = pc.if_else(pa.array(numeric), array, "0")
+    elif not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_decimal(array.type)):
+        _doubt_all(array, good)
+        return np.zeros(len(array), np.int64)
+    good &= _true(pc.is_valid(array))
+    value = pc.fill_null(array.cast(pa.float64(), safe=False), 0.0).to_numpy(zero_copy_only=False)
+    good &= (value >= contract.amount.min) & (value <= contract.amount.max)
+    scaled = np.where(good, value, 0.0) * contract.amount.minor_units
+    minor = np.rint(scaled)
+    good &= np.abs(scaled - minor) <= MINOR_UNIT_TOLERANCE
+    return minor.astype(np.int64)
+
+
+def _binary(array: pa.Array, good: Mask, *, nullable: bool) -> npt.NDArray[np.int8]:
+    valid = _true(pc.is_valid(array))
+    if _text_like(array):
+        empty = _true(pc.equal(array, "")) | ~valid
+        known = _true(pc.is_in(array, value_set=_BINARY.cast(array.type)))
+        value = _true(pc.is_in(array, value_set=pa.array(["1", "true"], array.type)))
+    elif pa.types.is_boolean(array.type) or pa.types.is_integer(array.type):
+        empty = ~valid
+        number = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        known, value = valid & ((number == 0) | (number == 1)), number == 1
+    elif pa.types.is_null(array.type):
+        empty = known = ~valid
+        value = known
+    else:
+        _doubt_all(array, good)
+        return np.full(len(array), UNKNOWN, np.int8)
+    good &= (known | empty) if nullable else (known & ~empty)
+    return np.where(empty, UNKNOWN, value).astype(np.int8)
+
+
+def keep_first_copies(landed: Landed, source: str = "") -> Landed:
+    """The first copy of each id; identical later ones are counted, conflicting ones rejected."""
+    table = landed.table
+    codes = encode(table.ids)
+    if len(codes.values) == len(table):
+        return landed
+    order = np.argsort(codes.codes, kind="stable")
+    first = order[np.r_[True, np.diff(codes.codes[order]) != 0]]
+    later = np.setdiff1d(np.arange(len(table)), first)
+    original = first[np.searchsorted(codes.codes[first], codes.codes[later])]
+    same = _same_content(table, later, original)
+    conflicts = [
+        RejectedRow(source, int(table.source_row[row]), _rendered(table, int(row)), (_CONFLICT,)) for row in later[~same]
+    ]
+    return Landed(
+        landed.rows,
+        table.take(np.sort(first)),
+        (*landed.rejects, *conflicts),
+        landed.duplicates + int(same.sum()),
+    )
+
+
+_CONFLICT = Problem("", "conflicting_id", "another transaction came first under this id, with other content")
+
+
+def _same_content(table: TransactionTable, rows: npt.NDArray[Any], others: npt.NDArray[Any]) -> Mask:
+    columns: Iterator[npt.NDArray[Any]] = iter(
+        (
+            table.timestamp,
+            table.amount,
+            table.label,
+            *(codes.codes for codes in (*table.entities, *table.categories)),
+            *table.flags,
+        )
+    )
+    return np.logical_and.reduce([column[rows] == column[others] for column in columns])
+
+
+def _rendered(table: TransactionTable, row: int) -> str:
+    (transaction,) = table.take(np.array([row])).transactions()
+    return json.dumps(to_record(table.contract, transaction))
+
+
+def to_record(contract: Contract, transaction: Any) -> dict[str, Any]:
+    """A transaction as the contract's JSON record: what a producer sends."""
+    record: dict[str, Any] = {
+        contract.id.column: transaction.id,
+        contract.timestamp.column: format_micros(transaction.timestamp),
+        contract.amount.column: transaction.amount / contract.amount.minor_units,
+    }
+    parts = (
+        (contract.entities, transaction.entities),
+        (contract.categories, transaction.categories),
+        (contract.flags, transaction.flags),
+    )
+    for columns, values in parts:
+        record |= {column.column: value for column, value in zip(columns, values, strict=True)}
+    return record
