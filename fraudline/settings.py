@@ -22,7 +22,7 @@ _PREFIX = "FRAUDLINE_"
 
 
 class Settings(BaseSettings):
-    """One deployment. `contract` is a shipped name or a file; `consumer` is the group that owns the profiles."""
+    """One deployment. `contract` is a shipped name or a file; `consumer` the group owning the profiles."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -58,6 +58,4 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        raise BadInput(
-            f"setting {_PREFIX}{name} is {first['input']!r}: {first['msg']}; correct it"
-        ) from error
+        raise BadInput(f"setting {_PREFIX}{name} is {first['input']!r}: {first['msg']}; correct it") from error

@@ -15,7 +15,7 @@ DEFAULT_REGION = "us-east-1"
 
 _CONFIG = Config(
     parameter_validation=False,  # half of boto3's cost; the endpoint validates anyway
-    retries={"mode": "standard", "total_max_attempts": 5},
+    retries={"mode": "standard"},  # as many as AWS_MAX_ATTEMPTS says, by default 3
     connect_timeout=5,
     read_timeout=30,
     max_pool_connections=16,

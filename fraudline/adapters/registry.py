@@ -107,8 +107,7 @@ class Registry:
         champion = self.champion()
         if champion is None:
             raise NotReady(
-                f"no champion yet for contract {self._contract!r} in {self.location}: "
-                "run `fraudline retrain` first"
+                f"no champion yet for contract {self._contract!r} in {self.location}: run `fraudline retrain` first"
             )
         return champion
 
@@ -153,6 +152,8 @@ class Registry:
         Without that number the entry is the next one, whatever came before it. `LostRace` if somebody else
         has the number: decide again on the new history.
         """
+        if when.tzinfo is None:
+            raise ValueError("an entry's time needs a zone: the history could not be read back")
         self._check_published(version)
         upcoming = self.next_number()
         number = expected_number or upcoming
@@ -160,8 +161,6 @@ class Registry:
             raise BadInput(f"the history in {self.location} goes on with entry {upcoming}, not {number}")
         entry = Entry(number, action, version, reason, dict(metrics), who, when)
         data = msgspec.json.format(msgspec.json.encode(entry), indent=2)
-        # What could not be read back would make the history unreadable for everybody.
-        self._decoded(data, number)
         key = self._entry_key(number)
         if not self._objects.put_new(key, data) and self._objects.get(key) != data:
             raise LostRace(
