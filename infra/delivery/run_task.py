@@ -44,7 +44,7 @@ def run_task(command: Sequence[str], place: Place, ecs: Any, sleep: Callable[[fl
     for _ in range(round(LIMIT_SECONDS / POLL_SECONDS)):
         (state,) = ecs.describe_tasks(cluster=place.cluster, tasks=[task])["tasks"]
         if state["lastStatus"] == "STOPPED":
-            return _judge(state, place)
+            return judge(state, place)
         sleep(POLL_SECONDS)
     raise TaskFailed(f"{task} still runs after {LIMIT_SECONDS:.0f} s: see log group {place.log_group}")
 
@@ -64,8 +64,9 @@ def _start(command: Sequence[str], place: Place, ecs: Any) -> str:
     return str(answer["tasks"][0]["taskArn"])
 
 
-def _judge(state: dict[str, Any], place: Place) -> None:
-    container = next(c for c in state["containers"] if c["name"] == CONTAINER)
+def judge(state: dict[str, Any], place: Place) -> None:
+    """Accept a stopped task that ended with 0; `TaskFailed` for any other end, one before its start included."""
+    container = next((c for c in state["containers"] if c["name"] == CONTAINER), {})
     if container.get("exitCode") != 0:
         reason = container.get("reason") or state.get("stoppedReason") or "no reason given"
         code = container.get("exitCode", "none")
