@@ -50,13 +50,9 @@ def explained(thing: str) -> Iterator[None]:
     except ClientError as error:
         raise _refusal(thing, error) from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        raise BadInput(
-            f"no AWS credentials for {thing}: {error}; set AWS_PROFILE or run on a role"
-        ) from error
+        raise BadInput(f"no AWS credentials for {thing}: {error}; set AWS_PROFILE or run on a role") from error
     except BotoCoreError as error:
-        raise Unavailable(
-            f"{thing} did not answer: {error}; check AWS_ENDPOINT_URL and the network"
-        ) from error
+        raise Unavailable(f"{thing} did not answer: {error}; check AWS_ENDPOINT_URL and the network") from error
 
 
 def error_code(error: ClientError) -> str:

@@ -54,9 +54,7 @@ class Process:
             if ready():
                 return
             time.sleep(_POLL_SECONDS)
-        what = (
-            f"is not ready after {seconds:.0f} s" if self.is_running() else "ended as soon as it was started"
-        )
+        what = f"is not ready after {seconds:.0f} s" if self.is_running() else "ended as soon as it was started"
         self.stop()
         raise Unavailable(f"{self.name} {what}: see {self.log}{self._last_words()}")
 

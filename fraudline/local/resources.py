@@ -54,8 +54,7 @@ def create_table(dynamodb: Any, name: str, table: Table) -> None:
                 TableName=name,
                 BillingMode="PAY_PER_REQUEST",
                 AttributeDefinitions=[
-                    {"AttributeName": attribute, "AttributeType": kind}
-                    for attribute, kind in table.attributes.items()
+                    {"AttributeName": attribute, "AttributeType": kind} for attribute, kind in table.attributes.items()
                 ],
                 KeySchema=_schema(table.key),
                 **({"GlobalSecondaryIndexes": indexes} if indexes else {}),
@@ -77,9 +76,7 @@ def create_alerts(sns: Any, sqs: Any, name: str) -> str:
         url = sqs.create_queue(QueueName=name)["QueueUrl"]
         queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": _lets_send(topic, queue)})
-        sns.subscribe(
-            TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"}
-        )
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes={"RawMessageDelivery": "true"})
     return topic
 
 
