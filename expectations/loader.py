@@ -1,0 +1,26 @@
+"""Suites from this folder: `expectations/<contract>/<stage>.json`."""
+
+from pathlib import Path
+
+from fraudline.contract import Contract
+from fraudline.errors import BadInput
+from fraudline.quality.draft import draft
+from fraudline.quality.suite import Stage, Suite, decode_suite
+
+FOLDER = Path(__file__).parent
+
+
+def load_suite(contract: Contract, stage: Stage, file: Path | str | None = None) -> Suite:
+    """The suite in `file`, else the one kept here for the contract, else one drafted from the contract alone."""
+    path = Path(file) if file else suite_path(contract, stage)
+    if file is None and not path.exists():
+        return draft(contract, stage)
+    try:
+        return decode_suite(path.read_bytes(), str(path))
+    except OSError as error:
+        raise BadInput(f"suite {path} cannot be read: {error.strerror}; name a JSON file") from error
+
+
+def suite_path(contract: Contract, stage: Stage) -> Path:
+    """Where a person keeps the edited suite of a contract's stage."""
+    return FOLDER / contract.name / f"{stage}.json"

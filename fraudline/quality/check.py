@@ -1,0 +1,67 @@
+"""One window judged: the account of its rows, what is kept out of training, and whether it is fit for use."""
+
+from math import isnan
+
+import numpy as np
+
+from fraudline.columns import Landed
+from fraudline.contract import Contract
+from fraudline.errors import BadInput
+from fraudline.quality.draft import draft
+from fraudline.quality.engine import judge
+from fraudline.quality.frame import transactions_frame
+from fraudline.quality.measures import SENTENCES, Context, measures, window_frame
+from fraudline.quality.outcome import NO_POSITIONS, ExpectationOutcome, Positions, QualityResult
+from fraudline.quality.suite import Stage, Suite
+from fraudline.table import TransactionTable
+
+
+def check(
+    landed: Landed | TransactionTable,
+    contract: Contract,
+    stage: Stage,
+    suite: Suite | None = None,
+    context: Context | None = None,
+) -> QualityResult:
+    """Judge what was read against a suite (one drafted from the contract if none is given); reads and writes nothing.
+
+    `context` gives the present and the transactions before the window. `BadInput` if the suite is for another contract
+    or stage, or asks for what there is not.
+    """
+    landed = Landed(len(landed), landed, ()) if isinstance(landed, TransactionTable) else landed
+    suite = suite or draft(contract, stage)
+    _require_fit(suite, contract, stage)
+    on_rows = judge(transactions_frame(landed.table), suite.on("transactions")) if len(landed.table) else []
+    excluded = _union(on_rows)
+    measured = measures(landed, len(excluded), context or Context())
+    on_window = judge(window_frame(measured), suite.on("window"))
+    return QualityResult(
+        contract=contract.name,
+        stage=stage,
+        rows=landed.rows,
+        valid=len(landed.table),
+        quarantined=len(landed.rejects),
+        duplicates=landed.duplicates,
+        reasons=landed.reasons(),
+        measures={name: None if isnan(value) else value for name, value in measured.items()},
+        expectations=(*on_rows, *on_window),
+        excluded=excluded,
+    )
+
+
+def _union(outcomes: list[ExpectationOutcome]) -> Positions:
+    return np.unique(np.concatenate([NO_POSITIONS, *(outcome.positions for outcome in outcomes)]))
+
+
+def _require_fit(suite: Suite, contract: Contract, stage: Stage) -> None:
+    if suite.meta.contract != contract.name or suite.meta.stage != stage:
+        raise BadInput(
+            f"suite {suite.name!r} is for {suite.meta.stage} data of contract {suite.meta.contract!r}, not for {stage}"
+            f" data of {contract.name!r}: name another suite, or draft one with `fraudline quality suite`"
+        )
+    unknown = [e for e in suite.on("window") if e.column not in SENTENCES]
+    if unknown:
+        raise BadInput(
+            f"expectation {unknown[0].meta.name!r} of suite {suite.name!r} asks for measure {unknown[0].column!r},"
+            f" which there is not: use one of {', '.join(SENTENCES)}"
+        )

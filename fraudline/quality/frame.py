@@ -1,0 +1,87 @@
+"""Transactions as the pandas frame that expectations judge: the contract's column names, people's units.
+
+The index is the row's position in the table, so that a failed expectation's row ids are positions.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from fraudline.clock import QUARTER, utc_offset
+from fraudline.decision import Decision
+from fraudline.durations import DAY, HOUR
+from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable
+
+# Columns added to the contract's own, for rules that need them.
+HOUR_OF_DAY = "hour"
+WEEKDAY = "weekday"
+LABEL_HOURS = "hours_to_label"
+
+
+def transactions_frame(table: TransactionTable) -> pd.DataFrame:
+    """A row per transaction: amounts in the currency's units, times in UTC, null categories and labels missing.
+
+    `hour` (0-23) and `weekday` (Monday is 0) are told in the contract's zone; `hours_to_label` is how long after its
+    transaction a label became known.
+    """
+    contract = table.contract
+    local = local_time(table)
+    columns: dict[str, object] = {
+        contract.id.column: pd.array(table.ids, dtype=pd.ArrowDtype(pa.string())),
+        contract.timestamp.column: pd.to_datetime(table.timestamp, unit="us", utc=True),
+        contract.amount.column: table.amount / contract.amount.minor_units,
+    }
+    for parts, codes in ((contract.entities, table.entities), (contract.categories, table.categories)):
+        columns |= {part.column: _categorical(column) for part, column in zip(parts, codes, strict=True)}
+    columns |= {part.column: column for part, column in zip(contract.flags, table.flags, strict=True)}
+    known = table.label != UNKNOWN
+    columns[contract.label.column] = np.where(known, table.label, np.nan)
+    columns[LABEL_HOURS] = np.where(known, (table.known_at - table.timestamp) / HOUR, np.nan)
+    columns[HOUR_OF_DAY] = local // HOUR % 24
+    columns[WEEKDAY] = (local // DAY + 3) % 7
+    return pd.DataFrame(columns)
+
+
+def decisions_frame(decisions: Sequence[Decision], minor_units: int) -> pd.DataFrame:
+    """A row per decision, by the names the decisions table uses; amounts in the currency's units."""
+    return pd.DataFrame(
+        {
+            "transaction_id": [d.transaction_id for d in decisions],
+            "origin": [d.origin for d in decisions],
+            "score": [d.score for d in decisions],
+            "is_fraud": [int(d.is_fraud) for d in decisions],
+            "threshold": [d.threshold for d in decisions],
+            "above_threshold": [int(d.score >= d.threshold) for d in decisions],
+            "model_version": [d.model_version for d in decisions],
+            "reasons": [len(d.reasons) for d in decisions],
+            "amount": [d.amount / minor_units for d in decisions],
+            "event_time": pd.to_datetime([d.event_time for d in decisions], unit="us", utc=True),
+            "effective_time": pd.to_datetime([d.effective_time for d in decisions], unit="us", utc=True),
+            "seconds_to_score": [(d.scored_at - d.event_time) / 1e6 for d in decisions],
+        }
+    )
+
+
+def local_time(table: TransactionTable) -> Integers:
+    """Microseconds on the wall clock of the contract's zone."""
+    zone = table.contract.timezone
+    if zone == "UTC":
+        return table.timestamp
+    quarters, inverse = np.unique(table.timestamp // QUARTER, return_inverse=True)
+    offsets = np.array([utc_offset(int(quarter), zone) for quarter in quarters], dtype=np.int64)
+    return table.timestamp + offsets[inverse]
+
+
+def _categorical(codes: Codes) -> "pd.Categorical[Any]":
+    """The column without copying a text per row; "" is missing."""
+    values = codes.values.to_pylist()
+    numbers: npt.NDArray[np.int32] = codes.codes
+    if "" in values:
+        empty = values.index("")
+        numbers = np.where(numbers == empty, -1, numbers - (numbers > empty)).astype(np.int32)
+    column: pd.Categorical[Any] = pd.Categorical.from_codes(numbers, categories=pd.Index([v for v in values if v]))
+    return column

@@ -1,0 +1,195 @@
+"""Measures of a whole window: one number each, NaN where the window is too small or too short to tell.
+
+Each is defined once, here, with a sentence for reports; suites put bounds on them by name.
+"""
+
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from fraudline.columns import Landed
+from fraudline.durations import DAY, HOUR
+from fraudline.quality.frame import local_time
+from fraudline.table import UNKNOWN, Integers, TransactionTable
+
+WEEK = 7 * DAY
+# Volumes and new entities are those of the newest day; a day is new only against this much past.
+RECENT = DAY
+PAST = WEEK
+EARLIER_WEEKS = 4
+# Fewer than these say nothing about a share or a rate.
+ENOUGH_ROWS = 200
+ENOUGH_FRAUDS = 20
+
+SENTENCES = {
+    "rows": "Rows read",
+    "valid_rows": "Valid transactions",
+    "quarantined_share": "Share of rows that are no transaction",
+    "duplicate_share": "Share of rows that repeat an earlier one",
+    "excluded_share": "Share of valid rows that fail an expectation on single rows",
+    "hours_since_newest": "Hours from the newest transaction to the as-of time",
+    "hours_ahead": "Hours by which the newest transaction is ahead of the as-of time",
+    "days_covered": "Days from the oldest to the newest transaction",
+    "longest_gap_hours": "Longest time without any transaction, in hours",
+    "volume_ratio": "Transactions of the newest day against the same hours of earlier weeks",
+    "busiest_second_share": "Share of transactions in the busiest second",
+    "night_share": "Share of transactions between midnight and six",
+    "median_amount": "Median amount",
+    "mean_amount": "Mean amount",
+    "whole_amount_share": "Share of amounts without minor units",
+    "commonest_amount_share": "Share of the commonest amount",
+    "entities": "Distinct partition entities",
+    "top_entity_share": "Share of transactions by the busiest partition entity",
+    "new_entity_share": "Share of the newest day's transactions by entities never seen before",
+    "labelled_share": "Share of transactions older than the label delay that have a label",
+    "label_rate": "Share of fraud among known labels",
+    "label_rate_ratio": "Fraud rate of the newest labelled week against the weeks before",
+}
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a window is judged in the light of: the present (microseconds), and transactions before the window.
+
+    Without `as_of` nothing is stale; without `earlier` the window itself is all the past there is. `start` is where
+    the window begins, for windows cut from a stream; a file begins with its oldest transaction.
+    """
+
+    as_of: int | None = None
+    start: int | None = None
+    earlier: TransactionTable | None = None
+
+
+def measures(landed: Landed, excluded: int, context: Context) -> dict[str, float]:
+    """Every measure in `SENTENCES` of what was read, `excluded` rows of it kept out of training."""
+    table = landed.table
+    return {
+        "rows": float(landed.rows),
+        "valid_rows": float(len(table)),
+        "quarantined_share": _share(len(landed.rejects), landed.rows),
+        "duplicate_share": _share(landed.duplicates, landed.rows),
+        "excluded_share": _share(excluded, len(table)),
+        **(_of_table(table, context) if len(table) else dict.fromkeys(_TABLE_MEASURES, nan)),
+    }
+
+
+def window_frame(measured: dict[str, float]) -> pd.DataFrame:
+    """The single row that window expectations judge."""
+    return pd.DataFrame({name: [value] for name, value in measured.items()})
+
+
+_TABLE_MEASURES = tuple(SENTENCES)[5:]
+
+
+def _of_table(table: TransactionTable, context: Context) -> dict[str, float]:
+    in_time = _clock(table, context) | _volume(table, context)
+    return in_time | _amounts(table) | _entities(table, context) | _labels(table)
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else nan
+
+
+def _clock(table: TransactionTable, context: Context) -> dict[str, float]:
+    time = np.sort(table.timestamp)
+    newest, as_of = int(time[-1]), context.as_of
+    _, in_second = np.unique(time // 1_000_000, return_counts=True)
+    enough = len(time) >= ENOUGH_ROWS
+    return {
+        "hours_since_newest": nan if as_of is None else max(as_of - newest, 0) / HOUR,
+        "hours_ahead": nan if as_of is None else max(newest - as_of, 0) / HOUR,
+        "days_covered": (newest - int(time[0])) / DAY,
+        "longest_gap_hours": float(np.diff(time).max()) / HOUR if enough else nan,
+        "busiest_second_share": float(in_second.max()) / len(time) if enough else nan,
+        "night_share": float(np.mean(local_time(table) // HOUR % 24 < 6)) if enough else nan,
+    }
+
+
+def _volume(table: TransactionTable, context: Context) -> dict[str, float]:
+    """The newest day's whole hours against the median of the same hours one to four weeks before."""
+    first, end = _whole_hours(table, context)
+    hours = np.concatenate([part.timestamp // HOUR for part in (context.earlier, table) if part is not None])
+    oldest = int(hours.min())
+    counts = np.bincount(hours - oldest, minlength=end - oldest)
+    newest = np.arange(max(end - RECENT // HOUR, first), end) - oldest
+    usual = _usual_volume(counts, newest)
+    return {"volume_ratio": float(counts[newest].sum() / usual) if usual >= ENOUGH_ROWS / 4 else nan}
+
+
+def _whole_hours(table: TransactionTable, context: Context) -> tuple[int, int]:
+    """The hours (since the epoch) that the window covers whole: the first, and the one after the last."""
+    if context.start is not None and context.as_of is not None:
+        return -(-context.start // HOUR), context.as_of // HOUR
+    return int(table.timestamp.min()) // HOUR + 1, int(table.timestamp.max()) // HOUR
+
+
+def _usual_volume(counts: Integers, hours: Integers) -> float:
+    """How many transactions these hours usually have; 0 where no earlier week is known whole."""
+    weeks = [hours - week * (WEEK // HOUR) for week in range(1, EARLIER_WEEKS + 1)]
+    # The first hour is seldom whole.
+    known = [counts[week].astype(np.float64) for week in weeks if len(week) and week.min() > 0]
+    return float(np.median(known, axis=0).sum()) if known else 0.0
+
+
+def _amounts(table: TransactionTable) -> dict[str, float]:
+    units, amount = table.contract.amount.minor_units, table.amount
+    if len(amount) < ENOUGH_ROWS:
+        return dict.fromkeys(("median_amount", "mean_amount", "whole_amount_share", "commonest_amount_share"), nan)
+    _, counts = np.unique(amount, return_counts=True)
+    return {
+        "median_amount": float(np.median(amount)) / units,
+        "mean_amount": float(np.mean(amount)) / units,
+        "whole_amount_share": float(np.mean(amount % units == 0)),
+        "commonest_amount_share": float(counts.max()) / len(amount),
+    }
+
+
+def _entities(table: TransactionTable, context: Context) -> dict[str, float]:
+    counts = np.bincount(table.entities[0].codes)
+    return {
+        "entities": float(np.count_nonzero(counts)),
+        "top_entity_share": float(counts.max()) / len(table) if len(table) >= ENOUGH_ROWS else nan,
+        "new_entity_share": _new_entity_share(table, context.earlier),
+    }
+
+
+def _new_entity_share(table: TransactionTable, earlier: TransactionTable | None) -> float:
+    start = max(int(table.timestamp.max()) - RECENT, int(table.timestamp.min()))
+    recent = table.timestamp >= start
+    oldest = min(int(part.timestamp.min()) for part in (table, earlier) if part is not None and len(part))
+    if start - oldest < PAST or recent.sum() < ENOUGH_ROWS / 4:
+        return nan
+    seen = set(_ids(table, ~recent)) | (set(_ids(earlier, slice(None))) if earlier is not None else set())
+    names = table.entities[0].values.to_pylist()
+    new = np.array([name not in seen for name in names])
+    return float(np.mean(new[table.entities[0].codes[recent]]))
+
+
+def _ids(table: TransactionTable, rows: npt.NDArray[np.bool_] | slice) -> list[str]:
+    codes = table.entities[0]
+    names = codes.values.to_pylist()
+    return [names[code] for code in np.unique(codes.codes[rows])]
+
+
+def _labels(table: TransactionTable) -> dict[str, float]:
+    known = table.label != UNKNOWN
+    mature = table.timestamp <= int(table.timestamp.max()) - table.contract.label_delay
+    enough = known.sum() >= ENOUGH_ROWS
+    return {
+        "labelled_share": float(np.mean(known[mature])) if mature.sum() >= ENOUGH_ROWS else nan,
+        "label_rate": float(np.mean(table.label[known])) if enough else nan,
+        "label_rate_ratio": _label_rate_ratio(table.timestamp[known], table.label[known]),
+    }
+
+
+def _label_rate_ratio(time: Integers, label: npt.NDArray[np.int8]) -> float:
+    if not len(time):
+        return nan
+    newest = time > int(time.max()) - WEEK
+    before = label[~newest]
+    if before.sum() < ENOUGH_FRAUDS or newest.sum() < ENOUGH_ROWS:
+        return nan
+    return float(np.mean(label[newest]) / np.mean(before))

@@ -1,0 +1,100 @@
+"""What a quality check found: values to decide on, to report and to keep."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from fraudline.errors import BadInput
+from fraudline.quality.suite import Severity, Stage
+
+Positions = npt.NDArray[np.int64]
+NO_POSITIONS: Positions = np.zeros(0, dtype=np.int64)
+
+
+class QualityGate(BadInput):
+    """The window as a whole is not fit for use: whoever delivered it must look; nothing was changed."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True)
+class ExpectationOutcome:
+    """One expectation against one window.
+
+    `observed` is the value for a whole window and the share of rows that fail otherwise; None where the window is too
+    small or too short to tell, which is no failure. `positions` are the failing rows in the table, all of them.
+    """
+
+    name: str
+    column: str
+    severity: Severity
+    success: bool
+    observed: float | str | None
+    expected: str
+    failed_rows: int = 0
+    row_level: bool = False
+    why: str = ""
+    positions: Positions = field(default_factory=lambda: NO_POSITIONS, compare=False, repr=False)
+
+    @property
+    def is_critical_failure(self) -> bool:
+        """A failure that single rows left out cannot mend."""
+        return not self.success and not self.row_level and self.severity == "critical"
+
+    @property
+    def sentence(self) -> str:
+        seen = "not measured" if self.observed is None else str(self.observed)
+        return f"{self.name}: {seen}, expected {self.expected}"
+
+
+@dataclass(frozen=True)
+class QualityResult:
+    """A window's account, `rows` = `valid` + `quarantined` + `duplicates`, and what was expected of it.
+
+    `excluded` are positions in the table of valid transactions that stay history but are kept out of training.
+    `measures` are those of `measures.py`; `reasons` counts quarantined rows, most frequent first.
+    """
+
+    contract: str
+    stage: Stage
+    rows: int
+    valid: int
+    quarantined: int
+    duplicates: int
+    reasons: dict[str, int]
+    measures: dict[str, float | None]
+    expectations: tuple[ExpectationOutcome, ...]
+    excluded: Positions = field(default_factory=lambda: NO_POSITIONS, compare=False, repr=False)
+
+    @property
+    def failures(self) -> tuple[ExpectationOutcome, ...]:
+        return tuple(outcome for outcome in self.expectations if not outcome.success)
+
+    @property
+    def critical_failures(self) -> tuple[ExpectationOutcome, ...]:
+        return tuple(outcome for outcome in self.expectations if outcome.is_critical_failure)
+
+    @property
+    def passed(self) -> bool:
+        return not self.critical_failures
+
+    def reasons_by_position(self) -> dict[int, list[str]]:
+        """For every excluded row the names of the expectations it fails."""
+        reasons: dict[int, list[str]] = {}
+        for outcome in self.failures:
+            for position in outcome.positions.tolist():
+                reasons.setdefault(position, []).append(outcome.name)
+        return dict(sorted(reasons.items()))
+
+
+def gate(result: QualityResult) -> QualityResult:
+    """The result itself, if its window is fit for use; else `QualityGate` with the first critical failure."""
+    if result.passed:
+        return result
+    first, *others = result.critical_failures
+    more = f" (and {len(others)} more)" if others else ""
+    raise QualityGate(
+        f"the {result.stage} data of contract {result.contract!r} fails {first.sentence}{more}: nothing was changed;"
+        f" read the quality report, then correct the data or expectations/{result.contract}/{result.stage}.json"
+    )
