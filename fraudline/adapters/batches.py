@@ -1,0 +1,109 @@
+"""One micro-batch from records to checkpoint: the steps of docs/exactly-once.md, in their order."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from fraudline.adapters.leases import Lease
+from fraudline.adapters.stream_deps import StreamDeps
+from fraudline.archive import Account
+from fraudline.decision import Decision
+from fraudline.microbatch import MicroBatches, ScoringBundle, account_of
+from fraudline.stream import Batch, Intent, Record, Shard
+
+# Where a worker may die; `fault` is called with each as the step begins.
+STEPS = (
+    "read",
+    "intend",
+    "decode",
+    "look_up",
+    "decide",
+    "archive",
+    "quarantine",
+    "decisions",
+    "commit",
+    "notify",
+    "checkpoint",
+)
+
+
+class Steps:
+    """Seconds spent in each step, and the hook that is called as one begins."""
+
+    def __init__(self, fault: Callable[[str], None]) -> None:
+        self.seconds: dict[str, float] = dict.fromkeys(STEPS, 0.0)
+        self._fault = fault
+
+    @contextmanager
+    def at(self, step: str) -> Iterator[None]:
+        self._fault(step)
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[step] += time.perf_counter() - begin
+
+
+class BatchWorker:
+    """Does batches with one model."""
+
+    def __init__(self, deps: StreamDeps, bundle: ScoringBundle, steps: Steps) -> None:
+        self._deps = deps
+        self._batches = MicroBatches(bundle)
+        self._steps = steps
+
+    def do(self, lease: Lease, shard: Shard, records: Sequence[Record]) -> tuple[Lease, Account]:
+        """Do the batch of these records, or the one that the lease's intent says is under way.
+
+        Raises `LostRace` as soon as a condition fails: then drop the lease, another worker is on it.
+        """
+        deps, at = self._deps, self._steps.at
+        deadline = deps.leases.deadline()
+        is_replay = lease.intent is not None
+        with at("intend"):
+            intent = lease.intent or self._intent(records, deadline)
+            lease = deps.leases.intend(lease, intent, self._batches.generation)
+        deadline = deps.leases.deadline()
+        batch = Batch(shard, tuple(records), intent)
+        with at("decode"):
+            reading = self._batches.read(batch)
+        with at("look_up"):
+            archived = deps.landing.find(batch) if is_replay else None
+            counted = frozenset(row.position for row in archived.rows) if archived else None
+            view = deps.profiles.view(reading, counted, deadline)
+        with at("decide"):
+            outcome = self._batches.decide(batch, reading, view)
+        with at("archive"):
+            account = archived.account if archived else account_of(batch, outcome)
+            if not archived:
+                deps.landing.archive(batch, account, outcome.rows)
+        with at("quarantine"):
+            deps.quarantine.write(batch, account)
+        with at("decisions"):
+            deps.decisions.write(outcome.decisions, deadline)
+        with at("commit"):
+            deps.profiles.commit(outcome.changes, deadline)
+        with at("notify"):
+            self._notify(account, outcome.decisions, is_replay, deadline)
+        with at("checkpoint"):
+            lease = deps.leases.checkpoint(lease, intent.end, records[-1].arrived_at)
+        return lease, account
+
+    def _intent(self, records: Sequence[Record], deadline: float) -> Intent:
+        batches = self._batches
+        later = batches.contract.lagged_entities
+        built = self._deps.profiles.built_through(batches.generation, deadline) if later else None
+        return Intent(records[-1].sequence, len(records), batches.bundle.version, self._deps.clock(), built)
+
+    def _notify(self, account: Account, decided: Sequence[Decision], is_replay: bool, deadline: float) -> None:
+        """Tell of the batch's alerts; on a replay, of those that no earlier attempt has marked as told."""
+        if not account.alerts:
+            return
+        decisions = self._deps.decisions
+        if is_replay:
+            unsent = decisions.unsent(account.alerts, deadline)
+            flagged = list(decisions.read(unsent, deadline).values())
+        else:
+            flagged = [decision for decision in decided if decision.is_fraud]
+        self._deps.alerts.notify(flagged, deadline)
+        decisions.mark_sent([d.transaction_id for d in flagged], account.scored_at, deadline)

@@ -1,0 +1,70 @@
+"""Decisions and alert rows in DynamoDB: keyed, so that writing them again changes nothing."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fraudline.adapters.dynamodb import DynamoDB, Wanted
+from fraudline.contract import Contract
+from fraudline.decision import NOTIFIED, STREAM, Decision, Item, alert_item, decision_from, decision_item
+from fraudline.durations import DAY, SECOND
+
+
+class Decisions:
+    """The rows of one contract. `keep_days` sets when DynamoDB may forget them (None: never)."""
+
+    def __init__(self, dynamodb: DynamoDB, table: str, contract: Contract, keep_days: int | None = None) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._contract = contract
+        self._entity_names = tuple(entity.name for entity in contract.entities)
+        self._keep_days = keep_days
+
+    def write(self, decisions: Sequence[Decision], deadline: float) -> None:
+        """Write decisions, and for flagged ones of the stream the alert row."""
+        items = [decision_item(d, self._expires_at(d.scored_at)) for d in decisions]
+        items += [
+            alert_item(d, self._contract.amount.minor_units, self._expires_at(d.scored_at))
+            for d in decisions
+            if d.is_fraud and d.origin == STREAM
+        ]
+        self._dynamodb.write(self._table, items, deadline)
+
+    def read(self, transaction_ids: Iterable[str], deadline: float, origin: str = STREAM) -> dict[str, Decision]:
+        """The decisions of these transactions on one path, by id, as far as there are any."""
+        return {
+            item["transaction_id"]["S"]: decision_from(_with_bytes(item), self._entity_names)
+            for item in self._rows(transaction_ids, origin, deadline)
+        }
+
+    def unsent(self, transaction_ids: Sequence[str], deadline: float) -> list[str]:
+        """Those of flagged transactions whose notification is not marked as sent, in their order."""
+        sent = {row["transaction_id"]["S"] for row in self._rows(transaction_ids, NOTIFIED, deadline)}
+        return [id_ for id_ in transaction_ids if id_ not in sent]
+
+    def mark_sent(self, transaction_ids: Iterable[str], scored_at: int, deadline: float) -> None:
+        """Remember that these were notified; in a row of its own, so that no rewrite of an alert forgets it."""
+        expires_at = self._expires_at(scored_at)
+        expiry = {} if expires_at is None else {"expires_at": {"N": str(expires_at)}}
+        items: list[Item] = [
+            {"transaction_id": {"S": id_}, "origin": {"S": NOTIFIED}, **expiry} for id_ in transaction_ids
+        ]
+        self._dynamodb.write(self._table, items, deadline)
+
+    def _rows(self, transaction_ids: Iterable[str], origin: str, deadline: float) -> list[dict[str, Any]]:
+        keys: list[Item] = [
+            {"transaction_id": {"S": id_}, "origin": {"S": origin}} for id_ in dict.fromkeys(transaction_ids)
+        ]
+        return self._dynamodb.read([Wanted(self._table, keys)], deadline)[self._table]
+
+    def _expires_at(self, scored_at: int) -> int | None:
+        """Told from the batch's own clock, so that a rewrite gives the same row."""
+        if self._keep_days is None:
+            return None
+        return (scored_at + self._keep_days * DAY) // SECOND
+
+
+def _with_bytes(item: dict[str, Any]) -> dict[str, Any]:
+    """Binary values, which JSON carries as base64, as bytes."""
+    binary = {name: {"B": base64.b64decode(item[name]["B"])} for name in ("features", "digest")}
+    return {**item, **binary}

@@ -1,0 +1,34 @@
+"""The archive in the landing bucket: one object for each batch, created only if absent."""
+
+from fraudline.adapters.objects import NotFound, Objects
+from fraudline.archive import Account, Archived, Row, decode_archive, encode_archive, object_name
+from fraudline.errors import LostRace
+from fraudline.stream import Batch
+
+PREFIX = "archive/"
+SUFFIX = ".jsonl.gz"
+
+
+class Landing:
+    """Writes and finds a batch's archive object."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def find(self, batch: Batch) -> Archived | None:
+        """What an earlier attempt at this batch archived, if one came that far."""
+        try:
+            return decode_archive(self._objects.get(_key(batch)))
+        except NotFound:
+            return None
+
+    def archive(self, batch: Batch, account: Account, rows: tuple[Row, ...]) -> None:
+        """Create the object; `LostRace` if another attempt has archived another outcome."""
+        data = encode_archive(account, rows)
+        if self._objects.put_new(_key(batch), data) or self._objects.get(_key(batch)) == data:
+            return
+        raise LostRace(f"another worker has archived this batch of {batch.shard.id}: replay it")
+
+
+def _key(batch: Batch) -> str:
+    return PREFIX + object_name(batch) + SUFFIX

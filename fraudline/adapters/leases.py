@@ -1,0 +1,230 @@
+"""Leases in DynamoDB: who may read which shard, up to where it is done, and what is being done right now.
+
+A row for each consumer group and shard. Every change is made on the condition that the `epoch` is still the one
+that was read; taking a lease raises it, which fences off whoever held it before. Rows beside them tell which
+workers are alive.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.durations import SECOND
+from fraudline.errors import LostRace, NotReady, Unavailable
+from fraudline.stream import Intent, Shard, timestamp_in
+
+# Sorts behind every shard id.
+_WORKER = "~worker#"
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """A lease row as it was last read or written.
+
+    `checkpoint` is where the shard is done up to; `intent` the batch that is under way; `closed` that the shard has
+    ended and is done; `seen_through` since when (microseconds, 0: not known) records may wait; `generation` names
+    the profiles that have counted it (empty: none yet). An `owner` whose lease has expired may be robbed.
+    """
+
+    shard: str
+    parents: tuple[str, ...]
+    checkpoint: str
+    epoch: int
+    owner: str = ""
+    expires_at: int = 0
+    intent: Intent | None = None
+    closed: bool = False
+    seen_through: int = 0
+    generation: str = ""
+
+    def is_held(self, now: int) -> bool:
+        return bool(self.owner) and now < self.expires_at
+
+
+class Leases:
+    """The leases of one consumer group as one worker sees them. `clock` tells microseconds since the epoch."""
+
+    def __init__(
+        self,
+        dynamodb: DynamoDB,
+        table: str,
+        consumer: str,
+        worker: str,
+        seconds: float = 30.0,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        self.worker = worker
+        self.seconds = seconds
+        self._dynamodb = dynamodb
+        self._table = table
+        self._consumer = consumer
+        self._clock = clock
+
+    def deadline(self) -> float:
+        """Until when (monotonic) a call may be tried that begins now: past it the lease may be another's."""
+        return time.monotonic() + self.seconds
+
+    def rows(self) -> dict[str, Lease]:
+        """All leases of the group, by shard."""
+        return {item["shard"]["S"]: _lease(item) for item in self._query() if _is_shard(item)}
+
+    def workers(self) -> set[str]:
+        """The workers that are alive, this one included; traces of dead ones are removed."""
+        alive, now = {self.worker}, self._clock()
+        for item in self._query():
+            if _is_shard(item):
+                continue
+            if int(item["expires_at"]["N"]) > now:
+                alive.add(item["owner"]["S"])
+            else:
+                self._forget(item["shard"]["S"], now)
+        return alive
+
+    def report_alive(self) -> None:
+        item = {
+            "consumer": {"S": self._consumer},
+            "shard": {"S": _WORKER + self.worker},
+            "owner": {"S": self.worker},
+            "expires_at": {"N": str(self._expiry())},
+        }
+        self._single("PutItem", {"Item": item})
+
+    def report_gone(self) -> None:
+        self._single("DeleteItem", {"Key": self._key(_WORKER + self.worker)})
+
+    def create(self, shard: Shard, checkpoint: str) -> None:
+        """A row for a shard that has none; fine if another worker was first."""
+        lease = Lease(shard.id, shard.parents, checkpoint, epoch=0, seen_through=timestamp_in(checkpoint) or 0)
+        body = {
+            "Item": {**self._key(shard.id), **_attributes(lease)},
+            "ConditionExpression": "attribute_not_exists(#epoch)",
+            "ExpressionAttributeNames": {"#epoch": "epoch"},
+        }
+        with suppress(LostRace):
+            self._single("PutItem", body)
+
+    def acquire(self, lease: Lease) -> Lease | None:
+        """The lease in our name, or None if it is held or another worker was faster."""
+        if lease.is_held(self._clock()):
+            return None
+        try:
+            return self._update(lease, owner=self.worker, epoch=lease.epoch + 1)
+        except LostRace:
+            return None
+
+    def intend(self, lease: Lease, intent: Intent, generation: str) -> Lease:
+        """Write down what is about to be done; `LostRace` if the lease is another's by now."""
+        if lease.generation not in ("", generation):
+            raise NotReady(
+                f"{lease.shard} has profiles of generation {lease.generation}, the model needs {generation}: "
+                "run `fraudline materialize` for it first"
+            )
+        return self._update(lease, intent=intent, generation=generation)
+
+    def checkpoint(self, lease: Lease, sequence: str, seen_through: int) -> Lease:
+        """The batch that ends with `sequence` is done; `LostRace` if the lease is another's by now."""
+        return self._update(lease, checkpoint=sequence, intent=None, seen_through=max(seen_through, lease.seen_through))
+
+    def renew(self, lease: Lease, **known: Any) -> Lease:
+        """The lease for another term; `known` may set `seen_through` and `closed`."""
+        return self._update(lease, **known)
+
+    def release(self, lease: Lease) -> None:
+        """Let others have it at once; fine if another has it already, or if it has to expire by itself."""
+        with suppress(LostRace, Unavailable):
+            self._update(lease, owner="")
+
+    def retire(self, lease: Lease) -> None:
+        """Remove the row of a closed shard that the stream no longer lists."""
+        body = {
+            "Key": self._key(lease.shard),
+            "ConditionExpression": "#epoch = :epoch",
+            "ExpressionAttributeNames": {"#epoch": "epoch"},
+            "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}},
+        }
+        with suppress(LostRace):
+            self._single("DeleteItem", body)
+
+    def _update(self, lease: Lease, **changes: Any) -> Lease:
+        """The row with `changes`, on the condition of the epoch."""
+        changed = msgspec.structs.replace(lease, expires_at=self._expiry(), **changes)
+        body = {
+            "Item": {**self._key(lease.shard), **_attributes(changed)},
+            "ConditionExpression": "#epoch = :epoch",
+            "ExpressionAttributeNames": {"#epoch": "epoch"},
+            "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}},
+        }
+        self._single("PutItem", body)
+        return changed
+
+    def _query(self) -> Iterator[dict[str, Any]]:
+        body: dict[str, Any] = {
+            "ConsistentRead": True,
+            "KeyConditionExpression": "#consumer = :consumer",
+            "ExpressionAttributeNames": {"#consumer": "consumer"},
+            "ExpressionAttributeValues": {":consumer": {"S": self._consumer}},
+        }
+        while True:
+            answer = self._single("Query", body)
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            body = {**body, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _forget(self, shard: str, now: int) -> None:
+        body = {
+            "Key": self._key(shard),
+            "ConditionExpression": "#expires_at <= :now",
+            "ExpressionAttributeNames": {"#expires_at": "expires_at"},
+            "ExpressionAttributeValues": {":now": {"N": str(now)}},
+        }
+        with suppress(LostRace):
+            self._single("DeleteItem", body)
+
+    def _single(self, operation: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        return self._dynamodb.single(operation, self._table, body, self.deadline())
+
+    def _key(self, shard: str) -> dict[str, Any]:
+        return {"consumer": {"S": self._consumer}, "shard": {"S": shard}}
+
+    def _expiry(self) -> int:
+        return self._clock() + round(self.seconds * SECOND)
+
+
+def _is_shard(item: Mapping[str, Any]) -> bool:
+    return not item["shard"]["S"].startswith(_WORKER)
+
+
+def _attributes(lease: Lease) -> dict[str, Any]:
+    attributes = {
+        "parents": {"L": [{"S": parent} for parent in lease.parents]},
+        "checkpoint": {"S": lease.checkpoint},
+        "epoch": {"N": str(lease.epoch)},
+        "expires_at": {"N": str(lease.expires_at)},
+        "closed": {"BOOL": lease.closed},
+        "seen_through": {"N": str(lease.seen_through)},
+        "generation": {"S": lease.generation},
+        "owner": {"S": lease.owner},
+    }
+    if lease.intent is not None:
+        attributes["intent"] = {"S": msgspec.json.encode(lease.intent).decode()}
+    return attributes
+
+
+def _lease(item: Mapping[str, Any]) -> Lease:
+    intent = item.get("intent")
+    return Lease(
+        shard=item["shard"]["S"],
+        parents=tuple(parent["S"] for parent in item["parents"]["L"]),
+        checkpoint=item["checkpoint"]["S"],
+        epoch=int(item["epoch"]["N"]),
+        owner=item["owner"]["S"],
+        expires_at=int(item["expires_at"]["N"]),
+        intent=msgspec.json.decode(intent["S"], type=Intent) if intent else None,
+        closed=item["closed"]["BOOL"],
+        seen_through=int(item["seen_through"]["N"]),
+        generation=item["generation"]["S"],
+    )

@@ -1,0 +1,74 @@
+"""Profiles in DynamoDB: read in batches, written each on the condition that nobody has moved it."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fraudline.adapters.dynamodb import DynamoDB, Statement, Wanted
+from fraudline.decision import STREAM
+from fraudline.features.profile import LaggedHistory
+from fraudline.microbatch import Reading, Recorded, View
+from fraudline.profiles import ProfileChange, StoredProfile, built_through_key, decode_lagged
+
+
+class Profiles:
+    """The profiles of all entities and generations, and beside them what the decisions table knows of an id."""
+
+    def __init__(self, dynamodb: DynamoDB, table: str, decisions_table: str) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._decisions = decisions_table
+        self._insert = f"INSERT INTO \"{table}\" VALUE {{'entity':?,'position':?,'history':?}}"
+        self._update = f'UPDATE "{table}" SET "position"=? SET "history"=? WHERE "entity"=? AND "position"=?'
+
+    def view(self, reading: Reading, counted: frozenset[str] | None, deadline: float) -> View:
+        """What is stored of a batch's entities and ids, strongly consistent."""
+        ids = () if counted is not None else dict.fromkeys(e.transaction.id for e in reading.events)
+        keys = [*reading.profile_keys.values(), *reading.lagged_keys.values()]
+        found = self._dynamodb.read(
+            [
+                Wanted(self._table, [{"entity": {"S": key}} for key in keys]),
+                Wanted(
+                    self._decisions,
+                    [{"transaction_id": {"S": id_}, "origin": {"S": STREAM}} for id_ in ids],
+                    ("transaction_id", "position", "digest"),
+                ),
+            ],
+            deadline,
+        )
+        items = {item["entity"]["S"]: item for item in found[self._table]}
+        return View(
+            {id_: _stored(items[key]) for id_, key in reading.profile_keys.items() if key in items},
+            {at: _lagged(items[key]) for at, key in reading.lagged_keys.items() if key in items},
+            {item["transaction_id"]["S"]: _recorded(item) for item in found[self._decisions]},
+            counted,
+        )
+
+    def commit(self, changes: Sequence[ProfileChange], deadline: float) -> None:
+        """Move profiles on; `LostRace` if any of them is no longer where it was read."""
+        self._dynamodb.write_if([self._statement(change) for change in changes], deadline)
+
+    def built_through(self, generation: str, deadline: float) -> int:
+        """The hour (microseconds since the epoch) up to which later entities are built; 0 if nothing is."""
+        key = {"entity": {"S": built_through_key(generation)}}
+        answer = self._dynamodb.single("GetItem", self._table, {"Key": key, "ConsistentRead": True}, deadline)
+        item = answer.get("Item")
+        return int(item["through"]["N"]) if item else 0
+
+    def _statement(self, change: ProfileChange) -> Statement:
+        key, position, history = {"S": change.key}, {"S": change.position}, {"B": change.history}
+        if change.is_new:
+            return Statement(self._insert, (key, position, history))
+        return Statement(self._update, (position, history, key, {"S": change.read_position}))
+
+
+def _stored(item: Mapping[str, Any]) -> StoredProfile:
+    return StoredProfile(item["position"]["S"], base64.b64decode(item["history"]["B"]))
+
+
+def _lagged(item: Mapping[str, Any]) -> LaggedHistory:
+    return decode_lagged(base64.b64decode(item["history"]["B"]))
+
+
+def _recorded(item: Mapping[str, Any]) -> Recorded:
+    return Recorded(item["position"]["S"], base64.b64decode(item["digest"]["B"]))

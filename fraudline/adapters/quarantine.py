@@ -1,0 +1,74 @@
+"""Refused records of the stream in the quarantine bucket: written with the batch, listed, shown and sent again."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fraudline.adapters.objects import Objects
+from fraudline.adapters.producer import Producer
+from fraudline.archive import Account, object_name
+from fraudline.errors import BadInput
+from fraudline.quarantine import Reject, decode_rejects, encode_rejects, rejects_of
+from fraudline.stream import Batch
+from fraudline.transaction import Rejected
+from fraudline.validation import Validator
+
+PREFIX = "stream/"
+SUFFIX = ".jsonl"
+_MARKS = "redriven/"
+
+
+@dataclass(frozen=True)
+class Redriven:
+    """What a redrive did: `refused` counts, by reason, the records that would be refused again and were left alone."""
+
+    sent: int = 0
+    sent_before: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+class Quarantine:
+    """The stream's refused records. An object holds those of one batch; its key is shown and can be redriven."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def write(self, batch: Batch, account: Account) -> None:
+        """Keep what the account of a batch says was refused; writing it again changes nothing."""
+        if account.refused:
+            data = encode_rejects(rejects_of(batch, account.refused))
+            self._objects.put_new(PREFIX + object_name(batch) + SUFFIX, data)
+
+    def keys(self, day: str = "") -> Iterator[str]:
+        """The objects' keys, oldest day first; of one day of arrival only if `day` (such as 2026-01-31) is given."""
+        yield from self._objects.list(PREFIX + day)
+
+    def show(self, key: str) -> tuple[Reject, ...]:
+        """The refused records of one object."""
+        if not (key.startswith(PREFIX) and key.endswith(SUFFIX)):
+            raise BadInput(f"{key!r} is no quarantine object: take a key from `fraudline quarantine list`")
+        return tuple(decode_rejects(self._objects.get(key)))
+
+    def redrive(self, key: str, validator: Validator, producer: Producer) -> Redriven:
+        """Send an object's records again, each once, if the contract lets them pass by now.
+
+        The mark is made after sending: a redrive that is cut off may send twice, and then the stream sees a duplicate.
+        """
+        result = Redriven()
+        waiting: list[tuple[str, tuple[str, bytes]]] = []
+        before = 0
+        for reject in self.show(key):
+            mark = f"{_MARKS}{key.removeprefix(PREFIX).removesuffix(SUFFIX)}/{reject.position}"
+            if self._objects.exists(mark):
+                before += 1
+                continue
+            outcome = validator.decode(reject.raw, reject.arrived_at)
+            if isinstance(outcome, Rejected):
+                result.refused[outcome.reason] += 1
+            else:
+                # Under its own entity, whatever key it came with.
+                waiting.append((mark, (outcome.entities[0], reject.raw)))
+        producer.send(record for _, record in waiting)
+        for mark, _ in waiting:
+            self._objects.put_new(mark, b"")
+        return Redriven(len(waiting), before, result.refused)

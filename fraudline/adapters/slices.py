@@ -1,0 +1,192 @@
+"""A slice of stream scoring: take a fair share of the shards, drain them for a bounded time, give them back, report."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from fraudline.adapters.draining import CLOSED, DrainReport, Limits, OnBatch, Stop, drain
+from fraudline.adapters.leases import Lease
+from fraudline.adapters.stream_deps import StreamDeps
+from fraudline.stream import TRIM_HORIZON, Shard
+
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class SliceReport:
+    """The drains of a slice in the order they ended; a shard may have several."""
+
+    drains: tuple[DrainReport, ...]
+    seconds: float
+
+    @property
+    def read(self) -> int:
+        return sum(report.read for report in self.drains)
+
+    @property
+    def scored(self) -> int:
+        return sum(report.scored for report in self.drains)
+
+    @property
+    def duplicates(self) -> int:
+        return sum(report.duplicates for report in self.drains)
+
+    @property
+    def alerts(self) -> int:
+        return sum(report.alerts for report in self.drains)
+
+    @property
+    def quarantined(self) -> dict[str, int]:
+        """Refused records by reason."""
+        return dict(sum((Counter(report.quarantined) for report in self.drains), Counter[str]()))
+
+    @property
+    def lag_seconds(self) -> dict[str, float]:
+        """By shard, as of its last drain."""
+        return {report.shard: report.lag_seconds for report in self.drains}
+
+    @property
+    def flags(self) -> dict[str, tuple[str, ...]]:
+        """What somebody must look at, by shard."""
+        return {report.shard: report.flags for report in self.drains if report.flags}
+
+
+def never() -> bool:
+    """The stop of a slice that only its limits end."""
+    return False
+
+
+def run_slice(
+    deps: StreamDeps,
+    limits: Limits,
+    on_progress: OnBatch = lambda account: None,
+    stop: Stop = never,
+    start: str = TRIM_HORIZON,
+) -> SliceReport:
+    """Drain this worker's share of the shards until all are caught up, `limits` are reached or `stop` says so.
+
+    `deps` comes from `fraudline.adapters.stream_deps.stream_deps(settings, bundle, worker_id)`. `on_progress` is called
+    with the `Account` of each finished batch, from several threads. `start` is the checkpoint that shards get which
+    nobody has read yet: `TRIM_HORIZON` or `at_timestamp(...)` (for LATEST, that of now).
+    """
+    begin = time.monotonic()
+    deps.leases.report_alive()
+    try:
+        slice_ = _Slice(deps, limits, on_progress, stop, start, begin + limits.seconds)
+        return SliceReport(tuple(slice_.drains()), time.monotonic() - begin)
+    finally:
+        deps.leases.report_gone()
+
+
+def run_forever(
+    deps_of_now: Callable[[], StreamDeps],
+    limits: Limits,
+    on_slice: Callable[[SliceReport], None],
+    stop: Stop,
+    start: str = TRIM_HORIZON,
+) -> None:
+    """Slice after slice until `stop`; `deps_of_now` brings the champion of the moment."""
+    while not stop():
+        report = run_slice(deps_of_now(), limits, stop=stop, start=start)
+        on_slice(report)
+        if not report.read and not stop():
+            time.sleep(_RETRY_SECONDS)
+
+
+class _Slice:
+    def __init__(
+        self,
+        deps: StreamDeps,
+        limits: Limits,
+        on_batch: OnBatch,
+        stop: Stop,
+        start: str,
+        ends_at: float,
+    ) -> None:
+        self._deps = deps
+        self._limits = limits
+        self._on_batch = on_batch
+        self._stop = stop
+        self._start = start
+        self._ends_at = ends_at
+        self._done: set[str] = set()
+
+    def drains(self) -> Iterator[DrainReport]:
+        """Round after round: closing a shard makes way for its children."""
+        while not self._is_over():
+            shards = {shard.id: shard for shard in self._deps.stream.shards(self._deps.leases.deadline())}
+            leases = self._sync(shards)
+            ready = ready_to_drain(leases, shards)
+            mine = self._share(ready)
+            if mine:
+                yield from self._drain_all(mine, shards)
+            elif self._waits_for_others(ready):
+                time.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    def _is_over(self) -> bool:
+        return self._stop() or time.monotonic() >= self._ends_at
+
+    def _sync(self, shards: Mapping[str, Shard]) -> dict[str, Lease]:
+        """The group's leases, with rows made for new shards and removed for those long gone."""
+        leases = self._deps.leases.rows()
+        new = [shard for shard in shards.values() if shard.id not in leases]
+        for shard in new:
+            # All of a child's records are new: its parent was read up to its end.
+            is_child = any(parent in leases for parent in shard.parents)
+            self._deps.leases.create(shard, TRIM_HORIZON if is_child else self._start)
+        for lease in leases.values():
+            if lease.closed and lease.shard not in shards:
+                self._deps.leases.retire(lease)
+        return self._deps.leases.rows() if new else leases
+
+    def _share(self, ready: Sequence[Lease]) -> list[Lease]:
+        """The leases to take now: free ones, the longest unseen first, up to a fair share of all."""
+        now = self._deps.clock()
+        free = [lease for lease in ready if not lease.is_held(now) and lease.shard not in self._done]
+        held = sum(1 for lease in ready if lease.is_held(now) and lease.owner == self._deps.leases.worker)
+        return sorted(free, key=lambda lease: lease.seen_through)[: max(0, self._fair(ready) - held)]
+
+    def _fair(self, ready: Sequence[Lease]) -> int:
+        return -(-len(ready) // len(self._deps.leases.workers()))
+
+    def _waits_for_others(self, ready: Sequence[Lease]) -> bool:
+        """Whether others hold what this worker should have: a dead one's leases expire, a live one's slice ends."""
+        now = self._deps.clock()
+        held = [lease for lease in ready if lease.is_held(now) and lease.shard not in self._done]
+        return bool(held) and len(self._done) < self._fair(ready)
+
+    def _drain_all(self, leases: Sequence[Lease], shards: Mapping[str, Shard]) -> Iterator[DrainReport]:
+        with ThreadPoolExecutor(self._limits.shards_at_a_time) as pool:
+            for report in pool.map(lambda lease: self._drain(lease, shards[lease.shard]), leases):
+                if report is None:
+                    continue
+                if report.ended != CLOSED:
+                    self._done.add(report.shard)
+                yield report
+
+    def _drain(self, lease: Lease, shard: Shard) -> DrainReport | None:
+        """Acquired only when a thread is free: a lease that waits in line would expire."""
+        if self._is_over() or not (acquired := self._deps.leases.acquire(lease)):
+            return None
+        limits = replace(self._limits, seconds=self._ends_at - time.monotonic())
+        return drain(self._deps, acquired, shard, limits, self._stop, self._on_batch)
+
+
+def ready_to_drain(leases: Mapping[str, Lease], shards: Mapping[str, Shard]) -> list[Lease]:
+    """Leases of open shards whose parents are done: an entity's events in a child follow those in its parent.
+
+    A parent that the stream no longer lists and that we never had a row for cannot be read by anybody.
+    """
+
+    def is_done(parent: str) -> bool:
+        return leases[parent].closed if parent in leases else parent not in shards
+
+    return [
+        lease
+        for lease in leases.values()
+        if not lease.closed and lease.shard in shards and all(map(is_done, lease.parents))
+    ]

@@ -1,0 +1,71 @@
+"""Everything that stream scoring stands on, made in one place."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fraudline.adapters.alerts import Alerts
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.clients import client
+from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.kinesis import Stream
+from fraudline.adapters.landing import Landing
+from fraudline.adapters.leases import Leases
+from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.quarantine import Quarantine
+from fraudline.adapters.registry import Registry
+from fraudline.adapters.s3 import S3Objects
+from fraudline.bundle import load_bundle
+from fraudline.errors import NotReady
+from fraudline.microbatch import ScoringBundle
+from fraudline.settings import Settings
+
+
+def wall_clock() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+def no_fault(step: str) -> None:
+    """The hook of every deployment; chaos tests kill the worker in theirs."""
+
+
+@dataclass(frozen=True)
+class StreamDeps:
+    """Where batches are read from and written to, and the model that scores them.
+
+    `bundle_of` loads the bundle of a version, for a batch that an earlier champion began. `fault` is called with the
+    name of each step of a batch (`fraudline.adapters.batches.STEPS`) as it begins.
+    """
+
+    stream: Stream
+    leases: Leases
+    profiles: Profiles
+    decisions: Decisions
+    landing: Landing
+    quarantine: Quarantine
+    alerts: Alerts
+    bundle: ScoringBundle
+    bundle_of: Callable[[str], ScoringBundle]
+    clock: Callable[[], int] = wall_clock
+    fault: Callable[[str], None] = no_fault
+
+
+def stream_deps(settings: Settings, bundle: ScoringBundle, worker_id: str) -> StreamDeps:
+    """The dependencies of a deployment. `worker_id` must differ between any two workers that run at a time."""
+    if settings.alerts_topic_arn is None:
+        raise NotReady("no alerts topic: set FRAUDLINE_ALERTS_TOPIC_ARN to the ARN of the topic that takes alerts")
+    dynamodb, s3, contract = DynamoDB(AwsJson("dynamodb")), client("s3"), bundle.contract
+    registry = Registry(S3Objects(s3, settings.models_bucket), contract.name)
+    return StreamDeps(
+        stream=Stream(AwsJson("kinesis"), settings.stream),
+        leases=Leases(dynamodb, settings.leases_table, settings.consumer, worker_id),
+        profiles=Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
+        decisions=Decisions(dynamodb, settings.decisions_table, contract),
+        landing=Landing(S3Objects(s3, settings.landing_bucket)),
+        quarantine=Quarantine(S3Objects(s3, settings.quarantine_bucket)),
+        alerts=Alerts(client("sns"), settings.alerts_topic_arn, contract.amount.minor_units),
+        bundle=bundle,
+        bundle_of=lambda version: load_bundle(registry.read(version).__getitem__, version),
+    )

@@ -1,0 +1,346 @@
+"""A micro-batch: records in, decisions, refusals and profile changes out. Nothing here reads or writes.
+
+`read` says which profiles and decisions the batch needs to see, `decide` what follows from them. Both are functions
+of their arguments alone, so a replay comes to the same end; docs/exactly-once.md says why that is enough.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from fraudline.archive import Account, Refusal, Row
+from fraudline.contract import Contract
+from fraudline.decision import STREAM, Decision, digest, pack
+from fraudline.features.online import OnlineFeatures
+from fraudline.features.profile import History, LaggedHistory
+from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
+from fraudline.scoring import Scorer
+from fraudline.stream import NOTHING, Batch, Record, Shard
+from fraudline.transaction import Problem, Rejected, Transaction
+from fraudline.validation import Validator
+
+# Reasons to refuse a record that are not the validator's.
+WRONG_PARTITION_KEY = "wrong_partition_key"
+WRONG_SHARD = "wrong_shard"
+CONFLICTING_ID = "conflicting_id"
+SCORER_ERROR = "scorer_error"
+
+
+class ScoringBundle(Protocol):
+    """What scoring needs of a model version."""
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def contract(self) -> Contract: ...
+
+    @property
+    def threshold(self) -> float: ...
+
+    @property
+    def scorer(self) -> Scorer: ...
+
+    def reasons(self, features: Sequence[float]) -> list[str]: ...
+
+
+class Event(NamedTuple):
+    """A record that is a transaction."""
+
+    record: Record
+    transaction: Transaction
+    digest: bytes
+
+
+class Reading(NamedTuple):
+    """A decoded batch: events and refusals in order, and the keys of what to look up.
+
+    `profile_keys` are by entity id, `lagged_keys` by (index of the later entity, id).
+    """
+
+    events: tuple[Event, ...]
+    refused: tuple[Refusal, ...]
+    profile_keys: dict[str, str]
+    lagged_keys: dict[tuple[int, str], str]
+
+
+class Recorded(NamedTuple):
+    """An id's decision, as far as telling copies apart needs it."""
+
+    position: str
+    digest: bytes
+
+
+class View(NamedTuple):
+    """What is stored when the batch is decided, by the keys of `Reading` and by transaction id.
+
+    `counted` is None for a batch that has no archive object yet; otherwise the positions which that object lists,
+    the only ones that may count.
+    """
+
+    profiles: Mapping[str, StoredProfile]
+    lagged: Mapping[tuple[int, str], LaggedHistory]
+    recorded: Mapping[str, Recorded]
+    counted: frozenset[str] | None = None
+
+
+class Outcome(NamedTuple):
+    """What to write; `duplicates` holds positions. On a replay, only what an earlier attempt left undone."""
+
+    decisions: tuple[Decision, ...]
+    rows: tuple[Row, ...]
+    changes: tuple[ProfileChange, ...]
+    refused: tuple[Refusal, ...]
+    duplicates: tuple[str, ...]
+
+
+class MicroBatches:
+    """`read` and `decide` for one bundle, compiled once."""
+
+    def __init__(self, bundle: ScoringBundle) -> None:
+        self.bundle = bundle
+        self.contract = bundle.contract
+        self._online = OnlineFeatures(bundle.contract)
+        self._validator = Validator(bundle.contract)
+        self._entity_names = tuple(entity.name for entity in bundle.contract.entities)
+
+    @property
+    def generation(self) -> str:
+        """Names the profiles this bundle reads and writes."""
+        return self._online.set.hash
+
+    def read(self, batch: Batch) -> Reading:
+        """Decode and validate every record, and say what must be looked up."""
+        events: list[Event] = []
+        refused: list[Refusal] = []
+        for record in batch.records:
+            transaction = self._decode(record, batch.shard)
+            if isinstance(transaction, Rejected):
+                refused.append(Refusal(record.position, transaction.problems))
+            else:
+                events.append(Event(record, transaction, digest(transaction)))
+        entities = [event.transaction.entities for event in events]
+        keys = {
+            (index, ids[index]): profile_key(name, ids[index], self.generation)
+            for index, name in enumerate(self._entity_names)
+            for ids in entities
+        }
+        return Reading(
+            tuple(events),
+            tuple(refused),
+            {id_: key for (index, id_), key in keys.items() if index == 0},
+            {(index - 1, id_): key for (index, id_), key in keys.items() if index > 0},
+        )
+
+    def _decode(self, record: Record, shard: Shard) -> Transaction | Rejected:
+        transaction = self._validator.decode(record.data, record.arrived_at)
+        if isinstance(transaction, Rejected):
+            return transaction
+        column = self.contract.partition_entity.column
+        if record.partition_key != transaction.entities[0]:
+            message = "is not the record's partition key: send the record under it"
+            return Rejected((Problem(column, WRONG_PARTITION_KEY, message),))
+        if not shard.owns(record.partition_key):
+            message = "does not hash into this shard: send the record without an explicit hash key"
+            return Rejected((Problem(column, WRONG_SHARD, message),))
+        return transaction
+
+    def decide(self, batch: Batch, reading: Reading, view: View) -> Outcome:
+        """Score what is new, in order; the rest is a duplicate, refused, or done by an earlier attempt."""
+        sorted_ = _sort(reading.events, view)
+        scored, failed, profiles = self._score(batch, sorted_.fresh, view)
+        refused = sorted((*reading.refused, *sorted_.conflicts, *failed), key=lambda r: r.position)
+        return Outcome(
+            tuple([self._decision(batch, event) for event in scored]),
+            tuple([_row(event) for event in scored]),
+            tuple(_change(profile) for profile in profiles.values()),
+            tuple(refused),
+            tuple(sorted_.duplicates),
+        )
+
+    def _score(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
+        try:
+            return self._score_together(batch, events, view)
+        except Exception:  # whatever a scorer may raise: find out below which records it is about
+            return self._score_apart(batch, events, view)
+
+    def _score_together(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
+        working: dict[str, _Working] = {}
+        computed = [self._advance(batch, event, self._profile(event, working, view), view) for event in events]
+        scores = self.bundle.scorer.score_many([row.features for row in computed])
+        scored = [row._replace(score=_checked(score)) for row, score in zip(computed, scores, strict=True)]
+        return _Scores(scored, [], working)
+
+    def _score_apart(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
+        """One by one, so that a record the scorer fails on is refused alone and never counted."""
+        working: dict[str, _Working] = {}
+        scored: list[_Scored] = []
+        failed: list[Refusal] = []
+        for event in events:
+            profile = self._profile(event, working, view)
+            try:
+                # On a copy: what fails must leave no trace.
+                trial = profile.copy()
+                row = self._advance(batch, event, trial, view)
+                score = _checked(self.bundle.scorer.score(row.features))
+            except Exception as error:
+                problem = Problem("", SCORER_ERROR, f"the scorer failed: {type(error).__name__}: {error}")
+                failed.append(Refusal(event.record.position, (problem,)))
+            else:
+                working[event.transaction.entities[0]] = trial
+                scored.append(row._replace(score=score))
+        return _Scores(scored, failed, {id_: p for id_, p in working.items() if p.has_moved})
+
+    def _profile(self, event: Event, working: dict[str, "_Working"], view: View) -> "_Working":
+        id_ = event.transaction.entities[0]
+        profile = working.get(id_)
+        if profile is None:
+            stored = view.profiles.get(id_)
+            position = stored.position if stored else NOTHING
+            history = decode_history(stored.history) if stored else self._online.new_history()
+            key = profile_key(self._entity_names[0], id_, self.generation)
+            profile = working[id_] = _Working(key, position, position, history)
+        return profile
+
+    def _advance(self, batch: Batch, event: Event, profile: "_Working", view: View) -> "_Scored":
+        """The event's features, and the profile moved on by it."""
+        transaction = event.transaction
+        lagged = [view.lagged.get(key) for key in enumerate(transaction.entities[1:])]
+        computed = self._online.features(transaction, profile.history, lagged, batch.intent.built_through)
+        seen = profile.position
+        self._online.count(profile.history, transaction, computed.effective_time)
+        profile.position = event.record.position
+        return _Scored(event, computed.features, computed.effective_time, seen)
+
+    def _decision(self, batch: Batch, scored: "_Scored") -> Decision:
+        transaction, intent, bundle = scored.event.transaction, batch.intent, self.bundle
+        is_fraud = scored.score >= bundle.threshold
+        return Decision(
+            transaction_id=transaction.id,
+            origin=STREAM,
+            score=scored.score,
+            is_fraud=is_fraud,
+            threshold=bundle.threshold,
+            model_version=bundle.version,
+            reasons=tuple(bundle.reasons(scored.features)) if is_fraud else (),
+            event_time=transaction.timestamp,
+            effective_time=scored.effective_time,
+            entities=dict(zip(self._entity_names, transaction.entities, strict=True)),
+            amount=transaction.amount,
+            features=pack(scored.features),
+            position=scored.event.record.position,
+            profile_position=scored.profile_position,
+            scored_at=intent.scored_at,
+            digest=scored.event.digest,
+            built_through=intent.built_through,
+        )
+
+
+def account_of(batch: Batch, outcome: Outcome) -> Account:
+    """What became of the batch's records, as the first attempt that archives it writes down."""
+    intent = batch.intent
+    return Account(
+        shard=batch.shard.id,
+        first=batch.records[0].position,
+        last=batch.records[-1].position,
+        model_version=intent.model_version,
+        scored_at=intent.scored_at,
+        built_through=intent.built_through,
+        read=len(batch.records),
+        scored=len(outcome.decisions),
+        duplicates=outcome.duplicates,
+        refused=outcome.refused,
+        alerts=tuple(d.transaction_id for d in outcome.decisions if d.is_fraud),
+    )
+
+
+class _Scored(NamedTuple):
+    event: Event
+    features: list[float]
+    effective_time: int
+    profile_position: str
+    score: float = -1.0
+
+
+@dataclass
+class _Working:
+    """A profile as the batch moves it on; the stored one stays as it was read."""
+
+    key: str
+    read_position: str
+    position: str
+    history: History
+
+    @property
+    def has_moved(self) -> bool:
+        return self.position != self.read_position
+
+    def copy(self) -> "_Working":
+        return _Working(self.key, self.read_position, self.position, decode_history(encode_history(self.history)))
+
+
+class _Scores(NamedTuple):
+    scored: list[_Scored]
+    failed: list[Refusal]
+    profiles: dict[str, _Working]
+
+
+class _Sorted(NamedTuple):
+    fresh: list[Event]
+    duplicates: list[str]
+    conflicts: list[Refusal]
+
+
+def _sort(events: Sequence[Event], view: View) -> _Sorted:
+    """Which events count now, by what is recorded of their ids and what their profiles have counted."""
+    fresh: list[Event] = []
+    duplicates: list[str] = []
+    conflicts: list[Refusal] = []
+    first_copies: dict[str, bytes] = {}
+    for event in events:
+        position, id_ = event.record.position, event.transaction.id
+        if view.counted is not None and position not in view.counted:
+            continue
+        profile = view.profiles.get(event.transaction.entities[0])
+        if profile is not None and position <= profile.position:
+            # Counted by an earlier attempt; or delivered again, if somebody moved the checkpoint back.
+            duplicates.append(position)
+            continue
+        known = _first_copy(id_, position, view, first_copies)
+        if known is None:
+            first_copies[id_] = event.digest
+            fresh.append(event)
+        elif known == event.digest:
+            duplicates.append(position)
+        else:
+            conflicts.append(Refusal(position, (_conflict(),)))
+    return _Sorted(fresh, duplicates, conflicts)
+
+
+def _first_copy(id_: str, position: str, view: View, in_batch: Mapping[str, bytes]) -> bytes | None:
+    """The digest of the id's earlier copy; an earlier attempt's decision on this very record is none."""
+    if id_ in in_batch:
+        return in_batch[id_]
+    recorded = view.recorded.get(id_)
+    return recorded.digest if recorded and recorded.position != position and view.counted is None else None
+
+
+def _conflict() -> Problem:
+    return Problem("", CONFLICTING_ID, "another transaction came first under this id, with other content")
+
+
+def _checked(score: float) -> float:
+    if not 0.0 <= score <= 1.0:
+        raise ValueError(f"the score is {score!r}, not a probability")
+    return score
+
+
+def _row(scored: _Scored) -> Row:
+    record = scored.event.record
+    return Row(record.position, record.arrived_at, scored.effective_time, msgspec.Raw(record.data))
+
+
+def _change(profile: _Working) -> ProfileChange:
+    return ProfileChange(profile.key, profile.read_position, profile.position, encode_history(profile.history))

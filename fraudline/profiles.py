@@ -1,0 +1,60 @@
+"""A profile: what is remembered of one entity, up to which position of the stream, and the key it goes under.
+
+A generation is the feature hash: profiles of two feature sets live side by side until the newer one is ready.
+"""
+
+import msgspec
+
+from fraudline.features.profile import History, LaggedHistory
+from fraudline.stream import NOTHING
+
+
+class StoredProfile(msgspec.Struct, frozen=True):
+    """The partition entity's history, encoded, and the position of the last record it has counted."""
+
+    position: str
+    history: bytes
+
+
+class ProfileChange(msgspec.Struct, frozen=True):
+    """A profile to write, if `read_position` is still the stored one (empty: if there is none)."""
+
+    key: str
+    read_position: str
+    position: str
+    history: bytes
+
+    @property
+    def is_new(self) -> bool:
+        return self.read_position == NOTHING
+
+
+_history = msgspec.msgpack.Decoder(History)
+_lagged = msgspec.msgpack.Decoder(LaggedHistory)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def profile_key(entity: str, id_: str, generation: str) -> str:
+    """The `entity` key of a profile, such as `user#U1#0f3a…`.
+
+    >>> profile_key("user", "U1", "0f3a")
+    'user#U1#0f3a'
+    """
+    return f"{entity}#{id_}#{generation}"
+
+
+def built_through_key(generation: str) -> str:
+    """The key of the row that says up to which hour a generation's later entities are built."""
+    return f"#built_through#{generation}"
+
+
+def encode_history(history: History | LaggedHistory) -> bytes:
+    return _encoder.encode(history)
+
+
+def decode_history(data: bytes) -> History:
+    return _history.decode(data)
+
+
+def decode_lagged(data: bytes) -> LaggedHistory:
+    return _lagged.decode(data)
