@@ -25,7 +25,7 @@ variable "region" {
 }
 
 variable "contract" {
-  description = "The contract of this deployment: the name of a shipped one or a path inside the worker's image."
+  description = "The contract of this deployment, by the name it is shipped under."
   type        = string
   default     = "ecommerce"
 }

@@ -6,15 +6,15 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import boto3
 import pytest
 
-from fraudline.local.emulator import Emulator, running_emulator
+from fraudline.adapters.clients import client
+from fraudline.local.emulator import Emulator
 
 from .conftest import INFRA, Plan, run
 
@@ -36,22 +36,6 @@ shift_traffic = load("shift_traffic")
 run_task = load("run_task")
 
 
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with running_emulator(tmp_path_factory.mktemp("emulator")) as running:
-        yield running
-
-
-def client(emulator: Emulator, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=emulator.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="fraudline",
-        aws_secret_access_key="local",
-    )
-
-
 def package(answer: str) -> bytes:
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
@@ -62,9 +46,9 @@ def package(answer: str) -> bytes:
 class Deployment:
     """A function in the emulator with versions 1 and 2, its alias on 1, and an alarm."""
 
-    def __init__(self, emulator: Emulator, function: str) -> None:
-        self.functions = client(emulator, "lambda")
-        self.alarms = client(emulator, "cloudwatch")
+    def __init__(self, function: str) -> None:
+        self.functions = client("lambda")
+        self.alarms = client("cloudwatch")
         self.function = function
         self.alarm = f"{function}-{ALARM}"
         self.functions.create_function(
@@ -115,8 +99,8 @@ POLLS_A_STEP = round(shift_traffic.WATCH_SECONDS / shift_traffic.POLL_SECONDS)
 
 
 @pytest.fixture
-def deployment(emulator: Emulator, request: pytest.FixtureRequest) -> Deployment:
-    return Deployment(emulator, f"f{abs(hash(request.node.name))}")
+def deployment(aws: Emulator, unique: str) -> Deployment:
+    return Deployment(unique)
 
 
 def test_a_good_version_gets_a_tenth_of_the_calls_then_all(deployment: Deployment) -> None:
@@ -187,9 +171,11 @@ def realtime_names(outputs: dict[str, Any]) -> set[str]:
     return {reference.rsplit(".", 1)[1] for reference in references}
 
 
-def place(emulator: Emulator) -> Any:
-    ecs = client(emulator, "ecs")
-    ecs.create_cluster(clusterName="fraudline-dev")
+@pytest.fixture
+def place(aws: Emulator, unique: str) -> Any:
+    """A cluster of this test's own, with the task definition of a flow."""
+    ecs = client("ecs")
+    ecs.create_cluster(clusterName=unique)
     definition = ecs.register_task_definition(
         family="fraudline-dev-flow",
         requiresCompatibilities=["FARGATE"],
@@ -199,28 +185,26 @@ def place(emulator: Emulator) -> Any:
         containerDefinitions=[{"name": "prefect", "image": "fraudline", "essential": True}],
     )
     arn = definition["taskDefinition"]["taskDefinitionArn"]
-    return run_task.Place("fraudline-dev", arn, ["subnet-1"], "sg-1", "/ecs/fraudline-dev")
+    return run_task.Place(unique, arn, ["subnet-1"], "sg-1", "/ecs/fraudline-dev")
 
 
-def test_a_task_that_ends_well_is_waited_for(emulator: Emulator) -> None:
-    ecs, where = client(emulator, "ecs"), place(emulator)
-    waits = 0
+def test_a_task_that_ends_well_is_waited_for(place: Any) -> None:
+    ecs, waits = client("ecs"), 0
 
     def end_after_three_waits(_: float) -> None:
         nonlocal waits
         waits += 1
         if waits == 3:
-            for task in ecs.list_tasks(cluster=where.cluster)["taskArns"]:
-                ecs.stop_task(cluster=where.cluster, task=task)
+            for task in ecs.list_tasks(cluster=place.cluster)["taskArns"]:
+                ecs.stop_task(cluster=place.cluster, task=task)
 
-    run_task.run_task(["python", "infra/delivery/register_flows.py"], where, ecs, end_after_three_waits)
+    run_task.run_task(["python", "infra/delivery/register_flows.py"], place, ecs, end_after_three_waits)
     assert waits == 3
 
 
-def test_a_task_that_hangs_fails_the_delivery_and_says_where_its_words_are(emulator: Emulator) -> None:
-    where = place(emulator)
+def test_a_task_that_hangs_fails_the_delivery_and_says_where_its_words_are(place: Any) -> None:
     with pytest.raises(run_task.TaskFailed, match="still runs after 900 s: see log group /ecs/fraudline-dev"):
-        run_task.run_task(["sleep", "infinity"], where, client(emulator, "ecs"), lambda _: None)
+        run_task.run_task(["sleep", "infinity"], place, client("ecs"), lambda _: None)
 
 
 @pytest.mark.parametrize(

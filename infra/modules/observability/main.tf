@@ -31,6 +31,21 @@ locals {
         namespace = "AWS/Lambda", metric = "Duration", dimensions = local.live
         statistic = "p99", threshold = var.p99_milliseconds, period = 60, datapoints = 3, of = 5, missing = "notBreaching"
       }
+      "realtime-model-turned-down" = {
+        describes = "The Lambda turned a new champion down (changed bytes, wrong golden scores) and keeps the old one."
+        namespace = "Fraudline", metric = "ModelsTurnedDown", dimensions = { Contract = var.contract }
+        statistic = "Sum", threshold = 0, period = 300, datapoints = 1, of = 1, missing = "notBreaching"
+      }
+      "realtime-model-lookups-failed" = {
+        describes = "The Lambda cannot look the champion up: the registry is out of reach."
+        namespace = "Fraudline", metric = "ModelLookupsFailed", dimensions = { Contract = var.contract }
+        statistic = "Sum", threshold = 0, period = 300, datapoints = 3, of = 3, missing = "notBreaching"
+      }
+      "realtime-defects" = {
+        describes = "The Lambda met an exception it did not expect; the answer was an error, the log names the place."
+        namespace = "Fraudline", metric = "Defects", dimensions = { Contract = var.contract }
+        statistic = "Sum", threshold = 0, period = 60, datapoints = 2, of = 3, missing = "notBreaching"
+      }
       "realtime-failed-events" = {
         describes = "Events lie in the Lambda's dead-letter queue."
         namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.failed_queue }
@@ -53,8 +68,9 @@ locals {
       }
       "worker-missing" = {
         describes = "The Prefect worker is not running: no flow starts."
-        namespace = "ECS/ContainerInsights", metric = "RunningTaskCount", dimensions = { ClusterName = var.cluster_name, ServiceName = var.worker_service }
-        statistic = "Minimum", threshold = 1, period = 300, datapoints = 2, of = 2, missing = "breaching", below = true
+        # Each running task reports its CPU once a minute: as many samples as tasks, without paying for Container Insights.
+        namespace = "AWS/ECS", metric = "CPUUtilization", dimensions = { ClusterName = var.cluster_name, ServiceName = var.worker_service }
+        statistic = "SampleCount", threshold = 1, period = 300, datapoints = 2, of = 2, missing = "breaching", below = true
       }
     },
     {

@@ -2,11 +2,6 @@
 # the stream. Only flows may touch the data; the worker may only start flows.
 resource "aws_ecs_cluster" "this" {
   name = var.prefix
-
-  setting {
-    name  = "containerInsights"
-    value = "enabled"
-  }
 }
 
 resource "aws_cloudwatch_log_group" "this" {

@@ -1,0 +1,207 @@
+"""The monthly estimate: sizes are the code's own, fixed parts are Terraform's own, sums can be checked by hand."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+
+import pytest
+
+from fraudline import cost
+from fraudline.contract import load_contract
+from fraudline.decision import Decision, Item, decision_item, digest, pack
+from fraudline.errors import BadInput
+from fraudline.features.online import OnlineFeatures
+from fraudline.profiles import encode_history
+from fraudline.simulate import Population, simulate, to_records
+from fraudline.transaction import Transaction
+from fraudline.validation import Validator
+
+from .conftest import Plan
+
+PRICES = cost.load_prices()
+WORKLOAD = cost.Workload(transactions_per_second=10, users=10_000)
+
+
+def dollars(estimate: cost.Estimate, service: str, what: str = "") -> float:
+    return sum(line.dollars for line in estimate.lines if line.service == service and what in line.what)
+
+
+def test_the_sum_is_the_sum_of_its_lines_and_says_what_prices_it_rests_on() -> None:
+    estimate = cost.estimate(WORKLOAD, cost.DEV, PRICES)
+    *rows, (name, title, _, total) = cost.render(estimate)
+    assert len(rows) == len(estimate.lines)
+    assert (name, total) == ("sum", f"{estimate.dollars:,.2f}")
+    assert PRICES.as_of.isoformat() in title
+    assert abs(estimate.dollars - sum(line.dollars for line in estimate.lines)) < 1e-9
+
+
+def test_a_shard_costs_its_hours() -> None:
+    estimate = cost.estimate(WORKLOAD, replace(cost.DEV, stream_shards=3), PRICES)
+    assert dollars(estimate, "Kinesis", "shards") == pytest.approx(3 * 730 * 0.015)
+
+
+def test_an_on_demand_stream_pays_a_kibibyte_for_the_smallest_record() -> None:
+    estimate = cost.estimate(replace(WORKLOAD, record_bytes=1), cost.PROD, PRICES)
+    transactions = 10 * 730 * 3600
+    assert dollars(estimate, "Kinesis", "in, rounded") == pytest.approx(transactions / 2**20 * 0.08)
+
+
+def test_a_transaction_costs_its_decision_twice_its_answer_once_and_its_profile() -> None:
+    small = replace(WORKLOAD, decision_bytes=1000, profile_bytes=1000, alert_share=0)
+    estimate = cost.estimate(small, cost.DEV, PRICES)
+    assert dollars(estimate, "DynamoDB", "writes") == pytest.approx(10 * 730 * 3600 * (2 + 1 + 1) * 0.625 / 1e6)
+
+
+def test_without_traffic_only_what_stands_there_costs() -> None:
+    estimate = cost.estimate(cost.Workload(0, 0), cost.DEV, PRICES)
+    assert dollars(estimate, "Lambda") == 0
+    assert dollars(estimate, "DynamoDB") == 0
+    assert estimate.dollars > 0
+
+
+@pytest.mark.parametrize("field", ["transactions_per_second", "users", "decision_days"])
+def test_more_of_anything_never_costs_less(field: str) -> None:
+    more = replace(WORKLOAD, **{field: getattr(WORKLOAD, field) * 2})
+    assert cost.estimate(more, cost.PROD, PRICES).dollars > cost.estimate(WORKLOAD, cost.PROD, PRICES).dollars
+
+
+def test_the_answers_at_checkout_can_be_left_out() -> None:
+    estimate = cost.estimate(replace(WORKLOAD, realtime_share=0), cost.DEV, PRICES)
+    assert dollars(estimate, "Lambda") == 0
+
+
+@pytest.mark.parametrize(
+    "bad", [{"transactions_per_second": -1}, {"users": float("nan")}, {"alert_share": 1.5}, {"realtime_share": -0.1}]
+)
+def test_an_impossible_traffic_is_refused_by_name(bad: dict[str, float]) -> None:
+    with pytest.raises(BadInput, match=next(iter(bad))):
+        replace(WORKLOAD, **bad)
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda text: text.replace("shard_hour = 0.015", "shard_hour = -1"), "shard_hour"),
+        (lambda text: text.replace("[s3]", "[s4]"), "s4"),
+        (lambda text: text.replace("as_of = 2025-07-31", "as_of = 'soon'"), "as_of"),
+        (lambda text: text + "[", "Expected|Invalid"),
+    ],
+)
+def test_a_price_file_with_a_mistake_is_refused_by_name(
+    tmp_path: Path, damage: Callable[[str], str], named: str
+) -> None:
+    text = damage(cost.PRICES.read_text())
+    assert text != cost.PRICES.read_text()
+    (tmp_path / "prices.toml").write_text(text)
+    with pytest.raises(BadInput, match=named):
+        cost.load_prices(tmp_path / "prices.toml")
+
+
+def test_a_price_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"prices\.toml"):
+        cost.load_prices(tmp_path / "prices.toml")
+
+
+def test_every_price_is_used() -> None:
+    """A price twice as high shows in the sum of one of the two deployments."""
+    values = tomllib.loads(cost.PRICES.read_text())
+    base = {name: cost.estimate(WORKLOAD, d, PRICES).dollars for name, d in cost.DEPLOYMENTS.items()}
+    for group, prices in values.items():
+        for name in prices if isinstance(prices, dict) else ():
+            attribute = "lambda_" if group == "lambda" else group
+            dearer = cost.msgspec.structs.replace(
+                PRICES,
+                **{attribute: cost.msgspec.structs.replace(getattr(PRICES, attribute), **{name: 2 * prices[name]})},
+            )
+            assert any(
+                cost.estimate(WORKLOAD, d, dearer).dollars > base[which] for which, d in cost.DEPLOYMENTS.items()
+            ), f"{group}.{name}"
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_what_stands_there_is_what_terraform_builds(plan_of: Callable[[str], Plan], environment: str) -> None:
+    plan, deployment = plan_of(environment), cost.DEPLOYMENTS[environment]
+    (stream,) = plan.resources("aws_kinesis_stream")
+    assert stream.values["stream_mode_details"][0]["stream_mode"] == deployment.stream_mode
+    assert stream.values["retention_period"] == 24 * deployment.stream_days
+    assert len(stream.values["shard_level_metrics"]) == 3
+    if deployment.stream_mode == "PROVISIONED":
+        assert stream.values["shard_count"] == deployment.stream_shards
+    assert len(plan.resources("aws_nat_gateway")) == deployment.nat_gateways
+    assert bool(plan.resources("aws_lambda_event_source_mapping")) == deployment.lambda_reads_stream
+    assert [d.values["multi_az"] for d in plan.resources("aws_db_instance")] == [deployment.database_standby]
+    assert len(plan.resources("aws_cloudwatch_metric_alarm")) == deployment.alarms
+    flow = plan.one("aws_ecs_task_definition.flow").values
+    assert (float(flow["cpu"]) / 1024, float(flow["memory"]) / 1024) == (deployment.flow_cpu, deployment.flow_gigabytes)
+    landing = plan.one('aws_s3_bucket_lifecycle_configuration.this["landing"]').values["rule"]
+    assert {e["days"] for rule in landing for e in rule["expiration"]} == {deployment.landing_days}
+
+
+def item_bytes(item: Item) -> int:
+    """A row's size as DynamoDB reckons: names, UTF-8 text, raw bytes, numbers at two digits a byte and one."""
+    return sum(len(name) + _value_bytes(value) for name, value in item.items())
+
+
+def _value_bytes(value: dict[str, object]) -> int:
+    ((kind, content),) = value.items()
+    match kind, content:
+        case "S", str():
+            return len(content.encode())
+        case "B", bytes():
+            return len(content)
+        case "N", str():
+            return (len(content.strip("-").replace(".", "")) + 1) // 2 + 1
+        case "L", list():
+            return 3 + sum(1 + _value_bytes(v) for v in content)
+        case "M", dict():
+            return 3 + sum(1 + len(k) + _value_bytes(v) for k, v in content.items())
+    return 1
+
+
+def test_the_sizes_reckoned_with_are_those_the_code_writes() -> None:
+    """Measured over the last half of 200 simulated users' 45 days; the defaults are no smaller."""
+    contract = load_contract("ecommerce")
+    online, validator = OnlineFeatures(contract), Validator(contract)
+    records = list(to_records(simulate(Population(users=200))))
+    histories = {}
+    decisions, profiles = [], []
+    for number, record in enumerate(records):
+        transaction = validator.decode(record)
+        assert isinstance(transaction, Transaction)
+        (user,) = transaction.entities
+        history = histories.setdefault(user, online.new_history())
+        computed = online.features(transaction, history)
+        online.count(history, transaction, computed.effective_time)
+        if number < len(records) / 2:
+            continue
+        profiles.append(len(encode_history(history)) + 120)  # key, position and attribute names
+        decision = Decision(
+            transaction_id=transaction.id,
+            origin="stream",
+            score=0.12345678901234567,
+            is_fraud=False,
+            threshold=0.5123456789012345,
+            model_version="2026-11-24-0123456789abcdef",
+            reasons=("amount_ratio_30d", "new_location", "count_1h"),
+            event_time=transaction.timestamp,
+            effective_time=computed.effective_time,
+            entities={"user": user},
+            amount=transaction.amount,
+            features=pack(computed.features),
+            position="0" * 56 + "#shardId-000000000000",
+            profile_position="0" * 56 + "#shardId-000000000000",
+            scored_at=transaction.timestamp,
+            digest=digest(transaction),
+        )
+        decisions.append(item_bytes(decision_item(decision)))
+    record_bytes = mean(map(len, records))
+    decision_bytes = mean(decisions)
+    profile_bytes = mean(profiles)
+    for measured, assumed in [
+        (record_bytes, WORKLOAD.record_bytes),
+        (decision_bytes, WORKLOAD.decision_bytes),
+        (profile_bytes, WORKLOAD.profile_bytes),
+    ]:
+        assert 0.6 * assumed <= measured <= assumed
