@@ -7,7 +7,7 @@ import re
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -52,6 +52,18 @@ class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: Duration
 
 
+class Alerts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What people can look at and what it costs: the threshold follows `rule`, and both are reported.
+
+    "budget" alerts on the `per_day` highest scores of a usual day; "cost" weighs a fraud's amount against `review_cost`
+    (in the currency's units) for each alert.
+    """
+
+    rule: Literal["budget", "cost"] = "budget"
+    per_day: int = 100
+    review_cost: float = 10.0
+
+
 class Entity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whom transactions belong to. The first one partitions the stream; a later one's windows end `lag` ago."""
 
@@ -93,6 +105,7 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     label: LabelColumn
     training: Training
     entities: tuple[Entity, ...]
+    alerts: Alerts = Alerts()
     description: str = ""
     timezone: str = "UTC"
     categories: tuple[Category, ...] = ()
@@ -195,6 +208,8 @@ def _amount_problem(contract: Contract) -> str | None:
     amount = contract.amount
     if amount.minor_units not in (1, 10, 100, 1000):
         return f"amount.minor_units is {amount.minor_units}: use 1, 10, 100 or 1000"
+    if contract.alerts.per_day < 1 or contract.alerts.review_cost <= 0:
+        return "alerts.per_day is at least 1 and alerts.review_cost is above 0"
     if not 0 <= amount.min < amount.max <= 2**40 / amount.minor_units:
         return "amount needs 0 <= min < max <= 2**40 minor units"
     return None

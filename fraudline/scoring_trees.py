@@ -1,7 +1,7 @@
 """The one scorer for boosted trees: an ONNX graph that gives the margin, run by ONNX Runtime on one thread.
 
-One intra-op thread: with two the sum over trees depends on the batch size in the last bit. Features enter as float32, as
-they did in training, so that every threshold falls on the same side.
+One intra-op thread: with two the sum over trees depends on the batch size in the last bit. Features are rounded to
+float32, as they were in training, so that every threshold falls on the same side.
 """
 
 from collections.abc import Sequence
@@ -31,16 +31,19 @@ class TreeScorer:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self.model = model
+        self.graph = graph
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[-1].name
 
     def margins(self, rows: npt.ArrayLike) -> list[float]:
-        matrix = np.ascontiguousarray(rows, dtype=np.float32)
+        # scikit-learn compares float32 values; the graph then sums in double precision.
+        matrix = np.ascontiguousarray(np.asarray(rows, dtype=np.float32), dtype=np.float64)
         if not len(matrix):
             return []
         (output,) = self._session.run([self._output], {self._input: matrix})
-        return [float(margin) for margin in np.asarray(output).ravel()]
+        # One column for each class where the graph gives both: the last one is fraud's.
+        return [float(margin) for margin in np.asarray(output).reshape(len(matrix), -1)[:, -1]]
 
     def score(self, features: Sequence[float]) -> float:
         return self.score_many([features])[0]

@@ -1,0 +1,187 @@
+"""How good scores are, on labelled transactions in time order: figures a fraud team steers by, thresholds, and noise."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from fraudline.contract import Alerts
+from fraudline.durations import DAY
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Scored, labelled transactions: score, label (1 fraud, 0 honest), amount (currency), time (µs), partition entity."""
+
+    score: Floats
+    label: Labels
+    amount: Floats
+    time: Integers
+    entity: npt.NDArray[np.int32]
+
+    def take(self, rows: npt.NDArray[Any]) -> "Judged":
+        return Judged(self.score[rows], self.label[rows], self.amount[rows], self.time[rows], self.entity[rows])
+
+    @property
+    def days(self) -> int:
+        """Calendar days with transactions, at least one."""
+        return max(1, len(np.unique(self.time // DAY)))
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Figures of one set of judged transactions; money in the contract's currency, rates in shares."""
+
+    transactions: int
+    frauds: int
+    average_precision: float
+    roc_auc: float
+    card_precision: float
+    precision: float
+    recall: float
+    alerts_per_day: float
+    caught_amount: float
+    missed_amount: float
+    cost_per_day: float
+    expected_calibration_error: float
+    predicted_to_actual: float
+
+    def to_json(self) -> dict[str, float]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """A score at or above the threshold is an alert; `budget` and `cost` are two ways to choose it."""
+
+    budget: float
+    cost: float
+
+    def chosen(self, alerts: Alerts) -> float:
+        return self.budget if alerts.rule == "budget" else self.cost
+
+
+def measure(judged: Judged, threshold: float, alerts: Alerts) -> Metrics:
+    """All figures at once."""
+    alert, fraud = judged.score >= threshold, judged.label == 1
+    caught = float(judged.amount[alert & fraud].sum())
+    missed = float(judged.amount[~alert & fraud].sum())
+    hits, days = int((alert & fraud).sum()), judged.days
+    return Metrics(
+        transactions=len(judged.score),
+        frauds=int(fraud.sum()),
+        average_precision=average_precision(judged.label, judged.score),
+        roc_auc=float(roc_auc_score(judged.label, judged.score)),
+        card_precision=card_precision(judged, alerts.per_day),
+        precision=hits / max(1, int(alert.sum())),
+        recall=hits / max(1, int(fraud.sum())),
+        alerts_per_day=float(alert.sum()) / days,
+        caught_amount=caught,
+        missed_amount=missed,
+        cost_per_day=(missed + alerts.review_cost * float(alert.sum())) / days,
+        expected_calibration_error=calibration_error(judged.label, judged.score),
+        predicted_to_actual=float(judged.score.sum()) / max(1, int(fraud.sum())),
+    )
+
+
+def average_precision(label: Labels, score: Floats) -> float:
+    return float(average_precision_score(label, score))
+
+
+def card_precision(judged: Judged, k: int) -> float:
+    """Mean over days of the share of compromised entities among the k with the highest scores that day."""
+    shares = []
+    for day in np.unique(judged.time // DAY):
+        today = judged.take(judged.time // DAY == day)
+        entities, where = np.unique(today.entity, return_inverse=True)
+        top, compromised = np.zeros(len(entities)), np.zeros(len(entities))
+        np.maximum.at(top, where, today.score)
+        np.maximum.at(compromised, where, today.label)
+        shares.append(float(compromised[np.argsort(-top, kind="stable")[:k]].sum()) / k)
+    return float(np.mean(shares))
+
+
+def calibration_error(label: Labels, score: Floats, bins: int = 20) -> float:
+    """Expected calibration error over bins of equally many transactions."""
+    order = np.argsort(score, kind="stable")
+    groups = np.array_split(order, bins)
+    gaps = [abs(float(score[g].mean()) - float(label[g].mean())) * len(g) for g in groups if len(g)]
+    return float(sum(gaps)) / max(1, len(score))
+
+
+def choose_thresholds(judged: Judged, alerts: Alerts) -> Thresholds:
+    """By budget: as many alerts as people can review. By cost: missed fraud plus reviews, as cheap as can be."""
+    order = np.argsort(-judged.score, kind="stable")
+    score = judged.score[order]
+    wanted = min(len(score), alerts.per_day * judged.days)
+    saved = np.where(judged.label[order] == 1, judged.amount[order], 0.0)
+    gain = np.cumsum(saved - alerts.review_cost)
+    # Only where the next score is lower can the line be drawn.
+    gain[:-1][score[:-1] == score[1:]] = -np.inf
+    best = int(np.argmax(gain))
+    cost = float(score[best]) if gain[best] > 0 else float(np.nextafter(1.0, 2.0))
+    return Thresholds(float(score[wanted - 1]), cost)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A difference in a utility between two scorers of the same rows, with the noise of a paired bootstrap."""
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def better(self) -> bool:
+        """Better beyond noise: the lower end of the 95% interval is above zero."""
+        return self.low > 0.0
+
+    @property
+    def worse(self) -> bool:
+        return self.high < 0.0
+
+
+def compare_average_precision(
+    label: Labels, ours: Floats, theirs: Floats, blocks: npt.NDArray[Any], seed: int = 0, rounds: int = 400
+) -> Comparison:
+    """Average precision of `ours` less that of `theirs`, blocks (entities) drawn with replacement.
+
+    Frauds of one entity come in episodes, so entities are drawn, not rows. Drawing is by Poisson weights: the order of
+    scores is sorted once for all rounds.
+    """
+    rng = np.random.default_rng(seed)
+    first, second = _Ranked(label, ours), _Ranked(label, theirs)
+    _, where = np.unique(blocks, return_inverse=True)
+    count = int(where.max()) + 1
+    differences = np.empty(rounds)
+    for round_ in range(rounds):
+        weight = rng.poisson(1.0, count)[where].astype(np.float64)
+        differences[round_] = first.average_precision(weight) - second.average_precision(weight)
+    whole = np.ones(len(label))
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return Comparison(first.average_precision(whole) - second.average_precision(whole), float(low), float(high))
+
+
+class _Ranked:
+    """Labels in descending order of score, for average precision under any weights."""
+
+    def __init__(self, label: Labels, score: Floats) -> None:
+        self._order = np.argsort(-score, kind="stable")
+        ranked = score[self._order]
+        self._ends = np.flatnonzero(np.r_[ranked[1:] != ranked[:-1], True])
+        self._fraud = label[self._order] == 1
+
+    def average_precision(self, weight: Floats) -> float:
+        weight = weight[self._order]
+        hits = np.cumsum(np.where(self._fraud, weight, 0.0))[self._ends]
+        seen = np.cumsum(weight)[self._ends]
+        if hits[-1] == 0.0:
+            return 0.0
+        steps = np.diff(np.r_[0.0, hits])
+        return float((steps * hits / np.maximum(seen, 1e-300)).sum() / hits[-1])

@@ -1,0 +1,329 @@
+"""One retrain, from a table to a measured, calibrated challenger: what a model is fitted on, when, and how it is judged.
+
+All splits are by time and keep the gap that labels leave in service: a model that scores week w was fitted on labels
+known when w began. Walk-forward folds measure each recipe; the published model is the winning recipe refitted on the
+newest mature window. Nothing here reads files, clocks or settings.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
+
+from fraudline.candidates import CANDIDATES, Candidate, Parameters, stripped
+from fraudline.clock import format_day
+from fraudline.contract import Contract
+from fraudline.durations import DAY
+from fraudline.errors import NotReady
+from fraudline.evaluation import (
+    Comparison,
+    Judged,
+    Metrics,
+    Thresholds,
+    average_precision,
+    choose_thresholds,
+    compare_average_precision,
+    measure,
+)
+from fraudline.export import check_agreement, margins_of, scorer_files, to_scorer
+from fraudline.features.definition import FeatureSet, feature_set
+from fraudline.features.offline import offline_features
+from fraudline.scoring import Calibration, Scorer
+from fraudline.scoring_matrix import score_matrix
+from fraudline.table import TransactionTable
+
+Mask = npt.NDArray[np.bool_]
+Matrix = npt.NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+
+TEST_LENGTH = 7 * DAY
+FOLDS = 3
+# Fewer frauds than this measure nothing, and fit nothing.
+MIN_FRAUDS = 10
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A test span and the training span that ends a label delay before it; [begin, end) in microseconds."""
+
+    train_begin: int
+    train_end: int
+    test_begin: int
+    test_end: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled rows of the mature past with their features, and the table they came from.
+
+    `rows` are positions in `table`; `features` (rows, features), `label`, `time` align with them.
+    """
+
+    table: TransactionTable
+    rows: npt.NDArray[np.int64]
+    features: Matrix
+    label: npt.NDArray[np.int8]
+    time: npt.NDArray[np.int64]
+
+    def span(self, begin: int, end: int) -> Mask:
+        return (self.time >= begin) & (self.time < end)
+
+    def judged(self, mask: Mask, score: Matrix) -> Judged:
+        rows, contract = self.rows[mask], self.table.contract
+        return Judged(
+            score=score,
+            label=self.label[mask],
+            amount=self.table.amount[rows] / contract.amount.minor_units,
+            time=self.time[mask],
+            entity=self.table.entities[0].codes[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A recipe on walk-forward folds: parameters chosen, out-of-fold margins, figures over the judged folds."""
+
+    candidate: Candidate
+    parameters: Parameters
+    tried: tuple[tuple[Parameters, float], ...]
+    # Out-of-fold margins and labels of every fold, oldest first; what calibration is fitted on.
+    margins: tuple[Matrix, ...]
+    calibration: Calibration
+    # Scores of the judged folds, calibrated on the folds before them.
+    judged: Judged
+    thresholds: Thresholds
+    metrics: Metrics
+    weekly: tuple[Metrics, ...]
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The winning recipe refitted: its scorer, its pipeline for audit, and how it was chosen."""
+
+    measured: Measured
+    all_measured: tuple[Measured, ...]
+    choice: str
+    scorer: Scorer
+    files: dict[str, bytes]
+    pipeline: Pipeline
+    training: dict[str, Any]
+    train_features: Matrix
+    train_scores: Matrix
+    # What the newest judged fold's model says of its rows: comparable to a champion that never saw them.
+    recent: Judged
+    recent_rows: npt.NDArray[np.int64]
+
+
+@dataclass
+class Plan:
+    """What to fit and when, derived from the contract and the as-of time."""
+
+    contract: Contract
+    as_of: int
+    seed: int = 0
+    candidates: tuple[Candidate, ...] = CANDIDATES
+    progress: Progress | None = None
+    excluded: Mask | None = None
+    features: FeatureSet = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.features = feature_set(self.contract)
+
+    @property
+    def mature_until(self) -> int:
+        """Transactions before this have labels that are due."""
+        return self.as_of - self.contract.label_delay
+
+
+def prepare(table: TransactionTable, plan: Plan) -> Dataset:
+    """Features of the labelled rows that folds and refit need; every earlier row is history.
+
+    Rows that expectations excluded stay history but are not trained or judged on.
+    """
+    known = table.labels_known_by(plan.as_of)
+    earliest = _earliest(plan)
+    wanted = (known.label >= 0) & (known.timestamp >= earliest) & (known.timestamp < plan.mature_until)
+    if plan.excluded is not None:
+        wanted &= ~plan.excluded
+    if not wanted.any():
+        raise NotReady(_no_labels(plan, table))
+    label = known.label[wanted]
+    if label.min() == label.max():
+        only = "fraud" if label[0] else "honest"
+        raise NotReady(
+            f"all {len(label)} mature transactions before {format_day(plan.mature_until)} are {only}: a model needs both;"
+            " check the label column, or give a longer history"
+        )
+    return Dataset(known, np.flatnonzero(wanted), offline_features(known, wanted), label, known.timestamp[wanted])
+
+
+def _earliest(plan: Plan) -> int:
+    return plan.mature_until - FOLDS * TEST_LENGTH - plan.contract.label_delay - plan.contract.training_window
+
+
+def _no_labels(plan: Plan, table: TransactionTable) -> str:
+    first, last = format_day(int(table.timestamp.min())), format_day(int(table.timestamp.max()))
+    return (
+        f"no mature labels as of {format_day(plan.as_of)}: labels come {plan.contract.label.delay} after the transaction"
+        f" and the file spans {first} to {last}; choose --as-of at least that long after the first transactions"
+    )
+
+
+def folds(dataset: Dataset, plan: Plan) -> list[Fold]:
+    """Walk-forward folds, oldest first: at least two, each with enough frauds to train and to judge on."""
+    for length, count in ((TEST_LENGTH, FOLDS), (TEST_LENGTH // 7 * 3, 2), (DAY, 2)):
+        found = [fold for fold in _spans(plan, length, count) if _enough(dataset, fold)]
+        if len(found) >= 2:
+            return found
+    frauds = int((dataset.label == 1).sum())
+    raise NotReady(
+        f"{len(dataset.label)} mature transactions with {frauds} frauds before {format_day(plan.mature_until)} are too few"
+        f" to train and judge on: {MIN_FRAUDS} frauds are needed in each of two test spans and before them;"
+        " give a longer history"
+    )
+
+
+def _spans(plan: Plan, length: int, count: int) -> Iterator[Fold]:
+    for number in reversed(range(count)):
+        end = plan.mature_until - number * length
+        train_end = end - length - plan.contract.label_delay
+        yield Fold(train_end - plan.contract.training_window, train_end, end - length, end)
+
+
+def _enough(dataset: Dataset, fold: Fold) -> bool:
+    for begin, end in ((fold.train_begin, fold.train_end), (fold.test_begin, fold.test_end)):
+        label = dataset.label[dataset.span(begin, end)]
+        if (label == 1).sum() < MIN_FRAUDS or (label == 0).sum() < MIN_FRAUDS:
+            return False
+    return True
+
+
+def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Measured:
+    """Search on the oldest fold, then walk forward with the parameters found; each fold calibrated on those before."""
+    spans = folds(dataset, plan)
+    parameters, tried, first = _search(candidate, dataset, plan, spans[0])
+    margins = [first]
+    for fold in spans[1:]:
+        margins.append(_margins(candidate, parameters, dataset, plan, fold))
+    labels = [dataset.label[dataset.span(fold.test_begin, fold.test_end)] for fold in spans]
+    scores = [
+        _calibrated(margins[i], calibrate(np.concatenate(margins[:i]), np.concatenate(labels[:i])))
+        for i in range(1, len(spans))
+    ]
+    judged = _join([_judge(dataset, fold, score) for fold, score in zip(spans[1:], scores, strict=True)])
+    calibration = calibrate(np.concatenate(margins), np.concatenate(labels))
+    thresholds = choose_thresholds(judged, plan.contract.alerts)
+    threshold = thresholds.chosen(plan.contract.alerts)
+    weekly = tuple(
+        measure(_judge(dataset, fold, score), threshold, plan.contract.alerts)
+        for fold, score in zip(spans[1:], scores, strict=True)
+    )
+    metrics = measure(judged, threshold, plan.contract.alerts)
+    return Measured(candidate, parameters, tried, tuple(margins), calibration, judged, thresholds, metrics, weekly)
+
+
+def _search(
+    candidate: Candidate, dataset: Dataset, plan: Plan, fold: Fold
+) -> tuple[Parameters, tuple[tuple[Parameters, float], ...], Matrix]:
+    tried, best = [], None
+    for parameters in candidate.grid:
+        margins = _margins(candidate, parameters, dataset, plan, fold)
+        figure = average_precision(_judge(dataset, fold, margins).label, margins)
+        tried.append((parameters, figure))
+        if best is None or figure > best[1]:
+            best = (parameters, figure, margins)
+    assert best is not None  # grids are not empty
+    return best[0], tuple(tried), best[2]
+
+
+def _fit(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, begin: int, end: int) -> Pipeline:
+    """Fitted on the rows of [begin, end), sampler stripped. One thread: the sums of two differ in the last bit."""
+    mask = dataset.span(begin, end)
+    with threadpool_limits(1):
+        pipeline = candidate.build(plan.features, parameters, plan.seed)
+        return stripped(pipeline.fit(dataset.features[mask], dataset.label[mask]))
+
+
+def _margins(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, fold: Fold) -> Matrix:
+    """Margins of the fold's test rows, by the scorer of a model fitted on its training rows."""
+    pipeline = _fit(candidate, parameters, dataset, plan, fold.train_begin, fold.train_end)
+    train = dataset.features[dataset.span(fold.train_begin, fold.train_end)]
+    scorer = to_scorer(candidate.kind, pipeline, plan.features, Calibration(), train)
+    return margins_of(scorer, dataset.features[dataset.span(fold.test_begin, fold.test_end)])
+
+
+def calibrate(margins: Matrix, label: npt.NDArray[np.int8]) -> Calibration:
+    """Platt's map, fitted on margins of time that the model was not fitted on."""
+    platt = LogisticRegression(C=1e6).fit(margins.reshape(-1, 1), label)
+    return Calibration(float(platt.coef_[0, 0]), float(platt.intercept_[0]))
+
+
+def _calibrated(margins: Matrix, calibration: Calibration) -> Matrix:
+    return np.fromiter(map(calibration.score, margins.tolist()), np.float64, len(margins))
+
+
+def _judge(dataset: Dataset, fold: Fold, score: Matrix) -> Judged:
+    return dataset.judged(dataset.span(fold.test_begin, fold.test_end), score)
+
+
+def _join(parts: list[Judged]) -> Judged:
+    names = ("score", "label", "amount", "time", "entity")
+    return Judged(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def choose(measured: list[Measured]) -> tuple[Measured, str]:
+    """The candidate with the best average precision, unless a simpler one is within noise of it; and why."""
+    best = max(measured, key=lambda m: m.metrics.average_precision)
+    for simpler in measured[: measured.index(best)]:
+        gain = _gain(best, simpler)
+        if not gain.better and simpler.calibration.slope > 0:
+            return simpler, (
+                f"{simpler.candidate.name} is simpler than {best.candidate.name}, whose average precision"
+                f" ({best.metrics.average_precision:.4f} against {simpler.metrics.average_precision:.4f})"
+                f" is within noise (95% interval of the difference: {gain.low:+.4f} to {gain.high:+.4f})"
+            )
+    return best, f"{best.candidate.name} has the best average precision ({best.metrics.average_precision:.4f})"
+
+
+def _gain(ours: Measured, theirs: Measured) -> Comparison:
+    return compare_average_precision(ours.judged.label, ours.judged.score, theirs.judged.score, ours.judged.entity)
+
+
+def refit(measured: Measured, dataset: Dataset, plan: Plan, choice: str, others: tuple[Measured, ...]) -> Challenger:
+    """The recipe on the newest mature window, calibrated on all its out-of-fold margins."""
+    end = plan.mature_until
+    begin = end - plan.contract.training_window
+    mask = dataset.span(begin, end)
+    pipeline = _fit(measured.candidate, measured.parameters, dataset, plan, begin, end)
+    train = np.asfortranarray(dataset.features[mask])
+    kind = measured.candidate.kind
+    scorer = to_scorer(kind, pipeline, plan.features, measured.calibration, train)
+    check_agreement(kind, scorer, pipeline, train)
+    newest = folds(dataset, plan)[-1]
+    recent = dataset.span(newest.test_begin, newest.test_end)
+    tail = measured.judged.take(measured.judged.time >= newest.test_begin)
+    return Challenger(
+        measured=measured,
+        all_measured=others,
+        choice=choice,
+        scorer=scorer,
+        files=scorer_files(scorer, pipeline),
+        pipeline=pipeline,
+        training={
+            "begin": format_day(begin),
+            "end": format_day(end),
+            "transactions": int(mask.sum()),
+            "frauds": int((dataset.label[mask] == 1).sum()),
+            "seed": plan.seed,
+            "published": "the measured recipe, refitted on the newest mature window",
+        },
+        train_features=train,
+        train_scores=score_matrix(scorer, train),
+        recent=tail,
+        recent_rows=dataset.rows[recent],
+    )
