@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from fraudline.adapters.aws_errors import explained
-from fraudline.adapters.backoff import attempts
+from fraudline.adapters.backoff import Deadline, attempts
 from fraudline.clock import format_micros
 from fraudline.decision import Decision
 
@@ -24,13 +24,13 @@ class Alerts:
         self._topic_arn = topic_arn
         self._minor_units = minor_units
 
-    def notify(self, decisions: Sequence[Decision], deadline: float) -> None:
+    def notify(self, decisions: Sequence[Decision], deadline: Deadline) -> None:
         """Tell of flagged decisions; the user's id is left to those who may look the transaction up."""
         messages = [self._message(group) for group in _groups(decisions)]
         for start in range(0, len(messages), _CALL_MESSAGES):
             self._publish(messages[start : start + _CALL_MESSAGES], deadline)
 
-    def _publish(self, messages: Sequence[str], deadline: float) -> None:
+    def _publish(self, messages: Sequence[str], deadline: Deadline) -> None:
         thing = "the alerts topic"
         pending = [{"Id": str(index), "Message": message} for index, message in enumerate(messages)]
         for _ in attempts(thing, deadline):

@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError, NoCredentialsError
 from botocore.httpsession import get_cert_path
 
-from fraudline.adapters.backoff import attempts
+from fraudline.adapters.backoff import Deadline, attempts
 from fraudline.adapters.clients import client
 
 THROTTLES = frozenset(
@@ -51,8 +51,8 @@ class AwsJson:
             num_pools=1, maxsize=connections, block=True, ca_certs=get_cert_path(True), timeout=_TIMEOUT
         )
 
-    def call(self, operation: str, body: object, thing: str, deadline: float) -> bytes:
-        """The answer's bytes. Throttles and outages are waited out until `deadline` (monotonic), then `Unavailable`.
+    def call(self, operation: str, body: object, thing: str, deadline: Deadline) -> bytes:
+        """The answer's bytes. Throttles and outages are waited out until `deadline`, then `Unavailable`.
 
         `thing` is named in errors. A refusal that a caller may expect (a lost condition) is a botocore `ClientError`.
         """

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account
@@ -89,13 +90,13 @@ class BatchWorker:
             lease = deps.leases.checkpoint(lease, intent.end, records[-1].arrived_at)
         return lease, account
 
-    def _intent(self, records: Sequence[Record], deadline: float) -> Intent:
+    def _intent(self, records: Sequence[Record], deadline: Deadline) -> Intent:
         batches = self._batches
         later = batches.contract.lagged_entities
         built = self._deps.profiles.built_through(batches.generation, deadline) if later else None
         return Intent(records[-1].sequence, len(records), batches.bundle.version, self._deps.clock(), built)
 
-    def _notify(self, account: Account, decided: Sequence[Decision], is_replay: bool, deadline: float) -> None:
+    def _notify(self, account: Account, decided: Sequence[Decision], is_replay: bool, deadline: Deadline) -> None:
         """Tell of the batch's alerts; on a replay, of those that no earlier attempt has marked as told."""
         if not account.alerts:
             return

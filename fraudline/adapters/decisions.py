@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.dynamodb import DynamoDB, Wanted
 from fraudline.contract import Contract
 from fraudline.decision import NOTIFIED, STREAM, Decision, Item, alert_item, decision_from, decision_item
@@ -20,7 +21,7 @@ class Decisions:
         self._entity_names = tuple(entity.name for entity in contract.entities)
         self._keep_days = keep_days
 
-    def write(self, decisions: Sequence[Decision], deadline: float) -> None:
+    def write(self, decisions: Sequence[Decision], deadline: Deadline) -> None:
         """Write decisions, and for flagged ones of the stream the alert row."""
         items = [decision_item(d, self._expires_at(d.scored_at)) for d in decisions]
         items += [
@@ -30,19 +31,19 @@ class Decisions:
         ]
         self._dynamodb.write(self._table, items, deadline)
 
-    def read(self, transaction_ids: Iterable[str], deadline: float, origin: str = STREAM) -> dict[str, Decision]:
+    def read(self, transaction_ids: Iterable[str], deadline: Deadline, origin: str = STREAM) -> dict[str, Decision]:
         """The decisions of these transactions on one path, by id, as far as there are any."""
         return {
             item["transaction_id"]["S"]: decision_from(_with_bytes(item), self._entity_names)
             for item in self._rows(transaction_ids, origin, deadline)
         }
 
-    def unsent(self, transaction_ids: Sequence[str], deadline: float) -> list[str]:
+    def unsent(self, transaction_ids: Sequence[str], deadline: Deadline) -> list[str]:
         """Those of flagged transactions whose notification is not marked as sent, in their order."""
         sent = {row["transaction_id"]["S"] for row in self._rows(transaction_ids, NOTIFIED, deadline)}
         return [id_ for id_ in transaction_ids if id_ not in sent]
 
-    def mark_sent(self, transaction_ids: Iterable[str], scored_at: int, deadline: float) -> None:
+    def mark_sent(self, transaction_ids: Iterable[str], scored_at: int, deadline: Deadline) -> None:
         """Remember that these were notified; in a row of its own, so that no rewrite of an alert forgets it."""
         expires_at = self._expires_at(scored_at)
         expiry = {} if expires_at is None else {"expires_at": {"N": str(expires_at)}}
@@ -51,7 +52,7 @@ class Decisions:
         ]
         self._dynamodb.write(self._table, items, deadline)
 
-    def _rows(self, transaction_ids: Iterable[str], origin: str, deadline: float) -> list[dict[str, Any]]:
+    def _rows(self, transaction_ids: Iterable[str], origin: str, deadline: Deadline) -> list[dict[str, Any]]:
         keys: list[Item] = [
             {"transaction_id": {"S": id_}, "origin": {"S": origin}} for id_ in dict.fromkeys(transaction_ids)
         ]

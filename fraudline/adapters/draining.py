@@ -27,7 +27,6 @@ STUCK = "stuck"
 # A lease is renewed when a third of its term has passed without a batch.
 _RENEW_AFTER = 1 / 3
 
-Stop = Callable[[], bool]
 OnBatch = Callable[[Account], None]
 
 
@@ -69,14 +68,14 @@ class DrainReport:
     message: str = ""
 
 
-def drain(deps: StreamDeps, lease: Lease, shard: Shard, limits: Limits, stop: Stop, on_batch: OnBatch) -> DrainReport:
-    """Work off an acquired lease until a limit, the shard's tip or end, or `stop`; then release it.
+def drain(deps: StreamDeps, lease: Lease, shard: Shard, limits: Limits, on_batch: OnBatch) -> DrainReport:
+    """Work off an acquired lease until a limit, the shard's tip or end, or `deps.leases.stop`; then release it.
 
     A lost lease and an outage end the drain and are told in the report; anything else that goes wrong is raised.
     """
     work = _Work(deps, lease, shard, limits, on_batch)
     try:
-        return work.report(work.until_done(stop))
+        return work.report(work.until_done())
     except LostRace as lost:
         return work.report(LOST, str(lost))
     except Unavailable as outage:
@@ -106,12 +105,13 @@ class _Work:
         self._flags: set[str] = set()
         self._keep()
 
-    def until_done(self, stop: Stop) -> str:
+    def until_done(self) -> str:
         """Why it ended."""
         self._watch_retention()
-        while not (ended := self._bound(stop) or self._step()):
+        while not (ended := self._bound() or self._step()):
             pass
-        self._measure_lag(ended)
+        if ended != CLOSED:
+            self._measure_lag(ended)
         return ended
 
     def report(self, ended: str, message: str = "") -> DrainReport:
@@ -135,8 +135,8 @@ class _Work:
     def release(self) -> None:
         self._deps.leases.release(self._lease)
 
-    def _bound(self, stop: Stop) -> str:
-        if stop():
+    def _bound(self) -> str:
+        if self._deps.leases.stop():
             return STOPPED
         if time.monotonic() >= self._ends_at:
             return TIME
@@ -147,7 +147,7 @@ class _Work:
         if self._lease.intent is not None:
             self._replay()
             return ""
-        looked_at = self._deps.clock()
+        looked_at = self._deps.leases.now()
         most = min(self._limits.batch_records, self._limits.records - self._totals["read"])
         with self._steps.at("read"):
             page = self._reader.read(most, self._limits.batch_bytes, self._deps.leases.deadline())
@@ -206,7 +206,7 @@ class _Work:
     def _watch_retention(self) -> None:
         """Records that arrived after `seen_through` and longer ago than the stream keeps them are lost to us."""
         since = self._lease.seen_through
-        if since and self._deps.clock() - since > self._deps.stream.retention(self._deps.leases.deadline()):
+        if since and self._deps.leases.now() - since > self._deps.stream.retention(self._deps.leases.deadline()):
             self._flags.add(EXPIRED)
 
     def _measure_lag(self, ended: str) -> None:
@@ -214,6 +214,6 @@ class _Work:
         waiting = deps.stream.oldest_after(self._shard, self._lease.checkpoint, deps.leases.deadline())
         if waiting is None:
             return
-        self._lag_seconds = max(0.0, (deps.clock() - waiting.arrived_at) / SECOND)
+        self._lag_seconds = max(0.0, (deps.leases.now() - waiting.arrived_at) / SECOND)
         if not self._totals["batches"] and ended != STOPPED and self._lag_seconds > self._limits.stuck_seconds:
             self._flags.add(STUCK)

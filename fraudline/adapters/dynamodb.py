@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from fraudline.adapters.aws_errors import error_code, explained
 from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import attempts
+from fraudline.adapters.backoff import Deadline, attempts
 from fraudline.decision import Item
 from fraudline.errors import LostRace, Unavailable
 
@@ -45,7 +45,7 @@ class DynamoDB:
     def __init__(self, service: AwsJson) -> None:
         self._service = service
 
-    def read(self, wanted: Sequence[Wanted], deadline: float) -> dict[str, list[dict[str, Any]]]:
+    def read(self, wanted: Sequence[Wanted], deadline: Deadline) -> dict[str, list[dict[str, Any]]]:
         """The items that exist, by table, strongly consistent; binary values come as base64 text."""
         found: dict[str, list[dict[str, Any]]] = {w.table: [] for w in wanted}
         projections = {w.table: _projection(w.attributes) for w in wanted}
@@ -62,7 +62,7 @@ class DynamoDB:
                     break
         return found
 
-    def write(self, table: str, items: Iterable[Item], deadline: float) -> None:
+    def write(self, table: str, items: Iterable[Item], deadline: Deadline) -> None:
         """Put items whatever is there; no two of them may have the same key."""
         for chunk in _chunks(list(items), WRITE_ITEMS):
             pending: Any = [{"PutRequest": {"Item": item}} for item in chunk]
@@ -72,7 +72,7 @@ class DynamoDB:
                 if not pending:
                     break
 
-    def write_if(self, statements: Sequence[Statement], deadline: float) -> None:
+    def write_if(self, statements: Sequence[Statement], deadline: Deadline) -> None:
         """Run writes that carry their conditions; `LostRace` if any condition fails, the others may have been done."""
         for chunk in _chunks(statements, WRITE_ITEMS):
             pending = list(chunk)
@@ -83,12 +83,12 @@ class DynamoDB:
                 if not pending:
                     break
 
-    def single(self, operation: str, table: str, body: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+    def single(self, operation: str, table: str, body: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         """PutItem, UpdateItem, DeleteItem, GetItem or Query; `LostRace` if its condition fails."""
         return self._call(operation, {"TableName": table, **body}, deadline, f"table {table!r}")
 
     def _call(
-        self, operation: str, body: Mapping[str, Any], deadline: float, thing: str = "DynamoDB"
+        self, operation: str, body: Mapping[str, Any], deadline: Deadline, thing: str = "DynamoDB"
     ) -> dict[str, Any]:
         with explained(thing):
             try:

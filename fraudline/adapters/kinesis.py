@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from fraudline.adapters.aws_errors import error_code, explained
 from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import Deadline
 from fraudline.durations import HOUR, SECOND
 from fraudline.stream import TRIM_HORIZON, Record, Shard, position_of, timestamp_in
 
@@ -50,7 +51,7 @@ class Stream:
         self._service = service
         self._read_interval = read_interval
 
-    def shards(self, deadline: float) -> tuple[Shard, ...]:
+    def shards(self, deadline: Deadline) -> tuple[Shard, ...]:
         """All shards whose records are still kept, closed ones included."""
         found: list[Shard] = []
         body: dict[str, Any] = {"StreamName": self.name}
@@ -62,12 +63,12 @@ class Stream:
                 return tuple(found)
             body = {"NextToken": token}
 
-    def retention(self, deadline: float) -> int:
+    def retention(self, deadline: Deadline) -> int:
         """For how long records are kept, in microseconds."""
         answer = self._call("DescribeStreamSummary", {"StreamName": self.name}, deadline)
         return int(answer["StreamDescriptionSummary"]["RetentionPeriodHours"]) * HOUR
 
-    def oldest_after(self, shard: Shard, checkpoint: str, deadline: float) -> Record | None:
+    def oldest_after(self, shard: Shard, checkpoint: str, deadline: Deadline) -> Record | None:
         """The oldest record that waits behind a checkpoint, asked for with an iterator of its own."""
         reader = ShardReader(self._service, self.name, shard, checkpoint, self._read_interval, page_records=1)
         page = reader.read(1, 0, deadline)
@@ -77,7 +78,7 @@ class Stream:
         """A reader of the records after `checkpoint` (see `fraudline.stream`)."""
         return ShardReader(self._service, self.name, shard, checkpoint, self._read_interval)
 
-    def _call(self, operation: str, body: object, deadline: float) -> dict[str, Any]:
+    def _call(self, operation: str, body: object, deadline: Deadline) -> dict[str, Any]:
         thing = f"stream {self.name!r}"
         with explained(thing):
             answer = self._service.call(operation, body, thing, deadline)
@@ -108,7 +109,7 @@ class ShardReader:
         self._buffer: deque[Record] = deque()
         self._next_read = 0.0
 
-    def read(self, most_records: int, most_bytes: int, deadline: float) -> Page:
+    def read(self, most_records: int, most_bytes: int, deadline: Deadline) -> Page:
         """The next records, at least one if any is there, within the bounds (a single larger record passes)."""
         self._fill(deadline)
         taken: list[Record] = []
@@ -120,7 +121,7 @@ class ShardReader:
             taken.append(self._buffer.popleft())
         return Page(tuple(taken), not self._buffer and self._at_tip, not self._buffer and self._ended)
 
-    def read_through(self, sequence: str, deadline: float) -> tuple[Record, ...]:
+    def read_through(self, sequence: str, deadline: Deadline) -> tuple[Record, ...]:
         """All records up to this sequence number that the stream still keeps."""
         last = position_of(sequence, self._shard.id)
         taken: list[Record] = []
@@ -131,11 +132,11 @@ class ShardReader:
             if self._buffer or self._ended or self._at_tip or (taken and taken[-1].position == last):
                 return tuple(taken)
 
-    def _fill(self, deadline: float) -> None:
+    def _fill(self, deadline: Deadline) -> None:
         if not self._buffer and not self._ended:
             self._fetch(deadline)
 
-    def _fetch(self, deadline: float) -> None:
+    def _fetch(self, deadline: Deadline) -> None:
         pause = self._next_read - time.monotonic()
         if pause > 0:
             time.sleep(pause)
@@ -149,7 +150,7 @@ class ShardReader:
         if self._buffer:
             self._after = self._buffer[-1].sequence
 
-    def _answer(self, deadline: float) -> _Answer:
+    def _answer(self, deadline: Deadline) -> _Answer:
         thing = f"stream {self._stream!r}"
         iterator = self._iterator or self._open(deadline)
         body = {"ShardIterator": iterator, "Limit": self._page_records}
@@ -162,7 +163,7 @@ class ShardReader:
             self._iterator = None
             return self._answer(deadline)
 
-    def _open(self, deadline: float) -> str:
+    def _open(self, deadline: Deadline) -> str:
         body = {"StreamName": self._stream, "ShardId": self._shard.id, **_start(self._after)}
         answer = self._service.call("GetShardIterator", body, f"stream {self._stream!r}", deadline)
         return str(msgspec.json.decode(answer, type=dict[str, str])["ShardIterator"])

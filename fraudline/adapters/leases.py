@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from fraudline.adapters.backoff import Deadline, never
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.durations import SECOND
 from fraudline.errors import LostRace, NotReady, Unavailable
@@ -45,7 +46,7 @@ class Lease(msgspec.Struct, frozen=True):
 
 
 class Leases:
-    """The leases of one consumer group as one worker sees them. `clock` tells microseconds since the epoch."""
+    """The leases of one consumer group as one worker sees them; once `stop` says so, nothing is tried twice."""
 
     def __init__(
         self,
@@ -54,18 +55,22 @@ class Leases:
         consumer: str,
         worker: str,
         seconds: float = 30.0,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        stop: Callable[[], bool] = never,
     ) -> None:
         self.worker = worker
         self.seconds = seconds
+        self.stop = stop
         self._dynamodb = dynamodb
         self._table = table
         self._consumer = consumer
-        self._clock = clock
 
-    def deadline(self) -> float:
-        """Until when (monotonic) a call may be tried that begins now: past it the lease may be another's."""
-        return time.monotonic() + self.seconds
+    def now(self) -> int:
+        """Microseconds since the epoch. It decides how soon others may try, never who is right."""
+        return time.time_ns() // 1000
+
+    def deadline(self) -> Deadline:
+        """Until when a call that begins now may be tried: past it the lease may be another's."""
+        return Deadline(time.monotonic() + self.seconds, self.stop)
 
     def rows(self) -> dict[str, Lease]:
         """All leases of the group, by shard."""
@@ -73,7 +78,7 @@ class Leases:
 
     def workers(self) -> set[str]:
         """The workers that are alive, this one included; traces of dead ones are removed."""
-        alive, now = {self.worker}, self._clock()
+        alive, now = {self.worker}, self.now()
         for item in self._query():
             if _is_shard(item):
                 continue
@@ -108,7 +113,7 @@ class Leases:
 
     def acquire(self, lease: Lease) -> Lease | None:
         """The lease in our name, or None if it is held or another worker was faster."""
-        if lease.is_held(self._clock()):
+        if lease.is_held(self.now()):
             return None
         try:
             return self._update(lease, owner=self.worker, epoch=lease.epoch + 1)
@@ -191,7 +196,7 @@ class Leases:
         return {"consumer": {"S": self._consumer}, "shard": {"S": shard}}
 
     def _expiry(self) -> int:
-        return self._clock() + round(self.seconds * SECOND)
+        return self.now() + round(self.seconds * SECOND)
 
 
 def _is_shard(item: Mapping[str, Any]) -> bool:

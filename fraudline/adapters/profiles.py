@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.dynamodb import DynamoDB, Statement, Wanted
 from fraudline.decision import STREAM
 from fraudline.features.profile import LaggedHistory
@@ -21,7 +22,7 @@ class Profiles:
         self._insert = f"INSERT INTO \"{table}\" VALUE {{'entity':?,'position':?,'history':?}}"
         self._update = f'UPDATE "{table}" SET "position"=? SET "history"=? WHERE "entity"=? AND "position"=?'
 
-    def view(self, reading: Reading, counted: frozenset[str] | None, deadline: float) -> View:
+    def view(self, reading: Reading, counted: frozenset[str] | None, deadline: Deadline) -> View:
         """What is stored of a batch's entities and ids, strongly consistent."""
         ids = () if counted is not None else dict.fromkeys(e.transaction.id for e in reading.events)
         keys = [*reading.profile_keys.values(), *reading.lagged_keys.values()]
@@ -44,11 +45,11 @@ class Profiles:
             counted,
         )
 
-    def commit(self, changes: Sequence[ProfileChange], deadline: float) -> None:
+    def commit(self, changes: Sequence[ProfileChange], deadline: Deadline) -> None:
         """Move profiles on; `LostRace` if any of them is no longer where it was read."""
         self._dynamodb.write_if([self._statement(change) for change in changes], deadline)
 
-    def built_through(self, generation: str, deadline: float) -> int:
+    def built_through(self, generation: str, deadline: Deadline) -> int:
         """The hour (microseconds since the epoch) up to which later entities are built; 0 if nothing is."""
         key = {"entity": {"S": built_through_key(generation)}}
         answer = self._dynamodb.single("GetItem", self._table, {"Key": key, "ConsistentRead": True}, deadline)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from fraudline.adapters.draining import CLOSED, DrainReport, Limits, OnBatch, Stop, drain
+from fraudline.adapters.draining import CLOSED, DrainReport, Limits, OnBatch, drain
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.stream import TRIM_HORIZON, Shard
@@ -53,19 +53,13 @@ class SliceReport:
         return {report.shard: report.flags for report in self.drains if report.flags}
 
 
-def never() -> bool:
-    """The stop of a slice that only its limits end."""
-    return False
-
-
 def run_slice(
     deps: StreamDeps,
     limits: Limits,
     on_progress: OnBatch = lambda account: None,
-    stop: Stop = never,
     start: str = TRIM_HORIZON,
 ) -> SliceReport:
-    """Drain this worker's share of the shards until all are caught up, `limits` are reached or `stop` says so.
+    """Drain this worker's share of the shards until all are caught up, or `limits` or `deps.leases.stop` end it.
 
     `deps` comes from `fraudline.adapters.stream_deps.stream_deps(settings, bundle, worker_id)`. `on_progress` is called
     with the `Account` of each finished batch, from several threads. `start` is the checkpoint that shards get which
@@ -74,7 +68,7 @@ def run_slice(
     begin = time.monotonic()
     deps.leases.report_alive()
     try:
-        slice_ = _Slice(deps, limits, on_progress, stop, start, begin + limits.seconds)
+        slice_ = _Slice(deps, limits, on_progress, start, begin + limits.seconds)
         return SliceReport(tuple(slice_.drains()), time.monotonic() - begin)
     finally:
         deps.leases.report_gone()
@@ -84,12 +78,12 @@ def run_forever(
     deps_of_now: Callable[[], StreamDeps],
     limits: Limits,
     on_slice: Callable[[SliceReport], None],
-    stop: Stop,
+    stop: Callable[[], bool],
     start: str = TRIM_HORIZON,
 ) -> None:
     """Slice after slice until `stop`; `deps_of_now` brings the champion of the moment."""
     while not stop():
-        report = run_slice(deps_of_now(), limits, stop=stop, start=start)
+        report = run_slice(deps_of_now(), limits, start=start)
         on_slice(report)
         if not report.read and not stop():
             time.sleep(_RETRY_SECONDS)
@@ -101,14 +95,12 @@ class _Slice:
         deps: StreamDeps,
         limits: Limits,
         on_batch: OnBatch,
-        stop: Stop,
         start: str,
         ends_at: float,
     ) -> None:
         self._deps = deps
         self._limits = limits
         self._on_batch = on_batch
-        self._stop = stop
         self._start = start
         self._ends_at = ends_at
         self._done: set[str] = set()
@@ -128,7 +120,7 @@ class _Slice:
                 return
 
     def _is_over(self) -> bool:
-        return self._stop() or time.monotonic() >= self._ends_at
+        return self._deps.leases.stop() or time.monotonic() >= self._ends_at
 
     def _sync(self, shards: Mapping[str, Shard]) -> dict[str, Lease]:
         """The group's leases, with rows made for new shards and removed for those long gone."""
@@ -145,7 +137,7 @@ class _Slice:
 
     def _share(self, ready: Sequence[Lease]) -> list[Lease]:
         """The leases to take now: free ones, the longest unseen first, up to a fair share of all."""
-        now = self._deps.clock()
+        now = self._deps.leases.now()
         free = [lease for lease in ready if not lease.is_held(now) and lease.shard not in self._done]
         held = sum(1 for lease in ready if lease.is_held(now) and lease.owner == self._deps.leases.worker)
         return sorted(free, key=lambda lease: lease.seen_through)[: max(0, self._fair(ready) - held)]
@@ -155,7 +147,7 @@ class _Slice:
 
     def _waits_for_others(self, ready: Sequence[Lease]) -> bool:
         """Whether others hold what this worker should have: a dead one's leases expire, a live one's slice ends."""
-        now = self._deps.clock()
+        now = self._deps.leases.now()
         held = [lease for lease in ready if lease.is_held(now) and lease.shard not in self._done]
         return bool(held) and len(self._done) < self._fair(ready)
 
@@ -173,7 +165,7 @@ class _Slice:
         if self._is_over() or not (acquired := self._deps.leases.acquire(lease)):
             return None
         limits = replace(self._limits, seconds=self._ends_at - time.monotonic())
-        return drain(self._deps, acquired, shard, limits, self._stop, self._on_batch)
+        return drain(self._deps, acquired, shard, limits, self._on_batch)
 
 
 def ready_to_drain(leases: Mapping[str, Lease], shards: Mapping[str, Shard]) -> list[Lease]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fraudline.adapters.alerts import Alerts
 from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import never
 from fraudline.adapters.clients import client
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
@@ -35,8 +36,8 @@ def no_fault(step: str) -> None:
 class StreamDeps:
     """Where batches are read from and written to, and the model that scores them.
 
-    `bundle_of` loads the bundle of a version, for a batch that an earlier champion began. `fault` is called with the
-    name of each step of a batch (`fraudline.adapters.batches.STEPS`) as it begins.
+    `bundle_of` loads the bundle of a version, for a batch that an earlier champion began. `clock` tells when decisions
+    are made. `fault` is called with the name of each step of a batch (`batches.STEPS`) as it begins.
     """
 
     stream: Stream
@@ -52,15 +53,25 @@ class StreamDeps:
     fault: Callable[[str], None] = no_fault
 
 
-def stream_deps(settings: Settings, bundle: ScoringBundle, worker_id: str) -> StreamDeps:
-    """The dependencies of a deployment. `worker_id` must differ between any two workers that run at a time."""
+def stream_deps(
+    settings: Settings,
+    bundle: ScoringBundle,
+    worker_id: str,
+    stop: Callable[[], bool] = never,
+    lease_seconds: float = 30.0,
+) -> StreamDeps:
+    """The dependencies of a deployment.
+
+    `worker_id` must differ between any two workers that run at a time. Once `stop` says so (it may be asked from any
+    thread), work ends after the batch under way, or at its first refused call.
+    """
     if settings.alerts_topic_arn is None:
         raise NotReady("no alerts topic: set FRAUDLINE_ALERTS_TOPIC_ARN to the ARN of the topic that takes alerts")
     dynamodb, s3, contract = DynamoDB(AwsJson("dynamodb")), client("s3"), bundle.contract
     registry = Registry(S3Objects(s3, settings.models_bucket), contract.name)
     return StreamDeps(
         stream=Stream(AwsJson("kinesis"), settings.stream),
-        leases=Leases(dynamodb, settings.leases_table, settings.consumer, worker_id),
+        leases=Leases(dynamodb, settings.leases_table, settings.consumer, worker_id, lease_seconds, stop),
         profiles=Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
         decisions=Decisions(dynamodb, settings.decisions_table, contract),
         landing=Landing(S3Objects(s3, settings.landing_bucket)),
