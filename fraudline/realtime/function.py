@@ -1,0 +1,170 @@
+"""The function: a call in, its answer out. All it works with is given to it; `start.py` makes the real things."""
+
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from fraudline.decision import Decision, digest
+from fraudline.errors import Unavailable
+from fraudline.realtime import answers
+from fraudline.realtime.answers import Outcome, Refusal, Response
+from fraudline.realtime.config import Config
+from fraudline.realtime.decide import MISSING, Decider, ProfileState, Stored
+from fraudline.realtime.events import BadRequest, Record, Request, parse
+from fraudline.realtime.model import Models
+from fraudline.realtime.ports import Profiles, Recorded, Recorder
+from fraudline.realtime.telemetry import Telemetry
+from fraudline.transaction import Rejected, Transaction
+
+# Nobody waits for the second opinion on the stream, and one without history would be worth nothing.
+STREAM_SECONDS = 5.0
+
+Clock = Callable[[], int]
+
+
+def now_micros() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Result(NamedTuple):
+    """One record's outcome, and what is counted and kept of it where it was scored."""
+
+    outcome: Outcome
+    profile: ProfileState | None = None
+    decision: Decision | None = None
+
+
+class Function:
+    """Answers Lambda events."""
+
+    def __init__(
+        self,
+        config: Config,
+        models: Models,
+        profiles: Profiles,
+        recorder: Recorder,
+        telemetry: Telemetry,
+        clock: Clock = now_micros,
+    ) -> None:
+        self._config = config
+        self._models = models
+        self._profiles = profiles
+        self._recorder = recorder
+        self._telemetry = telemetry
+        self._clock = clock
+        self._is_cold = True
+
+    def answer(self, event: object, context: Any) -> Response:
+        """The response to an event. Bad input, a missing model and a broken scorer are answers, too."""
+        started = time.perf_counter()
+        try:
+            request = parse(event)
+        except BadRequest as bad:
+            kind, results, recorded = "single", [Result(answers.bad_request(bad))], Recorded()
+        else:
+            kind, results = request.kind, self._results(request)
+            recorded = self._record(request, results)
+        self._tell(context, kind, results, recorded, time.perf_counter() - started)
+        if kind == "stream":
+            return answers.item_failures(_failed_ids(request, results, recorded))
+        outcomes = [result.outcome for result in results]
+        return answers.batch(outcomes) if kind == "batch" else answers.single(outcomes[0])
+
+    def _results(self, request: Request) -> list[Result]:
+        decider = self._models.current
+        if decider is None:
+            message = "there is no model yet: try again"
+            return [Result(answers.unavailable("no_model", message, self._config.fallback))] * len(request.records)
+        now = self._clock()
+        decoded = [_decode(decider, record, now) for record in request.records]
+        transactions = [transaction for transaction in decoded if isinstance(transaction, Transaction)]
+        stored = iter(self._look_up(decider, transactions, request.kind == "stream"))
+        return [
+            Result(answers.refused(transaction.problems))
+            if isinstance(transaction, Rejected)
+            else self._decide(decider, transaction, next(stored), now)
+            for transaction in decoded
+        ]
+
+    def _look_up(self, decider: Decider, transactions: Sequence[Transaction], is_stream: bool) -> Sequence[Stored]:
+        if not transactions:
+            return ()
+        try:
+            seconds = STREAM_SECONDS if is_stream else self._config.profile_deadline
+            return self._profiles.look_up(decider, transactions, seconds)
+        except (TimeoutError, Unavailable) as error:
+            self._telemetry.tell("WARNING", "profiles were not read in time", error=type(error).__name__)
+        except Exception as error:  # a damaged profile must not keep a shop waiting for its answer
+            self._tell_defect("profiles could not be read", error)
+        return [MISSING] * len(transactions)
+
+    def _decide(self, decider: Decider, transaction: Transaction, stored: Stored, now: int) -> Result:
+        if stored.recorded is not None and stored.recorded.digest != digest(transaction):
+            return Result(answers.conflicting())
+        try:
+            decision = decider.decide(transaction, stored, now)
+        except Exception as error:  # whatever a scorer may raise, the shop needs to know what to do
+            self._tell_defect("the scorer failed", error)
+            return Result(answers.unavailable("scorer_error", "the scorer failed", self._config.fallback))
+        return Result(answers.answered(decision, stored.state), stored.state, decision)
+
+    def _record(self, request: Request, results: Sequence[Result]) -> Recorded:
+        """Keep what was decided here; the second opinion only where it knew the history."""
+        is_stream = request.kind == "stream"
+        unwanted = ("recorded", "missing") if is_stream else ("recorded",)
+        decisions = [r.decision for r in results if r.decision is not None and r.profile not in unwanted]
+        return self._recorder.record(decisions, STREAM_SECONDS if is_stream else self._config.record_budget)
+
+    def _tell(self, context: Any, kind: str, results: Sequence[Result], recorded: Recorded, seconds: float) -> None:
+        refusals = [r.outcome.body for r in results if isinstance(r.outcome.body, Refusal)]
+        states = Counter(result.profile for result in results if result.profile)
+        codes = Counter(refusal.errors[0].code for refusal in refusals)
+        current = self._models.current
+        self._telemetry.tell(
+            "INFO",
+            "answered",
+            {
+                "Latency": seconds * 1000,
+                "Transactions": len(results),
+                "Refused": len(refusals),
+                "ProfileMisses": states["missing"],
+                "RecordsFailed": len(recorded.failed),
+                "RecordsLate": len(recorded.late),
+                "ColdStarts": int(self._is_cold),
+            },
+            [result.decision.score for result in results if result.decision is not None],
+            request_id=getattr(context, "aws_request_id", ""),
+            kind=kind,
+            model_version=current.bundle.version if current else None,
+            profiles=states,
+            refused=codes,
+        )
+        self._is_cold = False
+
+    def _tell_defect(self, message: str, error: Exception) -> None:
+        """The error's kind and place; its text may hold what must not be logged."""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{frame.name}:{frame.lineno}"
+        self._telemetry.tell("ERROR", message, {"Defects": 1}, error=type(error).__name__, place=place)
+
+
+def _decode(decider: Decider, record: Record, now: int) -> Transaction | Rejected:
+    arrived_at = now if record.arrived_at is None else record.arrived_at
+    if isinstance(record.data, bytes):
+        return decider.validator.decode(record.data, arrived_at)
+    return decider.validator.validate(record.data, arrived_at)
+
+
+def _failed_ids(request: Request, results: Sequence[Result], recorded: Recorded) -> list[str]:
+    """Records to deliver again: no fault of theirs, they have no decision that is kept. Bad input is none of them."""
+    lost = recorded.failed | recorded.late
+    return [
+        record.id
+        for record, result in zip(request.records, results, strict=True)
+        if result.outcome.status == 503
+        or result.profile == "missing"
+        or (result.decision is not None and result.decision.transaction_id in lost)
+    ]

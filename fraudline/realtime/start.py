@@ -1,0 +1,50 @@
+"""Puts the function together from its environment: once a process, while Lambda gives the start its full speed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+from fraudline.realtime.config import Config, config_from
+from fraudline.realtime.function import Function
+from fraudline.realtime.model import CHAMPION, Models, Packaged, Registered
+from fraudline.realtime.ports import NoRecorder, Recorder
+from fraudline.realtime.telemetry import Telemetry
+
+# Beside `fraudline` at the root of a zip, where `package_lambda` puts a version.
+PACKAGED_MODEL = Path(__file__).parents[2] / "packaged_model"
+
+
+def start(environment: Mapping[str, str], packaged: Path = PACKAGED_MODEL) -> Function:
+    """The function, with its model if there is one to be had; `BadInput` if a setting is malformed."""
+    # Imported here, for they cost a third of the start and a test without AWS needs none of them.
+    from fraudline.realtime.aws import Service, place_of
+    from fraudline.realtime.dynamodb import DynamoDB
+    from fraudline.realtime.profiles import StoredProfiles
+    from fraudline.realtime.recorder import DecisionRecorder
+
+    config = config_from(environment)
+    telemetry = Telemetry(config.contract)
+    dynamodb = DynamoDB(Service(place_of("dynamodb", environment)))
+    profiles = StoredProfiles(dynamodb, config.profiles_table, config.decisions_table)
+    # The connection opens while the model loads.
+    profiles.connect()
+    recorder: Recorder = DecisionRecorder(dynamodb, config.decisions_table) if config.records else NoRecorder()
+    return Function(config, _models(config, environment, packaged, telemetry), profiles, recorder, telemetry)
+
+
+def _models(config: Config, environment: Mapping[str, str], packaged: Path, telemetry: Telemetry) -> Models:
+    if config.model is None and packaged.is_dir():
+        models = Models(Packaged(packaged), telemetry)
+        models.refresh()
+        return models
+    from fraudline.adapters.objects import Objects
+    from fraudline.adapters.registry import Registry
+    from fraudline.realtime.aws import place_of
+    from fraudline.realtime.s3 import S3Reader
+
+    # To look up and read, the registry calls no other method than the reader has.
+    objects = cast(Objects, S3Reader(place_of("s3", environment), config.models_bucket))
+    models = Models(Registered(Registry(objects, config.contract), config.model or CHAMPION), telemetry)
+    models.refresh()
+    models.follow()
+    return models
