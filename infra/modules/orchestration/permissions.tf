@@ -154,12 +154,22 @@ data "aws_iam_policy_document" "flow" {
   }
 
   statement {
-    sid = "KeepsDecisionsProfilesLeasesAndLabels"
-    actions = [
-      "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:PutItem",
-      "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
-    ]
-    resources = concat(values(var.table_arns), ["${var.table_arns.decisions}/index/*"])
+    sid       = "RecordsDecisionsAndAlerts"
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"]
+    resources = [var.table_arns.decisions]
+  }
+
+  statement {
+    # Profiles move by conditional statements in batches, which only PartiQL offers.
+    sid       = "MovesProfiles"
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"]
+    resources = [var.table_arns.profiles]
+  }
+
+  statement {
+    sid       = "TakesAndGivesBackLeases"
+    actions   = ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Query"]
+    resources = [var.table_arns.leases]
   }
 
   statement {
@@ -170,7 +180,7 @@ data "aws_iam_policy_document" "flow" {
 
   statement {
     sid       = "ReadsAndWritesObjects"
-    actions   = ["s3:GetObject", "s3:PutObject"]
+    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
     resources = [for arn in values(var.bucket_arns) : "${arn}/*"]
   }
 

@@ -26,14 +26,14 @@ resource "aws_iam_role" "this" {
 
 data "aws_iam_policy_document" "application" {
   statement {
-    sid       = "ReadsProfiles"
+    sid       = "ReadsProfilesAndEarlierDecisions"
     actions   = ["dynamodb:BatchGetItem"]
-    resources = [var.table_arns.profiles]
+    resources = [var.table_arns.decisions, var.table_arns.profiles]
   }
 
   statement {
-    sid       = "RecordsDecisionsAndFindsEarlierOnes"
-    actions   = ["dynamodb:GetItem", "dynamodb:PutItem"]
+    sid       = "RecordsDecisions"
+    actions   = ["dynamodb:PutItem"]
     resources = [var.table_arns.decisions]
   }
 
