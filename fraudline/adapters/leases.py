@@ -98,7 +98,9 @@ class Leases:
         self._single("PutItem", {"Item": item})
 
     def report_gone(self) -> None:
-        self._single("DeleteItem", {"Key": self._key(_WORKER + self.worker)})
+        """Forget this worker; if that fails, it is taken for dead when its time is up."""
+        with suppress(Unavailable):
+            self._single("DeleteItem", {"Key": self._key(_WORKER + self.worker)})
 
     def create(self, shard: Shard, checkpoint: str) -> None:
         """A row for a shard that has none; fine if another worker was first."""

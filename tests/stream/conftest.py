@@ -1,0 +1,44 @@
+"""Two deployments on one stream: one that nothing happens to, and one that everything happens to."""
+
+from collections.abc import Callable
+
+import pytest
+
+from fraudline.adapters.clients import client
+from fraudline.adapters.producer import Producer
+from fraudline.local.resources import create_resources
+from fraudline.settings import Settings
+from tests.stream.storage import Stored, notifications, stored
+from tests.stream.worker import Orders, Worker
+
+Send = Callable[[list[tuple[str, bytes]]], None]
+
+
+@pytest.fixture
+def send(resources: Settings) -> Send:
+    """Puts records on the test's stream."""
+    return lambda events: void(Producer(client("kinesis"), resources.stream).send(events))
+
+
+def void(_: object) -> None:
+    """Whatever it is, nobody asks for it."""
+
+
+@pytest.fixture
+def undisturbed(resources: Settings, unique: str) -> Settings:
+    """A second deployment that reads the same stream: everything but the stream is its own."""
+    names = resources.model_dump(exclude={"contract", "stream", "alerts_topic_arn"})
+    own = {field: name.replace(unique, f"{unique}-calm") for field, name in names.items()}
+    own["consumer"] = "calm"
+    return create_resources(Settings(**own, stream=resources.stream))
+
+
+@pytest.fixture
+def expected(undisturbed: Settings) -> Callable[[], tuple[Stored, set[str]]]:
+    """Runs the undisturbed deployment: what it holds, and which transactions it has told of."""
+
+    def run() -> tuple[Stored, set[str]]:
+        Worker(undisturbed, Orders("calm")).report()
+        return stored(undisturbed), set(notifications(undisturbed.alerts_topic))
+
+    return run

@@ -1,0 +1,104 @@
+"""Workers as processes of their own, so that they can be killed, frozen and told to stop."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fraudline.adapters.draining import Limits
+from fraudline.adapters.kinesis import Stream
+from fraudline.adapters.slices import run_slice
+from fraudline.adapters.stream_deps import StreamDeps, stream_deps
+from fraudline.settings import Settings
+from tests.stream.bundles import SmallBundle, small_bundle
+
+# All decisions of all workers tell this time, so that they can be compared.
+SCORED_AT = 1_800_000_000_000_000
+LEASE_SECONDS = 1.0
+SMALL_BATCHES = Limits(batch_records=40, seconds=60.0)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a worker does: `harm` (a signal) comes to it as it begins the `count`-th step of that name."""
+
+    worker: str
+    limits: Limits = SMALL_BATCHES
+    harm: signal.Signals | None = None
+    step: str = ""
+    count: int = 1
+    bundle_seed: int = 1
+    lease_seconds: float = LEASE_SECONDS
+
+
+class Harm:
+    """A fault hook that sends a signal to its own process."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._left = orders.count
+        self._lock = threading.Lock()
+
+    def __call__(self, step: str) -> None:
+        if self._orders.harm is None or step != self._orders.step:
+            return
+        with self._lock:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), self._orders.harm)
+
+
+def deps_of(settings: Settings, orders: Orders, stop: Callable[[], bool] = lambda: False) -> StreamDeps:
+    deps = stream_deps(settings, small_bundle(seed=orders.bundle_seed), orders.worker, stop, orders.lease_seconds)
+    # No test waits for Kinesis' five reads a second; the emulator has no such limit.
+    stream = Stream(deps.stream._service, settings.stream, read_interval=0.0)
+    return replace(deps, stream=stream, bundle_of=_bundle_of, clock=lambda: SCORED_AT, fault=Harm(orders))
+
+
+def _bundle_of(version: str) -> SmallBundle:
+    return small_bundle(seed=int(version.rpartition("-")[2]))
+
+
+def _work(settings: Settings, orders: Orders, report: Any) -> None:
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    report.send(run_slice(deps_of(settings, orders, stopping.is_set), orders.limits))
+
+
+class Worker:
+    """One slice in a process of its own."""
+
+    def __init__(self, settings: Settings, orders: Orders) -> None:
+        context: Any = multiprocessing.get_context("fork")
+        self._reports, theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_work, args=(settings, orders, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
+
+    def send(self, harm: signal.Signals) -> None:
+        os.kill(self.pid, harm)
+
+    def wait(self, seconds: float = 60.0) -> int:
+        """Its exit code (negative for a signal) when it has ended."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, f"worker {self.pid} still runs after {seconds} s"
+        return int(self._process.exitcode)
+
+    def report(self, seconds: float = 60.0) -> Any:
+        """The slice's report."""
+        assert self._reports.poll(seconds), "the worker has sent no report"
+        report = self._reports.recv()
+        assert self.wait(seconds) == 0
+        return report
+
+    def is_frozen(self) -> bool:
+        """Whether a signal has stopped it."""
+        with open(f"/proc/{self.pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] == "T"
