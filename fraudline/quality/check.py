@@ -10,7 +10,7 @@ from fraudline.errors import BadInput
 from fraudline.quality.draft import draft
 from fraudline.quality.engine import judge
 from fraudline.quality.frame import transactions_frame
-from fraudline.quality.measures import SENTENCES, Context, measures, window_frame
+from fraudline.quality.measures import MEASURES, Context, measures, window_frame
 from fraudline.quality.outcome import NO_POSITIONS, ExpectationOutcome, Positions, QualityResult
 from fraudline.quality.suite import Stage, Suite
 from fraudline.table import TransactionTable
@@ -59,9 +59,9 @@ def _require_fit(suite: Suite, contract: Contract, stage: Stage) -> None:
             f"suite {suite.name!r} is for {suite.meta.stage} data of contract {suite.meta.contract!r}, not for {stage}"
             f" data of {contract.name!r}: name another suite, or draft one with `fraudline quality suite`"
         )
-    unknown = [e for e in suite.on("window") if e.column not in SENTENCES]
+    unknown = [e for e in suite.on("window") if e.column not in MEASURES]
     if unknown:
         raise BadInput(
             f"expectation {unknown[0].meta.name!r} of suite {suite.name!r} asks for measure {unknown[0].column!r},"
-            f" which there is not: use one of {', '.join(SENTENCES)}"
+            f" which there is not: use one of {', '.join(MEASURES)}"
         )

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 
 from fraudline.errors import BadInput
+from fraudline.quality.measures import MEASURES
 from fraudline.quality.outcome import NO_POSITIONS, ExpectationOutcome, Positions
 from fraudline.quality.suite import Expectation
+from fraudline.quality.words import Unit, expected_words
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
@@ -75,7 +77,8 @@ def _outcome(expectation: Expectation, result: Any, frame: pd.DataFrame) -> Expe
         severity=expectation.severity,
         success=bool(result.success),
         observed=_observed(expectation, result.result, frame),
-        expected=_expected(expectation.kwargs),
+        unit="share" if row_level else _unit(expectation),
+        expected=expected_words(expectation.kwargs, _unit(expectation)),
         failed_rows=len(positions),
         row_level=row_level,
         why=expectation.meta.why,
@@ -112,15 +115,7 @@ def _observed(expectation: Expectation, values: dict[str, Any], frame: pd.DataFr
     return observed if observed is None or isinstance(observed, str) else float(observed)
 
 
-def _expected(kwargs: dict[str, Any]) -> str:
-    """What was expected, in words made of the expectation's own bounds."""
-    low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    if low is not None and high is not None:
-        words = f"{low:g} to {high:g}"
-    elif low is not None or high is not None:
-        words = f"at least {low:g}" if low is not None else f"at most {high:g}"
-    elif "value_set" in kwargs:
-        words = ", ".join(str(value) for value in kwargs["value_set"])
-    else:
-        words = str(kwargs["regex"]) if "regex" in kwargs else "no exception"
-    return words + (f" for {kwargs['mostly']:.1%} of rows" if "mostly" in kwargs else "")
+def _unit(expectation: Expectation) -> Unit:
+    """The unit of bounds; what is observed of single rows is always a share."""
+    measure = MEASURES.get(expectation.column) if expectation.meta.frame == "window" else None
+    return measure.unit if measure else ""

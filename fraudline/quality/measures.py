@@ -5,6 +5,7 @@ Each is defined once, here, with a sentence for reports; suites put bounds on th
 
 from dataclasses import dataclass
 from math import nan
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import pandas as pd
 from fraudline.columns import Landed
 from fraudline.durations import DAY, HOUR
 from fraudline.quality.frame import local_time
+from fraudline.quality.words import Unit
 from fraudline.table import UNKNOWN, Integers, TransactionTable
 
 WEEK = 7 * DAY
@@ -24,29 +26,37 @@ EARLIER_WEEKS = 4
 ENOUGH_ROWS = 200
 ENOUGH_FRAUDS = 20
 
-SENTENCES = {
-    "rows": "Rows read",
-    "valid_rows": "Valid transactions",
-    "quarantined_share": "Share of rows that are no transaction",
-    "duplicate_share": "Share of rows that repeat an earlier one",
-    "excluded_share": "Share of valid rows that fail an expectation on single rows",
-    "hours_since_newest": "Hours from the newest transaction to the as-of time",
-    "hours_ahead": "Hours by which the newest transaction is ahead of the as-of time",
-    "days_covered": "Days from the oldest to the newest transaction",
-    "longest_gap_hours": "Longest time without any transaction, in hours",
-    "volume_ratio": "Transactions of the newest day against the same hours of earlier weeks",
-    "busiest_second_share": "Share of transactions in the busiest second",
-    "night_share": "Share of transactions between midnight and six",
-    "median_amount": "Median amount",
-    "mean_amount": "Mean amount",
-    "whole_amount_share": "Share of amounts without minor units",
-    "commonest_amount_share": "Share of the commonest amount",
-    "entities": "Distinct partition entities",
-    "top_entity_share": "Share of transactions by the busiest partition entity",
-    "new_entity_share": "Share of the newest day's transactions by entities never seen before",
-    "labelled_share": "Share of transactions older than the label delay that have a label",
-    "label_rate": "Share of fraud among known labels",
-    "label_rate_ratio": "Fraud rate of the newest labelled week against the weeks before",
+
+class Measure(NamedTuple):
+    """What a measure says and how its values are told."""
+
+    sentence: str
+    unit: Unit
+
+
+MEASURES = {
+    "rows": Measure("Rows read", "count"),
+    "valid_rows": Measure("Valid transactions", "count"),
+    "quarantined_share": Measure("Share of rows that are no transaction", "share"),
+    "duplicate_share": Measure("Share of rows that repeat an earlier one", "share"),
+    "excluded_share": Measure("Share of valid rows that fail an expectation on single rows", "share"),
+    "hours_since_newest": Measure("From the newest transaction to the as-of time", "hours"),
+    "hours_ahead": Measure("How far the newest transaction is ahead of the as-of time", "hours"),
+    "days_covered": Measure("From the oldest to the newest transaction", "days"),
+    "longest_gap_hours": Measure("Longest time without any transaction", "hours"),
+    "volume_ratio": Measure("Transactions of the newest day against the same hours of earlier weeks", "ratio"),
+    "busiest_second_share": Measure("Share of transactions in the busiest second", "share"),
+    "night_share": Measure("Share of transactions between midnight and six", "share"),
+    "median_amount": Measure("Median amount", "amount"),
+    "mean_amount": Measure("Mean amount", "amount"),
+    "whole_amount_share": Measure("Share of amounts without minor units", "share"),
+    "commonest_amount_share": Measure("Share of the commonest amount", "share"),
+    "entities": Measure("Distinct partition entities", "count"),
+    "top_entity_share": Measure("Share of transactions by the busiest partition entity", "share"),
+    "new_entity_share": Measure("Share of the newest day's transactions by entities never seen before", "share"),
+    "labelled_share": Measure("Share of transactions older than the label delay that have a label", "share"),
+    "label_rate": Measure("Share of fraud among known labels", "share"),
+    "label_rate_ratio": Measure("Fraud rate of the newest labelled week against the weeks before", "ratio"),
 }
 
 
@@ -64,7 +74,7 @@ class Context:
 
 
 def measures(landed: Landed, excluded: int, context: Context) -> dict[str, float]:
-    """Every measure in `SENTENCES` of what was read, `excluded` rows of it kept out of training."""
+    """Every measure in `MEASURES` of what was read, `excluded` rows of it kept out of training."""
     table = landed.table
     return {
         "rows": float(landed.rows),
@@ -81,7 +91,7 @@ def window_frame(measured: dict[str, float]) -> pd.DataFrame:
     return pd.DataFrame({name: [value] for name, value in measured.items()})
 
 
-_TABLE_MEASURES = tuple(SENTENCES)[5:]
+_TABLE_MEASURES = tuple(MEASURES)[5:]
 
 
 def _of_table(table: TransactionTable, context: Context) -> dict[str, float]:

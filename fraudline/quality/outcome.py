@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from fraudline.errors import BadInput
 from fraudline.quality.suite import Severity, Stage
+from fraudline.quality.words import Unit, in_words
 
 Positions = npt.NDArray[np.int64]
 NO_POSITIONS: Positions = np.zeros(0, dtype=np.int64)
@@ -32,6 +33,7 @@ class ExpectationOutcome:
     success: bool
     observed: float | str | None
     expected: str
+    unit: Unit = ""
     failed_rows: int = 0
     row_level: bool = False
     why: str = ""
@@ -44,8 +46,13 @@ class ExpectationOutcome:
 
     @property
     def sentence(self) -> str:
-        seen = "not measured" if self.observed is None else str(self.observed)
-        return f"{self.name}: {seen}, expected {self.expected}"
+        return f"{self.name!r}: {self.seen}, expected {self.expected}"
+
+    @property
+    def seen(self) -> str:
+        """What was observed, in words."""
+        words = in_words(self.observed, self.unit)
+        return f"{words} of rows ({self.failed_rows:,})" if self.row_level and not self.success else words
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,73 @@
+"""A quality run with its results kept: the page, the figures, the rows refused and the rows left out of training.
+
+In `out`, the newest run is `report.html` and `quality.json`; every run is kept as `runs/<name>.{html,json}` for trends,
+its refused rows as `quarantine/<name>.jsonl` (for redrive), its rows left out as `excluded/<name>.jsonl`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from expectations import load_suite
+from fraudline.adapters.files import rejected_lines
+from fraudline.adapters.objects import Objects
+from fraudline.columns import Landed, to_record
+from fraudline.contract import Contract
+from fraudline.quality.check import check
+from fraudline.quality.measures import Context
+from fraudline.quality.outcome import QualityResult
+from fraudline.quality.report import QUARANTINE, render_report
+from fraudline.quality.suite import Stage, Suite
+from fraudline.quality.summary import Summary, decode_summary, encode_summary, summarise
+from fraudline.quality.trends import RUNS
+
+REPORT = "report.html"
+FIGURES = "quality.json"
+EXCLUDED = "excluded"
+_RUNS = "runs/"
+
+
+def run_quality(
+    contract: Contract,
+    landed: Landed,
+    out: Objects,
+    suite: Suite | None = None,
+    *,
+    stage: Stage = "landed",
+    context: Context | None = None,
+    reference: dict[str, Any] | None = None,
+) -> QualityResult:
+    """Judge what was read and keep the results in `out`; a failed run too, and the same run again changes nothing.
+
+    Without `suite` the one in `expectations/` applies. `reference` is the champion's manifest's, for the charts.
+    """
+    result = check(landed, contract, stage, suite or load_suite(contract, stage), context)
+    summary = summarise(result, landed)
+    page = render_report(result, landed, earlier_runs(out, summary), reference)
+    figures = encode_summary(summary)
+    if landed.rejects:
+        out.put(f"{QUARANTINE}/{summary.name}.jsonl", rejected_lines(landed.rejects))
+    if len(result.excluded):
+        out.put(f"{EXCLUDED}/{summary.name}.jsonl", b"".join(excluded_lines(result, landed)))
+    out.put(f"{_RUNS}{summary.name}.html", page)
+    out.put(f"{_RUNS}{summary.name}.json", figures)
+    out.put(REPORT, page)
+    out.put(FIGURES, figures)
+    return result
+
+
+def earlier_runs(out: Objects, summary: Summary) -> list[Summary]:
+    """The runs on windows before this one that are kept in `out`, oldest first; of the same contract and stage."""
+    names = (key for key in out.list(_RUNS) if key.endswith(".json") and key < f"{_RUNS}{summary.name}.json")
+    runs = (decode_summary(out.get(key)) for key in list(names)[-RUNS:])
+    return [run for run in runs if (run.contract, run.stage) == (summary.contract, summary.stage)]
+
+
+def excluded_lines(result: QualityResult, landed: Landed) -> Iterator[bytes]:
+    """A JSON line for each row left out of training: where it was read, why, and the transaction."""
+    table = landed.table.take(result.excluded)
+    rows = zip(result.reasons_by_position().values(), table.source_row.tolist(), table.transactions(), strict=True)
+    for reasons, row, transaction in rows:
+        record = to_record(table.contract, transaction)
+        yield msgspec.json.encode({"row": row, "reasons": reasons, "record": record}) + b"\n"

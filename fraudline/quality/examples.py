@@ -1,0 +1,57 @@
+"""Rows that failed, as a report shows them: enough to find and correct them, ids of people masked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fraudline.columns import Landed, RejectedRow, to_record
+from fraudline.contract import Contract
+from fraudline.quality.masking import cells_of, shown
+from fraudline.quality.outcome import ExpectationOutcome
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class QuarantineReason:
+    """Rows refused under one code, with the first few of them."""
+
+    code: str
+    rows: int
+    share: float
+    examples: tuple[str, ...]
+
+
+def quarantine_reasons(landed: Landed) -> tuple[QuarantineReason, ...]:
+    """Why rows were refused, most frequent first."""
+    first: dict[str, list[RejectedRow]] = {}
+    for reject in landed.rejects:
+        rows = first.setdefault(reject.reason, [])
+        if len(rows) < EXAMPLES:
+            rows.append(reject)
+    contract, total = landed.table.contract, max(len(landed.rejects), 1)
+    return tuple(
+        QuarantineReason(code, count, count / total, tuple(_refused(contract, row) for row in first[code]))
+        for code, count in landed.reasons().items()
+    )
+
+
+def failing_rows(landed: Landed, outcome: ExpectationOutcome) -> Iterator[str]:
+    """The first rows that an expectation on single rows fails."""
+    table = landed.table
+    some = table.take(outcome.positions[:EXAMPLES])
+    for row, transaction in zip(some.source_row.tolist(), some.transactions(), strict=True):
+        record = to_record(table.contract, transaction)
+        cells = ", ".join(f"{column} {shown(table.contract, column, value)}" for column, value in record.items())
+        yield f"row {row}: {cells}"
+
+
+def _refused(contract: Contract, reject: RejectedRow) -> str:
+    cells = cells_of(reject.raw)
+    where = f"{reject.source.rpartition('/')[2]}, row {reject.row}" if reject.source else f"row {reject.row}"
+    if cells is None:
+        return f"{where}: {reject.problems[0].message} ({len(reject.raw)} characters, not shown)"
+    told = (
+        f"{p.field} {shown(contract, p.field, cells.get(p.field))} {p.message}" if p.field else p.message
+        for p in reject.problems
+    )
+    return f"{where}: {'; '.join(told)}"

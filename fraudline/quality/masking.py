@@ -1,0 +1,43 @@
+"""Personal data out of reports: ids of people and their transactions keep a few characters to tell them apart."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fraudline.contract import Contract
+
+MAX_SHOWN = 48
+_HIDDEN = "•••"
+
+
+def mask(text: str) -> str:
+    """An id nobody can look up: its first and last two characters, if it has enough of them.
+
+    >>> mask("U000123"), mask("U7")
+    ('U0•••23', '•••')
+    """
+    return f"{text[:2]}{_HIDDEN}{text[-2:]}" if len(text) > 6 else _HIDDEN
+
+
+def personal_columns(contract: Contract) -> frozenset[str]:
+    """The transaction's own id and those of its entities."""
+    return frozenset((contract.id.column, *(entity.column for entity in contract.entities)))
+
+
+def shown(contract: Contract, column: str, value: object) -> str:
+    """A cell as a report may show it."""
+    if value is None or value == "":
+        return "(empty)"
+    text = value if isinstance(value, str) else json.dumps(value)
+    if column in personal_columns(contract):
+        return mask(text)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}… ({len(text)} characters)"
+
+
+def cells_of(raw: str) -> Mapping[str, Any] | None:
+    """A quarantined row's cells by column; None if it is no JSON object, and so nothing of it can be shown."""
+    try:
+        cells = json.loads(raw)
+    except ValueError:
+        return None
+    return cells if isinstance(cells, dict) else None
