@@ -66,8 +66,8 @@ def _amounts(table: TransactionTable, known: Histogram | None) -> Distribution:
 
 
 def _bin_labels(edges: Sequence[float]) -> tuple[str, ...]:
-    inner = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
-    return (f"below {edges[0]:.4g}", *inner, f"{edges[-1]:.4g} or more")
+    inner = [f"{low:,.6g} to {high:,.6g}" for low, high in pairwise(edges)]
+    return (f"below {edges[0]:,.6g}", *inner, f"{edges[-1]:,.6g} or more")
 
 
 def _category(name: str, codes: Codes, known: Mapping[str, Histogram]) -> Distribution:

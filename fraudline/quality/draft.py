@@ -32,11 +32,15 @@ class Bound(NamedTuple):
 
 _LANDED = (
     Bound("valid_rows", "there are transactions", "critical", 1, None, None, "An empty window is a broken feed."),
-    Bound("quarantined_share", "most rows are transactions", "critical", None, 0.05, None,
+    Bound("quarantined_share", "most rows are transactions", "critical", None, 0.2, None,
           "So many bad rows are a change of format."),
-    Bound("duplicate_share", "the file is not doubled", "critical", None, 0.05, None,
+    Bound("quarantined_share", "few rows are refused", "warning", None, 0.02, None,
+          "Each is a transaction that nobody scores: look at the reasons."),
+    Bound("duplicate_share", "the file is not doubled", "critical", None, 0.2, None,
           "A file sent or appended twice repeats its ids."),
-    Bound("excluded_share", "few rows fail a rule", "critical", None, 0.05, None,
+    Bound("duplicate_share", "few rows repeat", "warning", None, 0.02, None,
+          "A producer sends again what it has sent."),
+    Bound("excluded_share", "few rows fail a rule", "critical", None, 0.2, None,
           "A rule that many rows fail is wrong, or the feed is."),
     Bound("hours_since_newest", "the data is fresh", "critical", None, 48, None,
           "A stale file scores and trains on the past."),
@@ -115,12 +119,13 @@ def _window(contract: Contract, stage: Stage, sample: Landed | None) -> Iterator
 
 def _decisions() -> Iterator[Expectation]:
     yield _between("score", About("scores are probabilities", why="The scorer gives nothing else."), "critical", 0, 1)
-    for column, name in (("transaction_id", "every decision has its transaction"), ("model_version", "and its model")):
-        about = About(name, why="A decision without it cannot be replayed.")
+    for column in ("transaction_id", "model_version"):
+        about = About(f"every decision has its {column}", why="A decision without it cannot be replayed.")
         yield Expectation("expect_column_values_to_not_be_null", {"column": column}, about)
-    about = About(
-        "a flag is a score at or above the threshold", why="The threshold in force is kept with the decision."
-    )
+    about = About("one decision a transaction and path", why="A second one would count twice.")
+    unique = {"column_list": ["transaction_id", "origin"]}
+    yield Expectation("expect_compound_columns_to_be_unique", unique, about)
+    about = About("a flag is a score at or above the threshold", why="The decision keeps the threshold in force.")
     pair = {"column_A": "is_fraud", "column_B": "above_threshold"}
     yield Expectation("expect_column_pair_values_to_be_equal", pair, about)
     about = About("no effective time before the event", why="An entity's clock never runs back.")

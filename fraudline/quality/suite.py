@@ -36,9 +36,9 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def column(self) -> str:
-        """What it is about: a column, a pair of columns, or "" for a whole frame."""
-        names = ("column", "column_A", "column_B")
-        return " and ".join(str(self.kwargs[name]) for name in names if name in self.kwargs)
+        """What it is about: a column, several, or "" for a whole frame."""
+        names = [self.kwargs[name] for name in ("column", "column_A", "column_B") if name in self.kwargs]
+        return " and ".join([*names, *self.kwargs.get("column_list", ())])
 
 
 class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
