@@ -1,5 +1,6 @@
 environment                 = "dev"
 region                      = "eu-central-1"
+zones                       = ["eu-central-1a", "eu-central-1b"]
 stream_mode                 = "PROVISIONED"
 stream_shards               = 1
 lambda_reserved_concurrency = 10

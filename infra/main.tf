@@ -85,6 +85,7 @@ module "network" {
   prefix       = local.prefix
   region       = var.region
   cidr         = var.vpc_cidr
+  zones        = var.zones
   nat_per_zone = var.nat_per_zone
 }
 
@@ -141,6 +142,7 @@ module "observability" {
   contract              = var.contract
   stream_name           = local.stream.name
   table_names           = [for table in local.tables : table.name]
+  leases_table          = local.tables["leases"].name
   function_name         = local.function_name
   function_alias        = module.realtime.alias
   failed_queue          = module.realtime.failed_queue

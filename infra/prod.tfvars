@@ -1,5 +1,6 @@
 environment                 = "prod"
 region                      = "eu-central-1"
+zones                       = ["eu-central-1a", "eu-central-1b"]
 stream_mode                 = "ON_DEMAND"
 stream_retention_days       = 14
 lambda_reserved_concurrency = 200

@@ -154,6 +154,16 @@ variable "vpc_cidr" {
   }
 }
 
+variable "zones" {
+  description = "The two availability zones of the VPC. Named, not looked up: a new zone of AWS must not move subnets."
+  type        = list(string)
+
+  validation {
+    condition     = length(distinct(var.zones)) == 2 && alltrue([for zone in var.zones : startswith(zone, var.region)])
+    error_message = "zones must name two availability zones of the region, for example [\"eu-central-1a\", \"eu-central-1b\"]."
+  }
+}
+
 variable "nat_per_zone" {
   description = "One NAT gateway in each zone instead of one for all: survives the loss of a zone, costs as much again."
   type        = bool

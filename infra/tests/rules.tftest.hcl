@@ -9,9 +9,6 @@ mock_provider "aws" {
   mock_data "aws_region" {
     defaults = { region = "eu-central-1" }
   }
-  mock_data "aws_availability_zones" {
-    defaults = { names = ["eu-central-1a", "eu-central-1b", "eu-central-1c"] }
-  }
   mock_data "aws_iam_policy_document" {
     defaults = { json = "{\"Version\":\"2012-10-17\",\"Statement\":[]}" }
   }
@@ -20,6 +17,7 @@ mock_provider "aws" {
 variables {
   environment                 = "prod"
   region                      = "eu-central-1"
+  zones                       = ["eu-central-1a", "eu-central-1b"]
   image                       = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/fraudline@sha256:0000000000000000000000000000000000000000000000000000000000000000"
   lambda_package              = "tests/package.zip"
   lambda_reserved_concurrency = 10
@@ -97,6 +95,16 @@ run "an_unknown_environment_is_refused" {
   }
 
   expect_failures = [var.environment]
+}
+
+run "zones_of_another_region_are_refused" {
+  command = plan
+
+  variables {
+    zones = ["us-east-1a", "us-east-1b"]
+  }
+
+  expect_failures = [var.zones]
 }
 
 run "alarms_without_a_listener_are_refused" {

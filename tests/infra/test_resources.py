@@ -1,13 +1,15 @@
 """What is built: encrypted, closed to the public, recoverable, watched, shaped as the application expects."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 
 from fraudline.adapters import tables
+from fraudline.settings import Settings, load_settings
 
-from .conftest import Plan
+from .conftest import INFRA, REPO, Plan
 
 
 @pytest.fixture(params=["dev", "prod"])
@@ -153,13 +155,37 @@ def test_every_alarm_tells_somebody(plan: Plan) -> None:
     assert plan.resources("aws_budgets_budget")
 
 
-def test_silence_of_the_stream_the_worker_and_the_monitor_is_an_alarm(plan: Plan) -> None:
+def test_silence_of_whatever_should_be_heard_is_an_alarm(plan: Plan) -> None:
     """A consumer that stopped reports no lag at all: missing figures are the worst ones."""
-    missing = {
-        a.values["alarm_name"]: a.values["treat_missing_data"] for a in plan.resources("aws_cloudwatch_metric_alarm")
+    breaching = {
+        alarm.values["alarm_name"].removeprefix(f"fraudline-{which(plan)}-")
+        for alarm in plan.resources("aws_cloudwatch_metric_alarm")
+        if alarm.values["treat_missing_data"] == "breaching"
     }
-    prefix = f"fraudline-{which(plan)}"
-    assert {missing[f"{prefix}-{name}"] for name in ("stream-lag", "worker-missing", "champion-stale")} == {"breaching"}
+    assert breaching == {"stream-lag", "stream-unattended", "worker-missing", "champion-stale"}
+
+
+def test_alarms_and_graphs_look_only_at_metrics_that_the_code_writes(plan: Plan) -> None:
+    ours = {
+        alarm.values["metric_name"]
+        for alarm in plan.resources("aws_cloudwatch_metric_alarm")
+        if alarm.values["namespace"] == "Fraudline"
+    }
+    ours |= set(re.findall(r'\["Fraudline", "(\w+)"', (INFRA / "modules/observability/main.tf").read_text()))
+    code = "".join(p.read_text() for folder in ("fraudline", "tasks", "flows") for p in (REPO / folder).rglob("*.py"))
+    assert {metric for metric in ours if f'"{metric}"' not in code} == set()
+
+
+def test_the_outputs_are_the_settings_that_the_application_reads(plan: Plan) -> None:
+    fields = {f"FRAUDLINE_{name.upper()}" for name in Settings.model_fields}
+    # The group that owns the profiles has one name everywhere; the topic's ARN says its name.
+    assert set(plan.output("settings")) == fields - {"FRAUDLINE_CONSUMER", "FRAUDLINE_ALERTS_TOPIC"}
+
+
+def test_the_names_it_gives_are_ones_that_the_application_accepts(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in plan.output("settings").items():
+        monkeypatch.setenv(name, value)
+    assert load_settings().to_environment().items() >= plan.output("settings").items()
 
 
 def test_an_alarm_period_is_one_that_cloudwatch_accepts(plan: Plan) -> None:

@@ -1,10 +1,6 @@
 # Tasks live in private subnets: they call out (Prefect Cloud, image registry, AWS) and nothing calls in.
-data "aws_availability_zones" "available" {
-  state = "available"
-}
-
 locals {
-  zones = { for index in range(2) : tostring(index) => data.aws_availability_zones.available.names[index] }
+  zones = { for index, zone in var.zones : tostring(index) => zone }
   # The zones that get a NAT gateway.
   nat = var.nat_per_zone ? local.zones : { "0" = local.zones["0"] }
 }

@@ -13,6 +13,11 @@ variable "cidr" {
   type        = string
 }
 
+variable "zones" {
+  description = "Availability zones of the subnets. Named, not looked up: a new zone of AWS must not move them."
+  type        = list(string)
+}
+
 variable "nat_per_zone" {
   description = "One NAT gateway in each zone instead of one for all."
   type        = bool

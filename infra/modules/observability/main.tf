@@ -11,6 +11,12 @@ locals {
         namespace = "AWS/Kinesis", metric = "GetRecords.IteratorAgeMilliseconds", dimensions = { StreamName = var.stream_name }
         statistic = "Maximum", threshold = 15 * 60 * 1000, period = 300, datapoints = 3, of = 3, missing = "breaching"
       }
+      "stream-unattended" = {
+        # The lag above also counts the Lambda's reading, which can hide that nobody drains. Only drains write leases.
+        describes = "No worker has taken or renewed a lease for 15 minutes: transactions wait unscored."
+        namespace = "AWS/DynamoDB", metric = "SuccessfulRequestLatency", dimensions = { TableName = var.leases_table, Operation = "PutItem" }
+        statistic = "SampleCount", threshold = 1, period = 300, datapoints = 3, of = 3, missing = "breaching", below = true
+      }
       "stream-write-throttled" = {
         describes = "Producers are turned away: the stream needs more shards, or one key is too hot."
         namespace = "AWS/Kinesis", metric = "WriteProvisionedThroughputExceeded", dimensions = { StreamName = var.stream_name }
@@ -142,6 +148,18 @@ locals {
     {
       title   = "Time to answer (ms)", stat = "p99"
       metrics = [concat(["AWS/Lambda", "Duration"], local.lambda), concat(["AWS/Lambda", "Duration"], local.lambda, [{ stat = "p50" }])]
+    },
+    {
+      title   = "Time to answer within the code (ms)", stat = "p99"
+      metrics = [["Fraudline", "Latency", "Contract", var.contract], ["Fraudline", "Latency", "Contract", var.contract, { stat = "p50" }]]
+    },
+    {
+      title   = "Answers without a profile, refused, or not recorded in time", stat = "Sum"
+      metrics = [for metric in ["ProfileMisses", "Refused", "RecordsFailed", "RecordsLate"] : ["Fraudline", metric, "Contract", var.contract]]
+    },
+    {
+      title   = "Scores (median, and the most suspicious hundredth)", stat = "p50"
+      metrics = [["Fraudline", "Score", "Contract", var.contract], ["Fraudline", "Score", "Contract", var.contract, { stat = "p99" }]]
     },
     {
       title   = "Batches with rejected records", stat = "Sum"

@@ -28,6 +28,11 @@ variable "table_names" {
   type        = list(string)
 }
 
+variable "leases_table" {
+  description = "Table that every drain of the stream writes to."
+  type        = string
+}
+
 variable "function_name" {
   description = "Function that is watched."
   type        = string
