@@ -18,7 +18,7 @@ from fraudline.simulate import Population, simulate, to_records
 from fraudline.transaction import Transaction
 from fraudline.validation import Validator
 
-from .conftest import Plan
+from .conftest import REPO, Plan
 
 PRICES = cost.load_prices()
 WORKLOAD = cost.Workload(transactions_per_second=10, users=10_000)
@@ -205,3 +205,17 @@ def test_the_sizes_reckoned_with_are_those_the_code_writes() -> None:
         (profile_bytes, WORKLOAD.profile_bytes),
     ]:
         assert 0.6 * assumed <= measured <= assumed
+
+
+def table(environment: str) -> str:
+    """An estimate as docs/cost.md shows it."""
+    rows = cost.render(cost.estimate(WORKLOAD, cost.DEPLOYMENTS[environment], PRICES))
+    lines = ["| service | what | how much | US$ a month |", "|---|---|---:|---:|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_documented_estimate_is_the_one_the_code_gives(environment: str) -> None:
+    document = (REPO / "docs" / "cost.md").read_text()
+    shown = document.split(f"<!-- {environment} -->\n")[1].split(f"<!-- /{environment} -->")[0]
+    assert shown == table(environment)

@@ -95,11 +95,18 @@ resource "aws_ecs_task_definition" "this" {
     command = ["prefect", "server", "start", "--host", "0.0.0.0", "--port", tostring(local.port)]
     environment = [for key, value in {
       PREFECT_SERVER_ANALYTICS_ENABLED = "false"
-      PREFECT_SERVER_DATABASE_DRIVER   = "postgresql+asyncpg"
-      PREFECT_SERVER_DATABASE_HOST     = aws_db_instance.this.address
-      PREFECT_SERVER_DATABASE_PORT     = "5432"
-      PREFECT_SERVER_DATABASE_NAME     = aws_db_instance.this.db_name
-      PREFECT_SERVER_DATABASE_USER     = aws_db_instance.this.username
+      # The browser is at the other end of a tunnel, and the running user may write only to /tmp and its home.
+      PREFECT_SERVER_UI_API_URL          = "http://127.0.0.1:${local.port}/api"
+      PREFECT_SERVER_UI_STATIC_DIRECTORY = "/tmp/prefect-ui"
+      # One write to the database for many task runs, not one each.
+      PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE      = "100"
+      PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE = "100"
+      PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL  = "1"
+      PREFECT_SERVER_DATABASE_DRIVER                            = "postgresql+asyncpg"
+      PREFECT_SERVER_DATABASE_HOST                              = aws_db_instance.this.address
+      PREFECT_SERVER_DATABASE_PORT                              = "5432"
+      PREFECT_SERVER_DATABASE_NAME                              = aws_db_instance.this.db_name
+      PREFECT_SERVER_DATABASE_USER                              = aws_db_instance.this.username
     } : { name = key, value = value }]
     secrets = [
       { name = "PREFECT_SERVER_DATABASE_PASSWORD", valueFrom = "${aws_db_instance.this.master_user_secret[0].secret_arn}:password::" },
