@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from fraudline.errors import NotReady
-from fraudline.local.emulator import Emulator, emulator_program, running_emulator
+from fraudline.local.emulator import Emulator, emulator_program, environment_of, running_emulator
 from fraudline.local.resources import create_resources
 from fraudline.settings import Settings
 from tests.support.kinesis_local import NotInstallable, running_kinesis
@@ -24,11 +24,10 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+def aws(emulator: Emulator) -> Iterator[Emulator]:
     """AWS's own variables, and so every client made in the test, point at the emulator."""
-    for name, value in emulator.environment.items():
-        monkeypatch.setenv(name, value)
-    return emulator
+    with environment_of(emulator.environment):
+        yield emulator
 
 
 @pytest.fixture

@@ -189,11 +189,11 @@ class _Sending:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def _pause(self, barren: int) -> None:
-        """Full jitter, longer and longer only while nothing at all is taken: one slow shard must not stop the others."""
-        patience = self._producer.patience
+        """Full jitter, longer and longer only while nothing at all is taken: a slow shard must not stop the others."""
+        stream, patience = self._producer.stream, self._producer.patience
         if time.monotonic() - self._last_taken > patience:
             raise Unavailable(
-                f"stream {self._producer.stream!r} took {self.report.records} records and then none for {patience:.0f} s "
+                f"stream {stream!r} took {self.report.records} records and then none for {patience:.0f} s "
                 f"({self._last_reason}): look at its throttles and its health, then send the rest"
             )
         time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(barren, 10))))

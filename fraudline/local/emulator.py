@@ -76,16 +76,25 @@ def emulator_python(root: Path | None = None) -> str:
 
 @contextmanager
 def environment_of(variables: Mapping[str, str]) -> Iterator[None]:
-    """This process's environment with `variables` for the time of the block, for code that reads it."""
-    before = {name: os.environ.get(name) for name in variables}
+    """This process's environment with `variables`, and no other AWS variable, for the time of the block.
+
+    A profile or an endpoint of a single service would win over what the emulator says.
+    """
+    before = dict(os.environ)
+    for name in _aws_names():
+        del os.environ[name]
     os.environ.update(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name in {*_aws_names(), *variables}:
             os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        concerned = {name for name in before if name.startswith("AWS_") or name in variables}
+        os.environ.update({name: before[name] for name in concerned})
+
+
+def _aws_names() -> list[str]:
+    return [name for name in os.environ if name.startswith("AWS_")]
 
 
 def _environment(directory: Path, port: int, keep_data: bool) -> dict[str, str]:

@@ -1,0 +1,131 @@
+"""Whatever happens to the one who started them, child processes and their children go with it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fraudline.errors import BadInput, Unavailable
+from fraudline.local.processes import HOST, Process, answers, choose_port
+
+# A server that starts a child of its own and writes both pids where we read them.
+FAMILY = """
+import os, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+with open(sys.argv[1] + ".partial", "w") as file:
+    file.write(f"{os.getpid()} {child.pid}")
+os.rename(sys.argv[1] + ".partial", sys.argv[1])
+time.sleep(600)
+"""
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FAMILY
+PARENT = """
+import sys, time
+from pathlib import Path
+from fraudline.local.processes import Process
+folder = Path(sys.argv[1])
+with Process("family", [sys.executable, "-c", sys.argv[2], str(folder / "pids")], {}, folder / "log"):
+    time.sleep(600)
+"""
+
+
+def pids_in(folder: Path) -> list[int]:
+    wait_until((folder / "pids").exists)
+    return [int(pid) for pid in (folder / "pids").read_text().split()]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert condition()
+
+
+def gone(pids: list[int]) -> bool:
+    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
+
+
+def family(tmp_path: Path, program: str = FAMILY) -> Process:
+    return Process("family", [sys.executable, "-c", program, str(tmp_path / "pids")], {}, tmp_path / "log")
+
+
+def test_stopping_ends_the_process_and_its_children(tmp_path: Path) -> None:
+    with family(tmp_path) as process:
+        pids = pids_in(tmp_path)
+        assert process.is_running()
+    wait_until(lambda: gone(pids), seconds=2)
+    process.stop()
+
+
+def test_a_process_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+    process = family(tmp_path, STUBBORN)
+    pids = pids_in(tmp_path)
+    process.stop()
+    wait_until(lambda: gone(pids), seconds=2)
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_process_goes_with_its_parent_however_that_ends(tmp_path: Path, blow: signal.Signals) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path), FAMILY], stderr=subprocess.DEVNULL)
+    pids = pids_in(tmp_path)
+    parent.send_signal(blow)
+    parent.wait(20)
+    wait_until(lambda: gone(pids))
+
+
+def test_a_forked_child_of_ours_does_not_keep_a_process_alive(tmp_path: Path) -> None:
+    process = family(tmp_path)
+    pids = pids_in(tmp_path)
+    fork = os.fork()
+    if fork == 0:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        started = time.monotonic()
+        process.stop()
+        assert time.monotonic() - started < 5
+        wait_until(lambda: gone(pids), seconds=2)
+    finally:
+        os.kill(fork, signal.SIGKILL)
+        os.waitpid(fork, 0)
+
+
+def test_a_process_that_ends_at_once_is_said_with_its_last_words(tmp_path: Path) -> None:
+    code = "print('the disk is full'); raise SystemExit(3)"
+    with (
+        pytest.raises(Unavailable, match=r"the shop ended as soon as it was started: see .*the disk is full"),
+        Process("the shop", [sys.executable, "-c", code], {}, tmp_path / "log") as process,
+    ):
+        process.wait_until(lambda: False, seconds=20)
+    assert process.wait() == 3
+
+
+def test_a_process_that_is_never_ready_is_stopped(tmp_path: Path) -> None:
+    process = family(tmp_path)
+    pids = pids_in(tmp_path)
+    with pytest.raises(Unavailable, match="family is not ready after 0 s"):
+        process.wait_until(lambda: False, seconds=0.2)
+    wait_until(lambda: gone(pids), seconds=2)
+
+
+def test_a_taken_port_is_said_and_a_free_one_is_found() -> None:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(BadInput, match=f"port {port} on {HOST} cannot be used"):
+            choose_port(port)
+        free = choose_port()
+    assert choose_port(free) == free
+    with pytest.raises(BadInput, match="port 70000"):
+        choose_port(70_000)
+
+
+def test_nobody_there_is_no_answer() -> None:
+    assert not answers(f"http://{HOST}:{choose_port()}/")
