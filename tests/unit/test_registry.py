@@ -1,5 +1,7 @@
 """The registry on a folder and on S3: versions never change, and the history only grows."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -228,3 +230,11 @@ def test_a_long_history_is_read_once(registry: Registry, objects: Objects) -> No
         objects.delete(f"ecommerce/history/{number:08d}.json")
         objects.put(f"ecommerce/history/{number:08d}.json", b"not read again")
     assert registry.champion() == OLD
+
+
+def test_reading_a_registry_in_a_folder_loads_nothing_heavy() -> None:
+    """The real-time function reads bundles through it, and must start in a tenth of a second."""
+    heavy = {"boto3", "botocore", "numpy", "pandas", "sklearn", "pydantic", "prefect"}
+    show = "import sys, fraudline.adapters.registry; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", show], check=True, capture_output=True, text=True).stdout
+    assert not heavy & set(loaded.split())
