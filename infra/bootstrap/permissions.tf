@@ -35,7 +35,7 @@ data "aws_iam_policy_document" "look" {
       "s3:GetBucketPublicAccessBlock", "s3:GetBucketRequestPayment", "s3:GetBucketTagging", "s3:GetBucketVersioning",
       "s3:GetBucketWebsite", "s3:GetEncryptionConfiguration", "s3:GetLifecycleConfiguration", "s3:GetMetricsConfiguration",
       "s3:GetReplicationConfiguration", "s3:ListBucket", "s3:ListTagsForResource",
-      "sns:GetSubscriptionAttributes", "sns:GetTopicAttributes", "sns:ListTagsForResource",
+      "sns:GetTopicAttributes", "sns:ListTagsForResource",
       "sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ListQueueTags",
       "iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies",
       "iam:ListInstanceProfilesForRole", "iam:ListPolicyVersions", "iam:ListRolePolicies",
@@ -60,18 +60,23 @@ data "aws_iam_policy_document" "look" {
       "ec2:DescribeAddresses", "ec2:DescribeAddressesAttribute", "ec2:DescribeInternetGateways",
       "ec2:DescribeNatGateways", "ec2:DescribeNetworkAcls", "ec2:DescribeNetworkInterfaces", "ec2:DescribePrefixLists",
       "ec2:DescribeRegions", "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups",
-      "ec2:DescribeSubnets", "ec2:DescribeTags", "ec2:DescribeVpcAttribute", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs",
-      "ecs:DescribeTaskDefinition", "kms:ListAliases", "lambda:GetEventSourceMapping", "logs:DescribeLogGroups",
-      "rds:DescribeDBEngineVersions", "servicediscovery:GetOperation", "servicediscovery:ListNamespaces",
+      "ec2:DescribeSubnets", "ec2:DescribeTags", "ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs",
+      "ecs:DescribeTaskDefinition", "kms:ListAliases", "logs:DescribeLogGroups",
+      "rds:DescribeDBEngineVersions", "servicediscovery:ListNamespaces",
+      "servicediscovery:ListTagsForResource", "sns:GetSubscriptionAttributes",
     ]
-    # Lists and descriptions without a resource type, or of resources whose ids AWS invents.
+    # These take no resource: AWS allows nothing narrower.
     resources = ["*"]
   }
 
   statement {
-    sid       = "LooksAtTheNamespace"
-    actions   = ["servicediscovery:GetNamespace", "servicediscovery:GetService", "servicediscovery:ListTagsForResource"]
-    resources = ["${local.arn}:servicediscovery:${local.here}:namespace/*", "${local.arn}:servicediscovery:${local.here}:service/*"]
+    # Ids are invented by AWS, so kinds of resources of this account and region stand for them.
+    sid     = "LooksAtWhatHasNoName"
+    actions = ["ec2:DescribeVpcAttribute", "lambda:GetEventSourceMapping", "servicediscovery:GetNamespace", "servicediscovery:GetOperation", "servicediscovery:GetService"]
+    resources = [for kind in [
+      "ec2:${local.here}:vpc/", "lambda:${local.here}:event-source-mapping:", "servicediscovery:${local.here}:namespace/",
+      "servicediscovery:${local.here}:service/",
+    ] : "${local.arn}:${kind}*"]
   }
 }
 
@@ -105,17 +110,25 @@ data "aws_iam_policy_document" "data" {
       "dynamodb:CreateTable", "dynamodb:TagResource", "dynamodb:UntagResource", "dynamodb:UpdateContinuousBackups",
       "dynamodb:UpdateTable", "dynamodb:UpdateTimeToLive",
       "kinesis:AddTagsToStream", "kinesis:CreateStream", "kinesis:DecreaseStreamRetentionPeriod",
-      "kinesis:DisableEnhancedMonitoring", "kinesis:EnableEnhancedMonitoring", "kinesis:IncreaseStreamRetentionPeriod",
-      "kinesis:RemoveTagsFromStream", "kinesis:StartStreamEncryption", "kinesis:TagResource", "kinesis:UntagResource",
-      "kinesis:UpdateShardCount", "kinesis:UpdateStreamMode",
+      "kinesis:IncreaseStreamRetentionPeriod", "kinesis:RemoveTagsFromStream", "kinesis:StartStreamEncryption",
+      "kinesis:TagResource", "kinesis:UntagResource",
       "s3:CreateBucket", "s3:PutBucketOwnershipControls", "s3:PutBucketPolicy", "s3:PutBucketPublicAccessBlock",
       "s3:PutBucketTagging", "s3:PutBucketVersioning", "s3:PutEncryptionConfiguration", "s3:PutLifecycleConfiguration",
       "s3:PutMetricsConfiguration", "s3:TagResource", "s3:UntagResource",
-      "sns:CreateTopic", "sns:DeleteTopic", "sns:SetSubscriptionAttributes", "sns:SetTopicAttributes", "sns:Subscribe",
-      "sns:TagResource", "sns:Unsubscribe", "sns:UntagResource",
+      "sns:CreateTopic", "sns:DeleteTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource",
       "sqs:CreateQueue", "sqs:SetQueueAttributes", "sqs:TagQueue", "sqs:UntagQueue",
     ]
     resources = local.own[each.value]
+  }
+
+  statement {
+    sid = "ChangesStreamsAndSubscriptions"
+    actions = [
+      "kinesis:DisableEnhancedMonitoring", "kinesis:EnableEnhancedMonitoring", "kinesis:UpdateShardCount",
+      "kinesis:UpdateStreamMode", "sns:SetSubscriptionAttributes", "sns:Unsubscribe",
+    ]
+    # These take no resource: AWS allows nothing narrower.
+    resources = ["*"]
   }
 
   statement {
@@ -197,9 +210,20 @@ data "aws_iam_policy_document" "compute" {
 
   statement {
     sid     = "ConnectsStreamAndFunction"
-    actions = ["lambda:CreateEventSourceMapping", "lambda:DeleteEventSourceMapping", "lambda:UpdateEventSourceMapping"]
-    # A mapping's id is invented by AWS; the condition says whose mapping it may be.
+    actions = ["lambda:CreateEventSourceMapping"]
+    # A mapping has no id before it exists: AWS allows nothing narrower. The condition says whose it may be.
     resources = ["*"]
+    condition {
+      test     = "ArnLike"
+      variable = "lambda:FunctionArn"
+      values   = ["${local.arn}:lambda:${local.here}:function:${var.name}-${each.value}-*"]
+    }
+  }
+
+  statement {
+    sid       = "ChangesThatConnection"
+    actions   = ["lambda:DeleteEventSourceMapping", "lambda:UpdateEventSourceMapping"]
+    resources = ["${local.arn}:lambda:${local.here}:event-source-mapping:*"]
     condition {
       test     = "ArnLike"
       variable = "lambda:FunctionArn"
@@ -237,17 +261,19 @@ data "aws_iam_policy_document" "network" {
   }
 
   statement {
-    sid     = "MakesTheNamespace"
-    actions = ["route53:CreateHostedZone", "route53:ListHostedZonesByName", "servicediscovery:CreatePrivateDnsNamespace"]
-    # Neither a zone nor a namespace has a name before it exists: AWS allows nothing narrower.
+    sid = "MakesTheNamespace"
+    actions = [
+      "route53:CreateHostedZone", "route53:ListHostedZonesByName", "servicediscovery:CreatePrivateDnsNamespace",
+      "servicediscovery:TagResource", "servicediscovery:UntagResource",
+    ]
+    # Neither a zone nor a namespace has a name before it exists, and tagging takes no resource.
     resources = ["*"]
   }
 
   statement {
     sid = "ChangesTheNamespace"
     actions = [
-      "route53:GetHostedZone", "servicediscovery:CreateService", "servicediscovery:DeleteService", "servicediscovery:TagResource",
-      "servicediscovery:UntagResource", "servicediscovery:UpdateService",
+      "route53:GetHostedZone", "servicediscovery:CreateService", "servicediscovery:DeleteService", "servicediscovery:UpdateService",
     ]
     resources = [
       "${local.arn}:route53:::hostedzone/*", "${local.arn}:servicediscovery:${local.here}:namespace/*",
