@@ -88,7 +88,7 @@ def _row_by_row(
 ) -> tuple[TransactionTable, list[RejectedRow]]:
     validator, valid, valid_rows, rejects = Validator(contract), [], [], []
     for row, cells in zip(rows.tolist(), columns.to_pylist(), strict=True):
-        outcome = validator.validate(_record(contract, cells))
+        outcome = validator.validate(record_of(contract, cells))
         if isinstance(outcome, Rejected):
             rejects.append(RejectedRow(source, row, json.dumps(cells, default=_plain), outcome.problems))
         else:
@@ -97,7 +97,7 @@ def _row_by_row(
     return from_transactions(contract, valid, valid_rows), rejects
 
 
-def _record(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
+def record_of(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
     """A row's cells as the JSON values they stand for."""
     if all(cell is None or isinstance(cell, str) for cell in cells.values()):
         return cells_to_record(contract, cells)
@@ -286,7 +286,8 @@ def keep_first_copies(landed: Landed, source: str = "") -> Landed:
     original = first[np.searchsorted(codes.codes[first], codes.codes[later])]
     same = _same_content(table, later, original)
     conflicts = [
-        RejectedRow(source, int(table.source_row[row]), _rendered(table, int(row)), (_CONFLICT,)) for row in later[~same]
+        RejectedRow(source, int(table.source_row[row]), _rendered(table, int(row)), (_CONFLICT,))
+        for row in later[~same]
     ]
     return Landed(
         landed.rows,

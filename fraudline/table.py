@@ -28,6 +28,10 @@ class Codes:
     def text(self) -> pa.StringArray:
         return self.values.take(pa.array(self.codes))
 
+    def equal_to(self, value: str) -> npt.NDArray[np.bool_]:
+        """Which rows hold `value`."""
+        return self.codes == self.values.index(value).as_py()
+
 
 @dataclass(frozen=True)
 class TransactionTable:

@@ -5,7 +5,7 @@ known when w began. Walk-forward folds measure each recipe; the published model 
 newest mature window. Nothing here reads files, clocks or settings.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,6 @@ from fraudline.table import TransactionTable
 
 Mask = npt.NDArray[np.bool_]
 Matrix = npt.NDArray[np.float64]
-Progress = Callable[[str, int, int], None]
 
 TEST_LENGTH = 7 * DAY
 FOLDS = 3
@@ -127,7 +126,6 @@ class Plan:
     as_of: int
     seed: int = 0
     candidates: tuple[Candidate, ...] = CANDIDATES
-    progress: Progress | None = None
     excluded: Mask | None = None
     features: FeatureSet = field(init=False)
 
@@ -139,6 +137,16 @@ class Plan:
         """Transactions before this have labels that are due."""
         return self.as_of - self.contract.label_delay
 
+    @property
+    def earliest(self) -> int:
+        """The first moment that any fold trains on."""
+        folds = FOLDS * TEST_LENGTH
+        return self.mature_until - folds - self.contract.label_delay - self.contract.training_window
+
+    def window(self, table: TransactionTable) -> Mask:
+        """The rows that folds and refit may use."""
+        return (table.timestamp >= self.earliest) & (table.timestamp < self.mature_until)
+
 
 def prepare(table: TransactionTable, plan: Plan) -> Dataset:
     """Features of the labelled rows that folds and refit need; every earlier row is history.
@@ -146,8 +154,7 @@ def prepare(table: TransactionTable, plan: Plan) -> Dataset:
     Rows that expectations excluded stay history but are not trained or judged on.
     """
     known = table.labels_known_by(plan.as_of)
-    earliest = _earliest(plan)
-    wanted = (known.label >= 0) & (known.timestamp >= earliest) & (known.timestamp < plan.mature_until)
+    wanted = (known.label >= 0) & plan.window(known)
     if plan.excluded is not None:
         wanted &= ~plan.excluded
     if not wanted.any():
@@ -162,11 +169,11 @@ def prepare(table: TransactionTable, plan: Plan) -> Dataset:
     return Dataset(known, np.flatnonzero(wanted), offline_features(known, wanted), label, known.timestamp[wanted])
 
 
-def _earliest(plan: Plan) -> int:
-    return plan.mature_until - FOLDS * TEST_LENGTH - plan.contract.label_delay - plan.contract.training_window
-
-
 def _no_labels(plan: Plan, table: TransactionTable) -> str:
+    if not len(table):
+        return (
+            f"there are no transactions before {format_day(plan.as_of)}: choose a later --as-of, or give earlier files"
+        )
     first, last = format_day(int(table.timestamp.min())), format_day(int(table.timestamp.max()))
     return (
         f"no mature labels as of {format_day(plan.as_of)}: labels come {plan.contract.label.delay} after the transaction"

@@ -1,0 +1,74 @@
+"""Backfill: score past days again with any version, apart from everything online."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+from fraudline.adapters.partitions import PartitionFolder
+from fraudline.clock import day_start
+from fraudline.contract import load_contract
+from fraudline.errors import BadInput
+from tasks import backfilling, landing
+from tasks.artifacts import show_table
+from tasks.training import registry_at
+
+
+class BackfillRequest(BaseModel):
+    """Which days to score again, with what, from where and into what."""
+
+    contract: str = Field("ecommerce", description="A shipped contract (ecommerce, cards) or a TOML file")
+    transactions: list[str] = Field(description="Files, folders or s3:// prefixes; earlier rows are history")
+    start: date = Field(description="The first day to score (UTC)")
+    end: date = Field(description="The day after the last one to score")
+    model: str = Field("champion", description="champion, or a version")
+    models: str = Field(description="The registry: a folder or s3://bucket/prefix")
+    out: str = Field(description="A file that ends in .parquet, or a folder: one file a day and a manifest")
+
+
+@dataclass(frozen=True)
+class BackfillResult:
+    """What was scored now; days that were done already are not scored again."""
+
+    model_version: str
+    days: int
+    days_done_before: int
+    rows: int
+    alerts: int
+    out: str
+
+
+@flow(name="backfill", flow_run_name="backfill-{request.contract}-{request.start}")
+def backfill(request: BackfillRequest) -> BackfillResult:
+    """Score the transactions of [start, end) with a version, as it would have scored them then."""
+    if request.start >= request.end:
+        raise BadInput(f"--start {request.start} is not before --end {request.end}: the end is exclusive, swap them?")
+    contract = load_contract(request.contract)
+    bundle = backfilling.model(registry_at(request.models, contract.name), contract, request.model)
+    folder = (
+        None if request.out.endswith(".parquet") else PartitionFolder(Path(request.out), contract.name, bundle.version)
+    )
+
+    table = landing.load(contract, request.transactions).table
+    parts = backfilling.days(table, day_start(request.start), day_start(request.end))
+    missing = folder.missing(parts) if folder else parts
+    if folder:
+        scored = backfilling.score_into_folder(table, missing, bundle, folder)
+    else:
+        scored = backfilling.score_into_file(table, missing, bundle, Path(request.out))
+
+    rows = [
+        {"day": part.day, "transactions": decisions.num_rows, "alerts": sum(decisions["is_fraud"].to_pylist())}
+        for part, decisions in zip(missing, scored, strict=True)
+    ]
+    show_table(f"backfill-{contract.name}", rows, f"{bundle.version} over {request.start} to {request.end}")
+    return BackfillResult(
+        model_version=bundle.version,
+        days=len(missing),
+        days_done_before=len(parts) - len(missing),
+        rows=sum(decisions.num_rows for decisions in scored),
+        alerts=sum(int(row["alerts"]) for row in rows),
+        out=request.out,
+    )

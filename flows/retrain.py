@@ -1,0 +1,77 @@
+"""Retrain: train a challenger on what was known as of a date, and promote it if it wins."""
+
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+from fraudline.candidates import CANDIDATES
+from fraudline.clock import day_start
+from fraudline.contract import load_contract
+from fraudline.promotion import Decision
+from fraudline.training import Plan
+from tasks import landing, training
+
+
+class RetrainRequest(BaseModel):
+    """What to train on and where versions are kept."""
+
+    contract: str = Field("ecommerce", description="A shipped contract (ecommerce, cards) or a TOML file")
+    transactions: list[str] = Field(description="Files, folders or s3:// prefixes with labelled transactions")
+    as_of: date = Field(description="Use only what was known at the start of this day (UTC)")
+    models: str = Field(description="The registry: a folder or s3://bucket/prefix")
+    quarantine: str = Field(description="Where rows that are no transactions go: a folder or s3://bucket/prefix")
+    seed: int = Field(0, ge=0, description="Same seed, input and date: the same version, byte for byte")
+
+
+@dataclass(frozen=True)
+class RetrainResult:
+    """What a retrain came to."""
+
+    version: str
+    candidate: str
+    decision: Decision
+    metrics: dict[str, dict[str, Any]]
+    threshold: float
+    rows: int
+    valid: int
+    quarantined: int
+    duplicates: int
+    reasons: dict[str, int]
+    quarantine: str | None
+
+
+@flow(name="retrain", flow_run_name="retrain-{request.contract}-{request.as_of}")
+def retrain(request: RetrainRequest) -> RetrainResult:
+    """Train candidates on the data up to `as_of`, publish the best as a version, promote it if it beats the champion."""
+    contract = load_contract(request.contract)
+    plan = Plan(contract, day_start(request.as_of), request.seed)
+    registry = training.registry_at(request.models, contract.name)
+    number = registry.next_number()
+
+    landed = landing.load(contract, request.transactions)
+    kept = landing.quarantine(landed, request.quarantine, f"{contract.name}/retrain-{request.as_of}.jsonl")
+    table = landed.table.take(landed.table.timestamp < plan.as_of)
+    plan = replace(plan, excluded=training.judge(table, plan))
+
+    dataset = training.features(table, plan)
+    measured = training.measure_all(CANDIDATES, dataset, plan)
+    challenger = training.fit_challenger(measured, dataset, plan)
+    decision = training.compare(challenger, table, training.champion(registry), plan)
+    manifest = training.publish(challenger, table, plan, request.models)
+    training.record(registry, decision, manifest, number)
+    return RetrainResult(
+        version=manifest.version,
+        candidate=manifest.candidate,
+        decision=decision,
+        metrics=manifest.metrics["candidates"],
+        threshold=manifest.threshold,
+        rows=landed.rows,
+        valid=len(landed.table),
+        quarantined=len(landed.rejects),
+        duplicates=landed.duplicates,
+        reasons=landed.reasons(),
+        quarantine=kept,
+    )

@@ -1,0 +1,70 @@
+"""Rows of a file as stream records, as they are: what is wrong with them, the consumer finds and quarantines."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from fraudline.adapters.producer import Outgoing
+from fraudline.columns import record_of
+from fraudline.contract import Contract
+from fraudline.errors import BadInput
+
+# What a record without a readable first entity is sent under; it ends in quarantine on whatever shard.
+NO_KEY = "unknown"
+
+
+def outgoing(contract: Contract, path: Path) -> Iterator[Outgoing]:
+    """The rows of a .csv, .jsonl or .parquet file as records without their label, keyed by the first entity."""
+    readers = {".csv": _csv_rows, ".parquet": _parquet_rows}
+    if not path.exists():
+        raise BadInput(f"there is no {path}: check the path of the transactions")
+    if path.suffix in (".jsonl", ".ndjson"):
+        with path.open("rb") as lines:
+            yield from (_from_line(contract, line.rstrip(b"\r\n")) for line in lines if line.strip())
+        return
+    if path.suffix not in readers:
+        raise BadInput(f"{path} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+    try:
+        for cells in readers[path.suffix](path):
+            record = {name: value for name, value in record_of(contract, cells).items() if value is not None}
+            record.pop(contract.label.column, None)
+            yield Outgoing(_key(contract, record), msgspec.json.encode(record))
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _from_line(contract: Contract, line: bytes) -> Outgoing:
+    try:
+        record = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return Outgoing(NO_KEY, line)
+    if not isinstance(record, dict):
+        return Outgoing(NO_KEY, line)
+    if contract.label.column not in record:
+        return Outgoing(_key(contract, record), line)
+    # A live transaction has no label yet.
+    del record[contract.label.column]
+    return Outgoing(_key(contract, record), msgspec.json.encode(record))
+
+
+def _key(contract: Contract, record: Mapping[str, Any]) -> str:
+    value = record.get(contract.partition_entity.column)
+    return str(value)[:256] if isinstance(value, str | int) and str(value) else NO_KEY
+
+
+def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    with path.open("rb") as stream:
+        names = pa.csv.open_csv(pa.BufferReader(stream.readline())).schema.names
+    options = pa.csv.ConvertOptions(column_types={name: pa.string() for name in names}, strings_can_be_null=True)
+    for batch in pa.csv.open_csv(path, convert_options=options):
+        yield from batch.to_pylist()
+
+
+def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
+    for batch in pq.ParquetFile(path).iter_batches():
+        yield from batch.to_pylist()

@@ -1,0 +1,57 @@
+"""`fraudline backfill`."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from fraudline.cli.common import (
+    ContractOption,
+    JsonOption,
+    ModelsOption,
+    TransactionsOption,
+    parse_date,
+    print_json,
+    print_pairs,
+    run_flow,
+    working,
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(backfill)
+
+
+def backfill(
+    transactions: TransactionsOption,
+    start: Annotated[str, typer.Option(help="The first day to score (UTC).")],
+    end: Annotated[str, typer.Option(help="The day after the last one to score.")],
+    out: Annotated[str, typer.Option(help="FILE.parquet, or a folder: one file a day and a manifest, resumable.")],
+    model: Annotated[str, typer.Option(help="champion, or a version.")] = "champion",
+    models: ModelsOption = "models",
+    contract: ContractOption = "ecommerce",
+    json: JsonOption = False,
+) -> None:
+    """Score the transactions of past days with any version, exactly as it would have scored them then.
+
+    Earlier rows of the input are history. Nothing online is read or changed.
+    """
+    first, last = parse_date(start, "--start"), parse_date(end, "--end")
+    with working("Starting"):
+        from flows.backfill import BackfillRequest
+        from flows.backfill import backfill as flow
+
+        request = BackfillRequest(
+            contract=contract,
+            transactions=transactions,
+            start=first,
+            end=last,
+            model=model,
+            models=models,
+            out=out,
+        )
+        result = run_flow(flow, request)
+    if json:
+        print_json(asdict(result))
+    else:
+        print_pairs("Backfill", asdict(result))

@@ -1,0 +1,152 @@
+"""`fraudline models list|show|promote|rollback`."""
+
+import getpass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from fraudline.cli.common import ContractOption, JsonOption, ModelsOption, out, print_json, print_pairs, print_rows
+
+app = typer.Typer(help="Versions, champion and history of a contract's models.", no_args_is_help=True)
+VersionArgument = Annotated[str, typer.Argument(help="A version, or champion.")]
+ReasonOption = Annotated[str, typer.Option(help="Why, for those who read the history.")]
+
+
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="models")
+
+
+def _registry(models: str, contract: str) -> Any:
+    from fraudline.adapters.objects import open_objects
+    from fraudline.adapters.registry import Registry
+    from fraudline.contract import load_contract
+
+    return Registry(open_objects(models), load_contract(contract).name)
+
+
+@app.command("list")
+def list_(models: ModelsOption = "models", contract: ContractOption = "ecommerce", json: JsonOption = False) -> None:
+    """All versions with their place in history, and who is champion."""
+    registry = _registry(models, contract)
+    champion = registry.champion()
+    rows = [_row(registry, version, champion) for version in registry.versions()]
+    if json:
+        history = [{**_plain(entry)} for entry in registry.history()]
+        print_json({"champion": champion, "versions": rows, "history": history})
+    elif rows:
+        print_rows(f"Versions in {registry.location}", rows)
+    else:
+        out.print(f"No versions in {registry.location} yet: run `fraudline retrain`.")
+
+
+def _row(registry: Any, version: str, champion: str | None) -> dict[str, Any]:
+    from fraudline.bundle import read_manifest
+
+    manifest = read_manifest(registry.read(version).__getitem__, version)
+    figures = manifest.metrics["candidates"][manifest.candidate]
+    entries = [entry for entry in registry.history() if entry.version == version]
+    return {
+        "version": version,
+        "champion": version == champion,
+        "candidate": manifest.candidate,
+        "average precision": figures["average_precision"],
+        "trained": f"{manifest.training['begin']} to {manifest.training['end']}",
+        "last action": entries[-1].action if entries else "",
+    }
+
+
+def _plain(entry: Any) -> dict[str, Any]:
+    import msgspec
+
+    return msgspec.to_builtins(entry)  # type: ignore[no-any-return]
+
+
+@app.command()
+def show(
+    version: VersionArgument = "champion",
+    models: ModelsOption = "models",
+    contract: ContractOption = "ecommerce",
+    json: JsonOption = False,
+) -> None:
+    """A version's model card; with --json its manifest."""
+    import msgspec
+    from rich.markdown import Markdown
+
+    from fraudline.bundle import read_manifest, read_verified
+
+    registry = _registry(models, contract)
+    name = registry.resolve(version)
+    read = registry.read(name).__getitem__
+    manifest = read_manifest(read, name)
+    if json:
+        print_json(msgspec.to_builtins(manifest))
+    else:
+        out.print(Markdown(read_verified(read, manifest, "model_card.md").decode()))
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="The version to make champion.")],
+    reason: ReasonOption,
+    models: ModelsOption = "models",
+    contract: ContractOption = "ecommerce",
+    json: JsonOption = False,
+) -> None:
+    """Make a version the champion, after verifying all its files."""
+    registry = _registry(models, contract)
+    number = registry.next_number()
+    _verify(registry, version)
+    entry = registry.promote(version, reason, {}, getpass.getuser(), datetime.now(UTC), number)
+    _report(entry, json)
+
+
+@app.command()
+def rollback(
+    reason: ReasonOption,
+    version: Annotated[str | None, typer.Option(help="The version to return to; by default the previous one.")] = None,
+    models: ModelsOption = "models",
+    contract: ContractOption = "ecommerce",
+    json: JsonOption = False,
+) -> None:
+    """Return to the previous champion: a new entry in the history, nothing is deleted."""
+    registry = _registry(models, contract)
+    number = registry.next_number()
+    target = version or registry.previous_champion()
+    if target:
+        _verify(registry, target)
+    _report(registry.rollback(reason, getpass.getuser(), datetime.now(UTC), version, number), json)
+
+
+@app.command()
+def verify(
+    version: VersionArgument = "champion",
+    models: ModelsOption = "models",
+    contract: ContractOption = "ecommerce",
+    json: JsonOption = False,
+) -> None:
+    """Check a version's every file against its manifest, and replay its golden inputs."""
+    registry = _registry(models, contract)
+    name = registry.resolve(version)
+    files = _verify(registry, name)
+    if json:
+        print_json({"version": name, "verified": files})
+    else:
+        out.print(f"{name}: {len(files)} files are what the manifest says, golden inputs score as recorded.")
+
+
+def _verify(registry: Any, version: str) -> list[str]:
+    from fraudline.bundle import load_bundle, read_verified
+
+    files = registry.read(version)
+    bundle = load_bundle(files.__getitem__, version)
+    for name in bundle.manifest.files:
+        read_verified(files.__getitem__, bundle.manifest, name)
+    return list(bundle.manifest.files)
+
+
+def _report(entry: Any, json: bool) -> None:
+    if json:
+        print_json(_plain(entry))
+    else:
+        print_pairs("History", _plain(entry))

@@ -1,0 +1,85 @@
+"""`fraudline quality`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from fraudline.cli.common import (
+    ContractOption,
+    JsonOption,
+    TransactionsOption,
+    print_json,
+    print_pairs,
+    print_rows,
+    working,
+)
+
+CRITICAL = 1
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(quality)
+
+
+def quality(
+    transactions: TransactionsOption,
+    out: Annotated[str, typer.Option(help="Where the report goes: a folder or s3://bucket/prefix.")] = "out/quality",
+    contract: ContractOption = "ecommerce",
+    json: JsonOption = False,
+) -> None:
+    """Judge files against the contract and the expectations, and write report.html; exits 1 on a critical failure."""
+    with working("Judging"):
+        from fraudline.adapters.files import load_transactions
+        from fraudline.adapters.objects import open_objects
+        from fraudline.adapters.quality_report import REPORT, run_quality
+        from fraudline.contract import load_contract
+        from tasks.progress import say
+
+        definition = load_contract(contract)
+        landed = load_transactions(
+            definition, transactions, lambda source, rows: say(f"Read {rows:,} rows from {source}")
+        )
+        say(f"Judging {landed.rows:,} rows against the expectations")
+        objects = open_objects(out)
+        result = run_quality(definition, landed, objects)
+    report = f"{objects.location}/{REPORT}"
+    if json:
+        print_json(_values(result, report))
+    else:
+        _print(result, report)
+    if result.critical_failures:
+        raise typer.Exit(CRITICAL)
+
+
+def _values(result: Any, report: str) -> dict[str, Any]:
+    return {
+        "rows": result.rows,
+        "valid": result.valid,
+        "quarantined": result.quarantined,
+        "duplicates": result.duplicates,
+        "excluded_from_training": len(result.excluded),
+        "reasons": result.reasons,
+        "passed": result.passed,
+        "critical_failures": [outcome.sentence for outcome in result.critical_failures],
+        "expectations": [
+            {
+                "name": o.name,
+                "column": o.column,
+                "severity": o.severity,
+                "success": o.success,
+                "failed_rows": o.failed_rows,
+            }
+            for o in result.expectations
+        ],
+        "report": report,
+    }
+
+
+def _print(result: Any, report: str) -> None:
+    if result.reasons:
+        print_rows("Quarantined", [{"reason": reason, "rows": rows} for reason, rows in result.reasons.items()])
+    if result.failures:
+        rows = [{"expectation": o.sentence, "severity": o.severity, "rows": o.failed_rows} for o in result.failures]
+        print_rows("Expectations that failed", rows)
+    counts = {name: getattr(result, name) for name in ("rows", "valid", "quarantined", "duplicates")}
+    print_pairs("Quality", {**counts, "left out of training": len(result.excluded), "report": report})

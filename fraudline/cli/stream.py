@@ -1,0 +1,83 @@
+"""`fraudline score-stream` and `fraudline warm-up`."""
+
+from typing import Annotated
+
+import typer
+
+from fraudline.cli.common import (
+    JsonOption,
+    TransactionsOption,
+    parse_date,
+    print_json,
+    print_pairs,
+    print_rows,
+    run_flow,
+    working,
+)
+from fraudline.errors import Unavailable
+
+
+def register(app: typer.Typer) -> None:
+    app.command("score-stream")(score_stream)
+    app.command("warm-up")(warm_up)
+
+
+def score_stream(
+    model: Annotated[str, typer.Option(help="champion, or a version.")] = "champion",
+    seconds: Annotated[float, typer.Option(help="End after so many seconds, between two batches.")] = 60.0,
+    records: Annotated[int, typer.Option(help="End a shard after so many records.")] = 100_000,
+    forever: Annotated[bool, typer.Option("--forever", help="Slice after slice until stopped (systemd, ECS).")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Poll shards under leases and score micro-batches until caught up; names of resources come from FRAUDLINE_*."""
+    with working("Starting"):
+        from flows.score_stream import ScoreStreamRequest
+        from flows.score_stream import score_stream as flow
+        from tasks.stopping import stop_flag
+
+        request = ScoreStreamRequest(model=model, seconds=seconds, records=records)
+        with stop_flag() as stop:
+            report = run_flow(flow, request)
+            while forever and not stop():
+                report = run_flow(flow, request)
+    values = {
+        "read": report.read,
+        "scored": report.scored,
+        "quarantined": sum(report.quarantined.values()),
+        "duplicates": report.duplicates,
+        "alerts": report.alerts,
+        "reasons": report.quarantined,
+        "lag_seconds": report.lag_seconds,
+        "flags": report.flags,
+        "seconds": report.seconds,
+    }
+    if json:
+        print_json(values)
+    else:
+        from tasks.streaming import drain_rows
+
+        print_rows("Shards", drain_rows(report))
+        print_pairs(
+            "Stream", {name: values[name] for name in ("read", "scored", "quarantined", "duplicates", "alerts")}
+        )
+    failed = [drain.message for drain in report.drains if drain.ended == "unavailable"]
+    if failed:
+        raise Unavailable(failed[0])
+
+
+def warm_up(
+    transactions: TransactionsOption,
+    before: Annotated[str, typer.Option(help="Count the transactions before this day (UTC).")],
+    json: JsonOption = False,
+) -> None:
+    """Build the profiles that a history makes, where there are none yet, before a stream is scored for the first time."""
+    day = parse_date(before, "--before")
+    with working("Starting"):
+        from flows.warm_up import WarmUpRequest
+        from flows.warm_up import warm_up as flow
+
+        written = run_flow(flow, WarmUpRequest(transactions=transactions, before=day))
+    if json:
+        print_json({"profiles": written})
+    else:
+        print_pairs("Warm-up", {"profiles": written})

@@ -1,0 +1,105 @@
+"""`evaluation.png`: what a model does, in six panels. Same figures, same bytes."""
+
+import io
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+matplotlib.use("Agg")
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from fraudline.contract import Contract
+from fraudline.evaluation import Judged, Metrics
+
+FRAUD, HONEST, LINE = "#c0392b", "#2c6fbb", "#444444"
+Panel = Any
+
+
+def evaluation_picture(judged: Judged, metrics: Metrics, threshold: float, contract: Contract, title: str) -> bytes:
+    """PNG bytes of precision-recall, ROC, confusion matrix, calibration, scores and cost over the threshold."""
+    figure = Figure(figsize=(15, 9), dpi=80, layout="constrained")
+    panels = figure.subplots(2, 3).ravel()
+    figure.suptitle(title, fontsize=14)
+    _precision_recall(panels[0], judged, metrics)
+    _roc(panels[1], judged, metrics)
+    _confusion(panels[2], judged, threshold)
+    _calibration(panels[3], judged, metrics)
+    _scores(panels[4], judged, threshold)
+    _cost(panels[5], judged, threshold, contract)
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _precision_recall(panel: Panel, judged: Judged, metrics: Metrics) -> None:
+    precision, recall, _ = precision_recall_curve(judged.label, judged.score)
+    panel.plot(recall, precision, color=FRAUD)
+    panel.scatter([metrics.recall], [metrics.precision], color=LINE, zorder=3, label="at the threshold")
+    panel.axhline(metrics.frauds / metrics.transactions, color=LINE, lw=0.8, ls=":", label="by chance")
+    panel.set(xlabel="Recall", ylabel="Precision", xlim=(0, 1.01), ylim=(0, 1.02))
+    panel.set_title(f"Average precision {metrics.average_precision:.3f}")
+    panel.legend(frameon=False, loc="lower left")
+
+
+def _roc(panel: Panel, judged: Judged, metrics: Metrics) -> None:
+    false_rate, true_rate, _ = roc_curve(judged.label, judged.score)
+    panel.plot(false_rate, true_rate, color=FRAUD)
+    panel.plot([0, 1], [0, 1], color=LINE, lw=0.8, ls=":")
+    panel.set(xlabel="False positive rate", ylabel="True positive rate", xlim=(-0.01, 1), ylim=(0, 1.02))
+    panel.set_title(f"ROC AUC {metrics.roc_auc:.3f}")
+
+
+def _confusion(panel: Panel, judged: Judged, threshold: float) -> None:
+    alert, fraud = judged.score >= threshold, judged.label == 1
+    counts = np.array(
+        [[(~alert & ~fraud).sum(), (alert & ~fraud).sum()], [(~alert & fraud).sum(), (alert & fraud).sum()]]
+    )
+    panel.imshow(counts / counts.sum(axis=1, keepdims=True), cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        share = count / counts[row].sum()
+        panel.text(column, row, f"{count:,}\n{share:.1%}", ha="center", va="center", color="w" if share > 0.5 else "k")
+    panel.set_xticks([0, 1], ["no alert", "alert"])
+    panel.set_yticks([0, 1], ["honest", "fraud"])
+    panel.set_title(f"At the threshold {threshold:.4f}")
+
+
+def _calibration(panel: Panel, judged: Judged, metrics: Metrics) -> None:
+    groups = np.array_split(np.argsort(judged.score, kind="stable"), 20)
+    predicted = [max(float(judged.score[g].mean()), 1e-6) for g in groups]
+    actual = [max(float(judged.label[g].mean()), 1e-6) for g in groups]
+    panel.plot([1e-6, 1], [1e-6, 1], color=LINE, lw=0.8, ls=":")
+    panel.plot(predicted, actual, "o-", color=HONEST, ms=4)
+    panel.set(xscale="log", yscale="log", xlabel="Predicted share of fraud", ylabel="Actual share")
+    low = max(1e-5, min(value for value in predicted if value > 0) / 2)
+    panel.set(xlim=(low, 1.2), ylim=(low, 1.2))
+    panel.set_title(
+        f"Calibration: error {metrics.expected_calibration_error:.4f}, {metrics.predicted_to_actual:.2f} predicted per fraud"
+    )
+
+
+def _scores(panel: Panel, judged: Judged, threshold: float) -> None:
+    bins = np.linspace(0, 1, 41)
+    panel.hist(judged.score[judged.label == 0], bins, color=HONEST, alpha=0.75, label="honest")
+    panel.hist(judged.score[judged.label == 1], bins, color=FRAUD, alpha=0.75, label="fraud")
+    panel.axvline(threshold, color=LINE, lw=1, ls="--", label="threshold")
+    panel.set(yscale="log", xlabel="Score", ylabel="Transactions")
+    panel.set_title("Scores")
+    panel.legend(frameon=False)
+
+
+def _cost(panel: Panel, judged: Judged, threshold: float, contract: Contract) -> None:
+    order = np.argsort(-judged.score, kind="stable")
+    lost = np.where(judged.label == 1, judged.amount, 0.0)
+    alerts = np.arange(1, len(order) + 1)
+    cost = (lost.sum() - np.cumsum(lost[order]) + contract.alerts.review_cost * alerts) / judged.days
+    shown = alerts <= 10 * contract.alerts.per_day * judged.days
+    panel.plot(alerts[shown] / judged.days, cost[shown], color=FRAUD)
+    panel.axvline(float((judged.score >= threshold).sum()) / judged.days, color=LINE, lw=1, ls="--", label="threshold")
+    panel.axhline(lost.sum() / judged.days, color=LINE, lw=0.8, ls=":", label="without a model")
+    panel.set(xlabel="Alerts a day", ylabel=f"{contract.amount.currency} a day", ylim=(0, None))
+    panel.set_title("Missed fraud plus reviews")
+    panel.legend(frameon=False)

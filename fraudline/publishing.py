@@ -1,0 +1,95 @@
+"""A challenger as the files of a version: manifest, scorer, pipeline, golden inputs, picture and card."""
+
+import hashlib
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from fraudline.bundle import GOLDEN, Manifest, seal
+from fraudline.clock import format_day
+from fraudline.golden import make_golden
+from fraudline.pictures import evaluation_picture
+from fraudline.quality.histograms import reference
+from fraudline.table import TransactionTable
+from fraudline.training import Challenger, Plan
+
+LIBRARIES = ("scikit-learn", "imbalanced-learn", "numpy", "joblib", "onnxruntime", "skl2onnx", "msgspec")
+
+
+def assemble(challenger: Challenger, table: TransactionTable, plan: Plan) -> tuple[Manifest, dict[str, bytes]]:
+    """The sealed manifest of a version and all its files by name."""
+    measured, contract = challenger.measured, plan.contract
+    threshold = measured.thresholds.chosen(contract.alerts)
+    title = f"{contract.name}, as of {format_day(plan.as_of)}: {measured.candidate.name}, walk-forward weeks"
+    files = {
+        **challenger.files,
+        GOLDEN: make_golden(contract, challenger.scorer),
+        "evaluation.png": evaluation_picture(measured.judged, measured.metrics, threshold, contract, title),
+    }
+    manifest = Manifest(
+        format=1,
+        version="",
+        contract=contract.to_json(),
+        feature_hash=plan.features.hash,
+        features=plan.features.names,
+        usual=tuple(np.median(challenger.train_features, axis=0).tolist()),
+        candidate=measured.candidate.name,
+        kind=measured.candidate.kind,
+        parameters=measured.parameters,
+        as_of=format_day(plan.as_of),
+        training={**challenger.training, "fingerprint": fingerprint(table)},
+        metrics=_metrics(challenger),
+        threshold=threshold,
+        threshold_rule={
+            "rule": contract.alerts.rule,
+            "budget": measured.thresholds.budget,
+            "cost": measured.thresholds.cost,
+        },
+        reference=reference(challenger.train_features, plan.features.names, challenger.train_scores),
+        libraries={name: installed(name) for name in LIBRARIES},
+        files={},
+    )
+    files["model_card.md"] = _card(manifest, challenger, plan).encode()
+    return seal(manifest, files)
+
+
+def fingerprint(table: TransactionTable) -> str:
+    """sha256 of the transactions and labels themselves, however their files were written."""
+    digest = hashlib.sha256()
+    columns = (table.timestamp, table.effective_time, table.amount, table.label, table.known_at, *table.flags)
+    for column in columns:
+        digest.update(np.ascontiguousarray(column).tobytes())
+    texts = (table.ids, *(codes.text() for codes in (*table.entities, *table.categories)))
+    for text in texts:
+        digest.update("\n".join(text.to_pylist()).encode())
+    return digest.hexdigest()
+
+
+def _metrics(challenger: Challenger) -> dict[str, Any]:
+    return {
+        "candidates": {m.candidate.name: m.metrics.to_json() for m in challenger.all_measured},
+        "tried": {m.candidate.name: [[p, score] for p, score in m.tried] for m in challenger.all_measured},
+        "choice": challenger.choice,
+        "weekly": [week.to_json() for week in challenger.measured.weekly],
+    }
+
+
+def _card(manifest: Manifest, challenger: Challenger, plan: Plan) -> str:
+    measured = challenger.measured
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=True,
+    )
+    return templates.get_template("model_card.md").render(
+        m=manifest,
+        contract=plan.contract,
+        candidate=measured.candidate,
+        chosen=measured.metrics,
+        title=f"{plan.contract.name}, {manifest.candidate}",
+        threshold_sentence=f"A score of {manifest.threshold:.6f} or more is an alert.",
+    )

@@ -1,0 +1,75 @@
+"""The steps of stream scoring and of warming profiles up."""
+
+import os
+import socket
+import uuid
+from collections.abc import Callable
+
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
+from fraudline.adapters.draining import Limits
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.slices import SliceReport, run_slice
+from fraudline.adapters.stream_deps import stream_deps
+from fraudline.archive import Account
+from fraudline.bundle import Bundle
+from fraudline.generation import build_histories, new_profiles
+from fraudline.settings import Settings
+from fraudline.table import TransactionTable
+from tasks.artifacts import show_table
+from tasks.progress import say
+from tasks.steps import step
+
+CHUNK = 500
+
+
+@step(name="drain shards")
+def drain_shards(
+    settings: Settings, bundle: Bundle, limits: Limits, start: str, stop: Callable[[], bool]
+) -> SliceReport:
+    """One bounded slice: this worker's share of the shards until caught up. A plain loop: a batch is no task."""
+    deps = stream_deps(settings, bundle, worker_id(), stop)
+    done = 0
+
+    def on_batch(account: Account) -> None:
+        nonlocal done
+        done += account.read
+        say(f"Scored {done:,} records of {settings.stream}")
+
+    report = run_slice(deps, limits, on_batch, start)
+    show_table(f"stream-{settings.stream}", drain_rows(report), "What became of each shard")
+    return report
+
+
+def drain_rows(report: SliceReport) -> list[dict[str, object]]:
+    return [
+        {
+            "shard": drain.shard,
+            "ended": drain.ended,
+            "read": drain.read,
+            "scored": drain.scored,
+            "quarantined": sum(drain.quarantined.values()),
+            "duplicates": drain.duplicates,
+            "alerts": drain.alerts,
+            "lag (s)": round(drain.lag_seconds, 1),
+            "look at": ", ".join(drain.flags),
+        }
+        for drain in report.drains
+    ]
+
+
+def worker_id() -> str:
+    """Unlike that of any other worker, and telling where it runs."""
+    return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+@step(name="warm profiles up")
+def warm_up(settings: Settings, table: TransactionTable) -> int:
+    """Write the profiles that this history makes, where there are none yet; how many."""
+    profiles = Profiles(DynamoDB(AwsJson("dynamodb")), settings.profiles_table, settings.decisions_table)
+    changes = list(new_profiles(table.contract, build_histories(table.contract, table.transactions())))
+    for begin in range(0, len(changes), CHUNK):
+        profiles.commit(changes[begin : begin + CHUNK], within(60.0))
+        say(f"Wrote {min(begin + CHUNK, len(changes)):,} of {len(changes):,} profiles")
+    return len(changes)

@@ -1,0 +1,135 @@
+"""The steps of a retrain; each is one call into the core or an adapter."""
+
+import getpass
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+
+from fraudline.adapters.objects import open_objects
+from fraudline.adapters.registry import Registry
+from fraudline.bundle import Bundle, Manifest, load_bundle
+from fraudline.candidates import Candidate
+from fraudline.features.offline import offline_features
+from fraudline.promotion import Decision, Mask, decide, decide_first
+from fraudline.publishing import assemble
+from fraudline.quality.check import check
+from fraudline.quality.outcome import QualityResult, gate
+from fraudline.scoring_matrix import score_matrix
+from fraudline.table import TransactionTable
+from fraudline.training import Challenger, Dataset, Measured, Plan, choose, measure_candidate, prepare, refit
+from tasks import artifacts
+from tasks.progress import say
+from tasks.steps import step
+
+
+@step(name="judge the training window")
+def judge(table: TransactionTable, plan: Plan) -> Mask:
+    """Rows of the table that may not train; stops the retrain on a critical failure of the window."""
+    window = np.flatnonzero(plan.window(table))
+    excluded = np.zeros(len(table), bool)
+    if len(window):
+        say(f"Judging {len(window):,} transactions against the expectations")
+        result = check(table.take(window), plan.contract, "training")
+        artifacts.show_table(f"gates-{plan.contract.name}", _gate_rows(result), "Expectations on the training window")
+        excluded[window[gate(result).excluded]] = True
+    return excluded
+
+
+@step(name="compute features")
+def features(table: TransactionTable, plan: Plan) -> Dataset:
+    say(f"Computing {len(plan.features.features)} features of {int(plan.window(table).sum()):,} transactions")
+    return prepare(table, plan)
+
+
+@step(name="measure a candidate", task_run_name="measure {candidate.name}")
+def measure(candidate: Candidate, dataset: Dataset, plan: Plan) -> Measured:
+    return measure_candidate(candidate, dataset, plan)
+
+
+def measure_all(candidates: Sequence[Candidate], dataset: Dataset, plan: Plan) -> list[Measured]:
+    """One task each, simple to complex."""
+    measured = []
+    for number, candidate in enumerate(candidates, start=1):
+        say(f"Measuring candidate {number} of {len(candidates)}: {candidate.sentence}")
+        measured.append(measure(candidate, dataset, plan))
+    return measured
+
+
+@step(name="refit the best candidate")
+def fit_challenger(measured: Sequence[Measured], dataset: Dataset, plan: Plan) -> Challenger:
+    best, why = choose(list(measured))
+    say(f"Refitting: {why}")
+    return refit(best, dataset, plan, why, tuple(measured))
+
+
+@step(name="load the champion", retries=2, retry_delay_seconds=2)
+def champion(registry: Registry) -> Bundle | None:
+    version = registry.champion()
+    return load_bundle(registry.read(version).__getitem__, version) if version else None
+
+
+@step(name="decide")
+def compare(challenger: Challenger, table: TransactionTable, incumbent: Bundle | None, plan: Plan) -> Decision:
+    """On the newest mature rows; the champion scores them with the features it was made for."""
+    if incumbent is None:
+        return decide_first(challenger.measured.metrics)
+    if incumbent.features.hash != plan.features.hash:
+        return Decision("shadow", "the features changed: build a generation of profiles for them first")
+    wanted = np.zeros(len(table), bool)
+    wanted[challenger.recent_rows] = True
+    scores = score_matrix(incumbent.scorer, offline_features(table, wanted))
+    return decide(challenger.recent, scores, _segments(table.take(challenger.recent_rows)))
+
+
+@step(name="publish", retries=2, retry_delay_seconds=2)
+def publish(challenger: Challenger, table: TransactionTable, plan: Plan, models: str) -> Manifest:
+    """Keep the version for good and show its card and picture."""
+    manifest, files = assemble(challenger, table, plan)
+    registry_at(models, plan.contract.name).publish(manifest.version, files)
+    name = plan.contract.name
+    artifacts.show_markdown(f"model-card-{name}", files["model_card.md"].decode(), manifest.version)
+    artifacts.show_picture(f"evaluation-{name}", files["evaluation.png"], manifest.version)
+    return manifest
+
+
+@step(name="record the decision")
+def record(registry: Registry, decision: Decision, manifest: Manifest, expected_number: int) -> None:
+    """Append to the history, on the condition that nobody else did since the champion was read."""
+    metrics = decision.metrics or {
+        "average_precision": manifest.metrics["candidates"][manifest.candidate]["average_precision"]
+    }
+    now = datetime.now(UTC)
+    registry.append(
+        decision.action, manifest.version, decision.reason, metrics, getpass.getuser(), now, expected_number
+    )
+    verb = {"promote": "promoted", "shadow": "shadowed", "reject": "rejected"}[decision.action]
+    payload = {"version": manifest.version, "reason": decision.reason}
+    artifacts.tell(f"fraudline.model.{verb}", f"fraudline.model.{manifest.contract['name']}", payload)
+
+
+def registry_at(location: str, contract: str) -> Registry:
+    return Registry(open_objects(location), contract)
+
+
+def _segments(table: TransactionTable) -> dict[str, Mask]:
+    """Rows of each value of each closed category."""
+    return {
+        f"{category.name} is {value}": codes.equal_to(value)
+        for category, codes in zip(table.contract.categories, table.categories, strict=True)
+        for value in category.values
+    }
+
+
+def _gate_rows(result: QualityResult) -> list[dict[str, object]]:
+    return [
+        {
+            "expectation": outcome.name,
+            "column": outcome.column,
+            "severity": outcome.severity,
+            "passed": "yes" if outcome.success else "NO",
+            "seen": outcome.seen,
+            "failed rows": outcome.failed_rows,
+        }
+        for outcome in result.expectations
+    ]
