@@ -17,7 +17,7 @@ from fraudline.contract import Contract
 from fraudline.quality.check import check
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult
-from fraudline.quality.report import QUARANTINE, render_report
+from fraudline.quality.report import quarantine_key, render_report
 from fraudline.quality.suite import Stage, Suite
 from fraudline.quality.summary import Summary, decode_summary, encode_summary, summarise
 from fraudline.quality.trends import RUNS
@@ -46,8 +46,9 @@ def run_quality(
     summary = summarise(result, landed)
     page = render_report(result, landed, earlier_runs(out, summary), reference)
     figures = encode_summary(summary)
-    if landed.rejects:
-        out.put(f"{QUARANTINE}/{summary.name}.jsonl", rejected_lines(landed.rejects))
+    refused = [reject for reject in landed.rejects if reject.raw]
+    if refused:
+        out.put(quarantine_key(summary.name), rejected_lines(refused))
     if len(result.excluded):
         out.put(f"{EXCLUDED}/{summary.name}.jsonl", b"".join(excluded_lines(result, landed)))
     out.put(f"{_RUNS}{summary.name}.html", page)

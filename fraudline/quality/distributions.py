@@ -57,15 +57,16 @@ def _amounts(table: TransactionTable, known: Histogram | None) -> Distribution:
     amount = table.amount / table.contract.amount.minor_units
     if known:
         counts = histogram(amount, known["edges"])["counts"]
-        return Distribution("amount", _bin_labels(known["edges"]), _shares(counts), _shares(known["counts"]))
+        return Distribution("amount", bin_labels(known["edges"]), _shares(counts), _shares(known["counts"]))
     edges = [step * 10.0**power for power in range(-2, 7) for step in (1, 2, 5)]
     counts = histogram(amount, edges)["counts"]
     used = np.flatnonzero(counts)
     part = slice(int(used[0]), int(used[-1]) + 1)
-    return Distribution("amount", _bin_labels(edges)[part], _shares(counts[part]))
+    return Distribution("amount", bin_labels(edges)[part], _shares(counts[part]))
 
 
-def _bin_labels(edges: Sequence[float]) -> tuple[str, ...]:
+def bin_labels(edges: Sequence[float]) -> tuple[str, ...]:
+    """What each bin of a histogram holds, in words."""
     inner = [f"{low:,.6g} to {high:,.6g}" for low, high in pairwise(edges)]
     return (f"below {edges[0]:,.6g}", *inner, f"{edges[-1]:,.6g} or more")
 

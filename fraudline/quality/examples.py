@@ -46,6 +46,8 @@ def failing_rows(landed: Landed, outcome: ExpectationOutcome) -> Iterator[str]:
 
 
 def _refused(contract: Contract, reject: RejectedRow) -> str:
+    if not reject.raw:
+        return f"{reject.source}: {'; '.join(f'{p.field} {p.message}'.strip() for p in reject.problems)}"
     cells = cells_of(reject.raw)
     where = f"{reject.source.rpartition('/')[2]}, row {reject.row}" if reject.source else f"row {reject.row}"
     if cells is None:

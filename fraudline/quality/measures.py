@@ -22,6 +22,8 @@ WEEK = 7 * DAY
 RECENT = DAY
 PAST = WEEK
 EARLIER_WEEKS = 4
+# How much past a window cut from a stream needs: those weeks, and a day.
+LOOK_BACK = EARLIER_WEEKS * WEEK + DAY
 # Fewer than these say nothing about a share or a rate.
 ENOUGH_ROWS = 200
 ENOUGH_FRAUDS = 20

@@ -1,21 +1,15 @@
 """The page people read: one self-contained HTML file, its charts drawn inline, nothing fetched from anywhere."""
 
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from fraudline.columns import Landed
 from fraudline.quality.distributions import distributions
 from fraudline.quality.examples import failing_rows, quarantine_reasons
 from fraudline.quality.outcome import QualityResult
+from fraudline.quality.pages import render
 from fraudline.quality.summary import Summary, summarise
 from fraudline.quality.trends import RUNS, trends
-from fraudline.quality.words import in_words
-
-QUARANTINE = "quarantine"
 
 
 def render_report(
@@ -26,7 +20,8 @@ def render_report(
 ) -> bytes:
     """The report of one window. `earlier` are the runs before it, oldest first; `reference` is the champion's."""
     summary = summarise(result, landed)
-    page = _template().render(
+    return render(
+        "quality.html.j2",
         result=result,
         summary=summary,
         verdict=_verdict(result),
@@ -35,25 +30,16 @@ def render_report(
         trends=trends([*earlier, summary][-RUNS:]),
         runs=len(earlier),
         distributions=distributions(landed.table, reference),
-        quarantine=f"{QUARANTINE}/{summary.name}.jsonl",
+        quarantine=quarantine_key(summary.name) if any(reject.raw for reject in landed.rejects) else None,
     )
-    return page.encode()
+
+
+def quarantine_key(run: str) -> str:
+    """Where a run on files keeps the rows it refused; those of the stream are in its own quarantine."""
+    return f"quarantine/{run}.jsonl"
 
 
 def _verdict(result: QualityResult) -> str:
     if not result.passed:
         return "failed"
     return "warned" if result.failures else "passed"
-
-
-@lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["words"] = in_words
-    return environment.get_template("report.html.j2")

@@ -1,0 +1,68 @@
+"""Data quality: judge files, or the stream's last whole hour or day, and report it to people."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import AwareDatetime, BaseModel, Field
+
+from fraudline.adapters.archive_reader import landed_window
+from fraudline.clock import to_micros
+from fraudline.contract import load_contract
+from fraudline.durations import DAY, HOUR
+from fraudline.quality.measures import LOOK_BACK, Context
+from fraudline.quality.outcome import QualityResult, gate
+from fraudline.quality.suite import Stage
+from fraudline.settings import load_settings
+from tasks import landing, monitoring, quality
+
+
+class DataQualityRequest(BaseModel):
+    """What to judge, and where its reports go."""
+
+    contract: str = Field("ecommerce", description="A shipped contract (ecommerce, cards) or a TOML file")
+    transactions: list[str] = Field(
+        default=[], description="Files, folders or s3:// prefixes; none: the stream's archive"
+    )
+    out: str = Field(description="Where reports go: a folder or s3://bucket/prefix")
+    stage: Stage = Field("landed", description="Which suite applies")
+    window: Literal["hour", "day"] = Field("hour", description="Of the archive: judge its last whole hour, or day")
+    as_of: AwareDatetime | None = Field(
+        None, description="The present: files may be stale then, and the archive's window ends before it"
+    )
+    models: str | None = Field(None, description="The registry, to draw the champion's training rows beside the window")
+    suite: str | None = Field(None, description="A suite's JSON file, instead of the one in expectations/")
+
+
+@flow(name="data-quality", flow_run_name="data-quality-{request.contract}-{request.stage}")
+def data_quality(request: DataQualityRequest) -> QualityResult:
+    """Judge, report, and fail with one sentence if the window as a whole is not fit for use."""
+    contract = load_contract(request.contract)
+    if request.transactions:
+        landed = landing.load(contract, request.transactions)
+        context = Context(as_of=to_micros(request.as_of)) if request.as_of else Context()
+    else:
+        start, end = whole_window(request.window, to_micros(request.as_of or _scheduled()))
+        batches = monitoring.archive(f"s3://{load_settings().landing_bucket}", start - LOOK_BACK, end)
+        landed, context = landed_window(contract, batches, start, end)
+    reference = monitoring.training_reference(request.models, contract) if request.models else None
+    result = quality.judge(contract, landed, request.out, request.stage, context, reference, request.suite)
+    quality.show(result, request.out)
+    return gate(result)
+
+
+def whole_window(window: Literal["hour", "day"], now: int) -> tuple[int, int]:
+    """The last whole hour or day (UTC) up to `now`, in microseconds.
+
+    >>> whole_window("hour", 5 * HOUR + 1) == (4 * HOUR, 5 * HOUR)
+    True
+    """
+    length = HOUR if window == "hour" else DAY
+    end = now - now % length
+    return end - length, end
+
+
+def _scheduled() -> datetime:
+    """When this run was due: late or repeated, it judges the same window."""
+    return flow_run.scheduled_start_time or datetime.now(UTC)

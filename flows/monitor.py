@@ -1,0 +1,58 @@
+"""Monitor: is the champion still at home in the data, and do all paths still say the same?"""
+
+from datetime import UTC, datetime
+
+from prefect import flow
+from prefect.runtime import flow_run
+from pydantic import AwareDatetime, BaseModel, Field
+
+from fraudline.adapters.archive_reader import archived_table, counted
+from fraudline.clock import to_micros
+from fraudline.contract import load_contract
+from fraudline.durations import DAY
+from fraudline.errors import FraudlineError
+from fraudline.quality.monitoring import Monitored
+from fraudline.settings import load_settings
+from tasks import landing, monitoring
+
+
+class SkewFound(FraudlineError):
+    """Two paths disagree: whoever changed the code or the tables must look before scores are trusted."""
+
+
+class MonitorRequest(BaseModel):
+    """Which transactions of which champion to look at; live decisions and profiles too where there is a stream."""
+
+    contract: str = Field("ecommerce", description="A shipped contract (ecommerce, cards) or a TOML file")
+    models: str = Field(description="The registry: a folder or s3://bucket/prefix")
+    out: str = Field(description="Where pages go: a folder or s3://bucket/prefix")
+    transactions: list[str] = Field(
+        default=[], description="Files with the window and its past; none: the stream's archive, with live decisions"
+    )
+    as_of: AwareDatetime | None = Field(None, description="The end of the window; the scheduled run's own time if none")
+    days: int = Field(1, ge=1, description="How many days the window has")
+    past_days: int = Field(365, ge=1, description="How far back the archive is read: all that live profiles have seen")
+
+
+@flow(name="monitor", flow_run_name="monitor-{request.contract}")
+def monitor(request: MonitorRequest) -> Monitored:
+    """Drift advises; a difference between paths at equal profile positions fails the run and names the feature."""
+    contract = load_contract(request.contract)
+    end = to_micros(request.as_of or flow_run.scheduled_start_time or datetime.now(UTC))
+    start = end - request.days * DAY
+    bundle = monitoring.champion(request.models, contract)
+    if request.transactions:
+        table, skew = landing.load(contract, request.transactions).table, None
+    else:
+        settings = load_settings()
+        batches = monitoring.archive(f"s3://{settings.landing_bucket}", start - request.past_days * DAY, end)
+        archived = counted(contract, batches)
+        table = archived_table(contract, archived)
+        skew = monitoring.compare_paths(settings, contract, archived, start, end)
+    seen = monitoring.measure(table, bundle, start, end, skew)
+    monitoring.report(seen, request.out)
+    if skew and skew.is_skewed:
+        raise SkewFound(
+            f"two paths disagree on {', '.join(skew.named)}: trust no score of them, see the monitor's page"
+        )
+    return seen

@@ -1,0 +1,114 @@
+"""The steps of the monitor: the champion, its drift, the skew between paths, and what is made of them."""
+
+from typing import Any
+
+from fraudline.adapters.archive_reader import Counted, read_archive
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
+from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.live_skew import live_skew
+from fraudline.adapters.objects import open_objects
+from fraudline.adapters.profiles import Profiles
+from fraudline.archive import Archived
+from fraudline.bundle import Bundle, load_bundle, read_manifest
+from fraudline.clock import from_micros
+from fraudline.contract import Contract
+from fraudline.errors import NotReady
+from fraudline.quality.monitor_report import monitor_figures, render_monitor, verdict_of
+from fraudline.quality.monitoring import LiveSkew, Monitored, monitor
+from fraudline.settings import Settings
+from fraudline.table import TransactionTable
+from tasks import artifacts
+from tasks.steps import step
+from tasks.training import registry_at
+
+PAGE = "monitor.html"
+FIGURES = "monitor.json"
+READ_SECONDS = 300.0
+# Comparing some thousand transactions finds any fault of code; all of a busy day would take its toll on the tables.
+SAMPLE = 2_000
+
+
+@step(name="read the training reference", retries=2, retry_delay_seconds=2)
+def training_reference(models: str, contract: Contract) -> dict[str, Any] | None:
+    """Histograms of what the champion was trained on; None while there is no champion."""
+    registry = registry_at(models, contract.name)
+    version = registry.champion()
+    return read_manifest(registry.read(version).__getitem__, version).reference if version else None
+
+
+@step(name="load the champion", retries=2, retry_delay_seconds=2)
+def champion(models: str, contract: Contract) -> Bundle:
+    registry = registry_at(models, contract.name)
+    version = registry.champion()
+    if version is None:
+        raise NotReady(f"contract {contract.name!r} has no champion in {models}: run `fraudline retrain` first")
+    return load_bundle(registry.read(version).__getitem__, version)
+
+
+@step(name="read the archive", retries=2, retry_delay_seconds=5)
+def archive(landing: str, start: int, end: int) -> list[Archived]:
+    """The batches that arrived from the day of `start` to that of `end` (microseconds)."""
+    return read_archive(open_objects(landing), start, end)
+
+
+@step(name="compare paths", retries=2, retry_delay_seconds=5)
+def compare_paths(settings: Settings, contract: Contract, archived: list[Counted], start: int, end: int) -> LiveSkew:
+    """Of a sample of the window's transactions, evenly spread; times in microseconds."""
+    dynamodb, deadline = DynamoDB(AwsJson("dynamodb")), within(READ_SECONDS)
+    ids = [row.transaction.id for row in archived if start <= row.transaction.timestamp < end]
+    sample = ids[:: max(len(ids) // SAMPLE, 1)]
+    decisions = Decisions(dynamodb, settings.decisions_table, contract)
+    profiles = Profiles(dynamodb, settings.profiles_table, settings.decisions_table)
+    return live_skew(contract, archived, sample, decisions, profiles, deadline)
+
+
+@step(name="measure drift")
+def measure(table: TransactionTable, bundle: Bundle, start: int, end: int, skew: LiveSkew | None) -> Monitored:
+    try:
+        return monitor(table, bundle, start, end, skew)
+    except ValueError as nothing:
+        window = f"{from_micros(start):%Y-%m-%d %H:%M} to {from_micros(end):%Y-%m-%d %H:%M} UTC"
+        raise NotReady(f"{nothing} from {window}: choose another --as-of, or wait for transactions") from nothing
+
+
+@step(name="keep and show", retries=2, retry_delay_seconds=5)
+def report(seen: Monitored, out: str) -> None:
+    """The page and figures into `out`, a table and a summary into Prefect, and what automations act on."""
+    objects, name = open_objects(out), f"{from_micros(seen.end):%Y%m%dT%H%M%SZ}-{seen.version}"
+    for key, data in ((PAGE, render_monitor(seen)), (FIGURES, monitor_figures(seen))):
+        objects.put(key, data)
+        objects.put(f"runs/{name}.{key.rpartition('.')[2]}", data)
+    contract, verdict = seen.contract.replace("_", "-"), verdict_of(seen)
+    rows = [
+        {"distribution": d.name, "index": round(d.psi, 4), "p": d.p_value, "unseen": d.unseen, "verdict": d.verdict}
+        for d in (seen.drift.scores, *seen.drift.features)
+    ]
+    artifacts.show_table(f"drift-{contract}", rows, f"{seen.version}: {verdict}")
+    artifacts.show_markdown(f"monitor-{contract}", _markdown(seen, verdict, f"{out}/{PAGE}"), verdict)
+    payload: dict[str, Any] = {
+        "version": seen.version,
+        "drifted": [d.name for d in seen.drift.drifted],
+        "page": f"{out}/{PAGE}",
+    }
+    if seen.skew:
+        payload["skewed"] = seen.skew.named
+    artifacts.tell(f"fraudline.monitor.{verdict}", f"fraudline.monitor.{seen.contract}", payload)
+
+
+def _markdown(seen: Monitored, verdict: str, page: str) -> str:
+    lines = [
+        f"## {verdict.capitalize()}: {seen.contract}, {seen.version}",
+        "",
+        f"- {seen.drift.rows:,} transactions, {len(seen.drift.drifted)} distributions moved by more than matters",
+        f"- {seen.alerts.seen_per_day:.1f} alerts a day, the evaluation promised {seen.alerts.expected_per_day:.1f}",
+    ]
+    if seen.performance:
+        live, before = seen.performance.live.average_precision, seen.performance.evaluation["average_precision"]
+        lines.append(f"- average precision {live:.3f} where labels are in, {before:.3f} in the evaluation")
+    if seen.skew:
+        paths = seen.skew.paths
+        lines.append(f"- {paths.compared:,} transactions on two paths: {paths.equal:,} equal, {paths.stale:,} stale")
+        lines += [f"- **skew** in `{what}`: {count}" for what, count in seen.skew.named.items()]
+    return "\n".join([*lines, "", f"The page: `{page}`"]) + "\n"
