@@ -66,23 +66,16 @@ class Reading(NamedTuple):
     lagged_keys: dict[tuple[int, str], str]
 
 
-class Recorded(NamedTuple):
-    """An id's decision, as far as telling copies apart needs it."""
-
-    position: str
-    digest: bytes
-
-
 class View(NamedTuple):
-    """What is stored when the batch is decided, by the keys of `Reading` and by transaction id.
+    """What is stored when the batch is decided, by the keys of `Reading`; of ids already decided, the digest.
 
     `counted` is None for a batch that has no archive object yet; otherwise the positions which that object lists,
-    the only ones that may count.
+    the only ones that may count, whatever is recorded (which then is left out: it may be this batch's own).
     """
 
     profiles: Mapping[str, StoredProfile]
     lagged: Mapping[tuple[int, str], LaggedHistory]
-    recorded: Mapping[str, Recorded]
+    recorded: Mapping[str, bytes]
     counted: frozenset[str] | None = None
 
 
@@ -298,7 +291,7 @@ def _sort(events: Sequence[Event], view: View) -> _Sorted:
     fresh: list[Event] = []
     duplicates: list[str] = []
     conflicts: list[Refusal] = []
-    first_copies: dict[str, bytes] = {}
+    first_copies = dict(view.recorded)
     for event in events:
         position, id_ = event.record.position, event.transaction.id
         if view.counted is not None and position not in view.counted:
@@ -308,23 +301,14 @@ def _sort(events: Sequence[Event], view: View) -> _Sorted:
             # Counted by an earlier attempt; or delivered again, if somebody moved the checkpoint back.
             duplicates.append(position)
             continue
-        known = _first_copy(id_, position, view, first_copies)
-        if known is None:
+        if id_ not in first_copies:
             first_copies[id_] = event.digest
             fresh.append(event)
-        elif known == event.digest:
+        elif first_copies[id_] == event.digest:
             duplicates.append(position)
         else:
             conflicts.append(Refusal(position, (_conflict(),)))
     return _Sorted(fresh, duplicates, conflicts)
-
-
-def _first_copy(id_: str, position: str, view: View, in_batch: Mapping[str, bytes]) -> bytes | None:
-    """The digest of the id's earlier copy; an earlier attempt's decision on this very record is none."""
-    if id_ in in_batch:
-        return in_batch[id_]
-    recorded = view.recorded.get(id_)
-    return recorded.digest if recorded and recorded.position != position and view.counted is None else None
 
 
 def _conflict() -> Problem:

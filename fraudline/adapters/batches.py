@@ -10,7 +10,7 @@ from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account
 from fraudline.decision import Decision
 from fraudline.microbatch import MicroBatches, ScoringBundle, account_of
-from fraudline.stream import Batch, Intent, Record, Shard
+from fraudline.stream import Batch, Intent, Record
 
 # Where a worker may die; `fault` is called with each as the step begins.
 STEPS = (
@@ -53,19 +53,24 @@ class BatchWorker:
         self._batches = MicroBatches(bundle)
         self._steps = steps
 
-    def do(self, lease: Lease, shard: Shard, records: Sequence[Record]) -> tuple[Lease, Account]:
-        """Do the batch of these records, or the one that the lease's intent says is under way.
+    def intend(self, lease: Lease, records: Sequence[Record]) -> Lease:
+        """Write down what will be done with these records; from here on, whoever has the lease does just that."""
+        deps, batches = self._deps, self._batches
+        with self._steps.at("intend"):
+            later = batches.contract.lagged_entities
+            built = deps.profiles.built_through(batches.generation, deps.leases.deadline()) if later else None
+            end = records[-1].sequence
+            intent = Intent(end, len(records), batches.bundle.version, deps.clock(), built)
+            return deps.leases.intend(lease, intent, batches.generation)
 
-        Raises `LostRace` as soon as a condition fails: then drop the lease, another worker is on it.
+    def do(self, lease: Lease, batch: Batch, is_replay: bool) -> tuple[Lease, Account]:
+        """Do the batch that the lease's intent is about: the lease after it, and what became of the records.
+
+        `is_replay` says that it may have been done in part. Raises `LostRace` as soon as a condition fails: then drop
+        the lease, another worker is on it.
         """
         deps, at = self._deps, self._steps.at
         deadline = deps.leases.deadline()
-        is_replay = lease.intent is not None
-        with at("intend"):
-            intent = lease.intent or self._intent(records, deadline)
-            lease = deps.leases.intend(lease, intent, self._batches.generation)
-        deadline = deps.leases.deadline()
-        batch = Batch(shard, tuple(records), intent)
         with at("decode"):
             reading = self._batches.read(batch)
         with at("look_up"):
@@ -74,10 +79,12 @@ class BatchWorker:
             view = deps.profiles.view(reading, counted, deadline)
         with at("decide"):
             outcome = self._batches.decide(batch, reading, view)
-        with at("archive"):
             account = archived.account if archived else account_of(batch, outcome)
-            if not archived:
-                deps.landing.archive(batch, account, outcome.rows)
+        with at("archive"):
+            is_pinned = archived is not None or deps.landing.archive(batch, account, outcome.rows)
+        if not is_pinned:
+            # Another attempt was first to say what counts: follow it.
+            return self.do(lease, batch, is_replay=True)
         with at("quarantine"):
             deps.quarantine.write(batch, account)
         with at("decisions"):
@@ -87,14 +94,8 @@ class BatchWorker:
         with at("notify"):
             self._notify(account, outcome.decisions, is_replay, deadline)
         with at("checkpoint"):
-            lease = deps.leases.checkpoint(lease, intent.end, records[-1].arrived_at)
+            lease = deps.leases.checkpoint(lease, batch.intent.end, batch.records[-1].arrived_at)
         return lease, account
-
-    def _intent(self, records: Sequence[Record], deadline: Deadline) -> Intent:
-        batches = self._batches
-        later = batches.contract.lagged_entities
-        built = self._deps.profiles.built_through(batches.generation, deadline) if later else None
-        return Intent(records[-1].sequence, len(records), batches.bundle.version, self._deps.clock(), built)
 
     def _notify(self, account: Account, decided: Sequence[Decision], is_replay: bool, deadline: Deadline) -> None:
         """Tell of the batch's alerts; on a replay, of those that no earlier attempt has marked as told."""

@@ -11,7 +11,7 @@ from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account
 from fraudline.durations import SECOND
 from fraudline.errors import LostRace, Unavailable
-from fraudline.stream import Shard
+from fraudline.stream import Batch, Record, Shard
 
 # Why a drain ended.
 CAUGHT_UP = "caught_up"
@@ -152,8 +152,9 @@ class _Work:
         with self._steps.at("read"):
             page = self._reader.read(most, self._limits.batch_bytes, self._deps.leases.deadline())
         if page.records:
-            self._lease, account = self._worker(self._deps.bundle.version).do(self._lease, self._shard, page.records)
-            self._count(account)
+            worker = self._worker(self._deps.bundle.version)
+            self._lease = worker.intend(self._lease, page.records)
+            self._finish(worker, page.records, is_replay=False)
             return ""
         if page.ended:
             self._lease = self._deps.leases.renew(self._lease, closed=True, seen_through=looked_at)
@@ -177,8 +178,13 @@ class _Work:
         if not records:
             self._lease = leases.checkpoint(self._lease, intent.end, self._lease.seen_through)
             return
-        self._lease, account = self._worker(intent.model_version).do(self._lease, self._shard, records)
+        self._finish(self._worker(intent.model_version), records, is_replay=True)
         self._totals["replayed"] += 1
+
+    def _finish(self, worker: BatchWorker, records: tuple[Record, ...], is_replay: bool) -> None:
+        assert self._lease.intent is not None
+        batch = Batch(self._shard, records, self._lease.intent)
+        self._lease, account = worker.do(self._lease, batch, is_replay)
         self._count(account)
 
     def _worker(self, version: str) -> BatchWorker:

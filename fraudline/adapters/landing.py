@@ -2,7 +2,6 @@
 
 from fraudline.adapters.objects import NotFound, Objects
 from fraudline.archive import Account, Archived, Row, decode_archive, encode_archive, object_name
-from fraudline.errors import LostRace
 from fraudline.stream import Batch
 
 PREFIX = "archive/"
@@ -22,12 +21,11 @@ class Landing:
         except NotFound:
             return None
 
-    def archive(self, batch: Batch, account: Account, rows: tuple[Row, ...]) -> None:
-        """Create the object; `LostRace` if another attempt has archived another outcome."""
+    def archive(self, batch: Batch, account: Account, rows: tuple[Row, ...]) -> bool:
+        """Create the object; False if there is one that tells of another outcome."""
         data = encode_archive(account, rows)
-        if self._objects.put_new(_key(batch), data) or self._objects.get(_key(batch)) == data:
-            return
-        raise LostRace(f"another worker has archived this batch of {batch.shard.id}: replay it")
+        # An answer that got lost makes a retry find what the first try wrote.
+        return self._objects.put_new(_key(batch), data) or self._objects.get(_key(batch)) == data
 
 
 def _key(batch: Batch) -> str:

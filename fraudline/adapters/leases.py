@@ -2,11 +2,11 @@
 
 A row for each consumer group and shard. Every change is made on the condition that the `epoch` is still the one
 that was read; taking a lease raises it, which fences off whoever held it before. Rows beside them tell which
-workers are alive.
+workers wait for a share.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -76,9 +76,10 @@ class Leases:
         """All leases of the group, by shard."""
         return {item["shard"]["S"]: _lease(item) for item in self._query() if _is_shard(item)}
 
-    def workers(self) -> set[str]:
-        """The workers that are alive, this one included; traces of dead ones are removed."""
-        alive, now = {self.worker}, self.now()
+    def workers(self, leases: Iterable[Lease]) -> set[str]:
+        """The workers that are alive: this one, those that hold a lease, and those that wait for one."""
+        now = self.now()
+        alive = {self.worker, *(lease.owner for lease in leases if lease.is_held(now))}
         for item in self._query():
             if _is_shard(item):
                 continue
@@ -88,10 +89,10 @@ class Leases:
                 self._forget(item["shard"]["S"], now)
         return alive
 
-    def report_alive(self) -> None:
+    def report_waiting(self) -> None:
+        """Let others know for one term that this worker wants its share; holding a lease says so, too."""
         item = {
-            "consumer": {"S": self._consumer},
-            "shard": {"S": _WORKER + self.worker},
+            **self._key(_WORKER + self.worker),
             "owner": {"S": self.worker},
             "expires_at": {"N": str(self._expiry())},
         }

@@ -8,7 +8,7 @@ from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.dynamodb import DynamoDB, Statement, Wanted
 from fraudline.decision import STREAM
 from fraudline.features.profile import LaggedHistory
-from fraudline.microbatch import Reading, Recorded, View
+from fraudline.microbatch import Reading, View
 from fraudline.profiles import ProfileChange, StoredProfile, built_through_key, decode_lagged
 
 
@@ -32,7 +32,7 @@ class Profiles:
                 Wanted(
                     self._decisions,
                     [{"transaction_id": {"S": id_}, "origin": {"S": STREAM}} for id_ in ids],
-                    ("transaction_id", "position", "digest"),
+                    ("transaction_id", "digest"),
                 ),
             ],
             deadline,
@@ -41,7 +41,7 @@ class Profiles:
         return View(
             {id_: _stored(items[key]) for id_, key in reading.profile_keys.items() if key in items},
             {at: _lagged(items[key]) for at, key in reading.lagged_keys.items() if key in items},
-            {item["transaction_id"]["S"]: _recorded(item) for item in found[self._decisions]},
+            {item["transaction_id"]["S"]: base64.b64decode(item["digest"]["B"]) for item in found[self._decisions]},
             counted,
         )
 
@@ -69,7 +69,3 @@ def _stored(item: Mapping[str, Any]) -> StoredProfile:
 
 def _lagged(item: Mapping[str, Any]) -> LaggedHistory:
     return decode_lagged(base64.b64decode(item["history"]["B"]))
-
-
-def _recorded(item: Mapping[str, Any]) -> Recorded:
-    return Recorded(item["position"]["S"], base64.b64decode(item["digest"]["B"]))

@@ -66,7 +66,6 @@ def run_slice(
     nobody has read yet: `TRIM_HORIZON` or `at_timestamp(...)` (for LATEST, that of now).
     """
     begin = time.monotonic()
-    deps.leases.report_alive()
     try:
         slice_ = _Slice(deps, limits, on_progress, start, begin + limits.seconds)
         return SliceReport(tuple(slice_.drains()), time.monotonic() - begin)
@@ -108,6 +107,7 @@ class _Slice:
     def drains(self) -> Iterator[DrainReport]:
         """Round after round: closing a shard makes way for its children."""
         while not self._is_over():
+            self._deps.leases.report_waiting()
             shards = {shard.id: shard for shard in self._deps.stream.shards(self._deps.leases.deadline())}
             leases = self._sync(shards)
             ready = ready_to_drain(leases, shards)
@@ -143,7 +143,7 @@ class _Slice:
         return sorted(free, key=lambda lease: lease.seen_through)[: max(0, self._fair(ready) - held)]
 
     def _fair(self, ready: Sequence[Lease]) -> int:
-        return -(-len(ready) // len(self._deps.leases.workers()))
+        return -(-len(ready) // len(self._deps.leases.workers(ready)))
 
     def _waits_for_others(self, ready: Sequence[Lease]) -> bool:
         """Whether others hold what this worker should have: a dead one's leases expire, a live one's slice ends."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from fraudline.adapters.clients import client
+from fraudline.adapters.draining import CAUGHT_UP
 from fraudline.adapters.producer import Producer
 from fraudline.local.resources import create_resources
 from fraudline.settings import Settings
@@ -38,7 +39,8 @@ def expected(undisturbed: Settings) -> Callable[[], tuple[Stored, set[str]]]:
     """Runs the undisturbed deployment: what it holds, and which transactions it has told of."""
 
     def run() -> tuple[Stored, set[str]]:
-        Worker(undisturbed, Orders("calm")).report()
+        report = Worker(undisturbed, Orders("calm")).report()
+        assert {drain.ended for drain in report.drains} == {CAUGHT_UP}
         return stored(undisturbed), set(notifications(undisturbed.alerts_topic))
 
     return run

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from fraudline.adapters.batches import STEPS
+from fraudline.adapters.draining import CAUGHT_UP, LOST
 from fraudline.settings import Settings
 from tests.stream.events import dirty_events
 from tests.stream.storage import accounts, notifications, stored
-from tests.stream.worker import Orders, Worker
+from tests.stream.worker import LEASE_SECONDS, Orders, Worker
 
 Expected = Callable[[], tuple[Any, set[str]]]
 Send = Callable[[list[tuple[str, bytes]]], None]
@@ -57,12 +58,15 @@ def test_a_frozen_worker_that_wakes_up_after_its_lease_was_stolen_changes_nothin
     resources: Settings, send: Send, expected: Expected, step: str
 ) -> None:
     send(dirty_events(400, users=40))
-    zombie = Worker(resources, Orders("zombie", harm=signal.SIGSTOP, step=step, count=3))
+    zombie = Worker(resources, Orders("zombie", harm=signal.SIGSTOP, step=step, count=7))
     while not zombie.is_frozen():
         time.sleep(0.02)
+    time.sleep(LEASE_SECONDS)
     Worker(resources, Orders("thief")).report()
     zombie.send(signal.SIGCONT)
-    zombie.report()
+    assert LOST in {drain.ended for drain in zombie.report().drains}
+    after = Worker(resources, Orders("after")).report()
+    assert (after.read, {drain.ended for drain in after.drains}) == (0, {CAUGHT_UP})
     assert_same(resources, expected)
 
 
