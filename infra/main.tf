@@ -101,6 +101,7 @@ module "orchestration" {
   flow_size                = var.flow_size
   work_pool                = var.work_pool
   prefect_api_url          = local.prefect_api_url
+  server_service           = one(module.prefect_server[*].service)
   prefect_credential       = local.prefect_credential
   settings                 = local.settings
   subnet_ids               = module.network.private_subnet_ids

@@ -21,7 +21,8 @@ data "aws_iam_policy_document" "look" {
     actions = [
       "cloudwatch:DescribeAlarms", "cloudwatch:GetDashboard", "cloudwatch:ListTagsForResource",
       "dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:ListTagsOfResource",
-      "ecs:DescribeClusters", "ecs:DescribeServices", "ecs:ListTagsForResource",
+      "ecs:DescribeClusters", "ecs:DescribeServiceDeployments", "ecs:DescribeServices", "ecs:ListServiceDeployments",
+      "ecs:ListTagsForResource",
       "events:DescribeRule", "events:ListTagsForResource", "events:ListTargetsByRule",
       "budgets:ListTagsForResource", "budgets:ViewBudget",
       "kinesis:DescribeStream", "kinesis:DescribeStreamSummary", "kinesis:ListTagsForResource", "kinesis:ListTagsForStream",
@@ -95,6 +96,7 @@ locals {
       "${local.arn}:cloudwatch::${local.account_id}:dashboard/${var.name}-${environment}",
       "${local.arn}:ecs:${local.here}:cluster/${var.name}-${environment}",
       "${local.arn}:ecs:${local.here}:service/${var.name}-${environment}/*",
+      "${local.arn}:ecs:${local.here}:service-deployment/${var.name}-${environment}/*",
       "${local.arn}:logs:${local.here}:log-group:/ecs/${var.name}-${environment}",
       "${local.arn}:logs:${local.here}:log-group:/ecs/${var.name}-${environment}:*",
     ],

@@ -104,6 +104,11 @@ resource "aws_ecs_task_definition" "worker" {
   }])
 }
 
+# A worker that finds no server gives up, and after three of them ECS gives the deployment up: it must come second.
+resource "terraform_data" "server" {
+  input = var.server_service
+}
+
 resource "aws_ecs_service" "worker" {
   name            = "worker"
   cluster         = aws_ecs_cluster.this.id
@@ -111,6 +116,9 @@ resource "aws_ecs_service" "worker" {
   desired_count   = 1
   launch_type     = "FARGATE"
   propagate_tags  = "SERVICE"
+
+  # A delivery whose worker does not start has failed.
+  wait_for_steady_state = true
 
   # Two workers for a moment are harmless, none is not: start the new one before stopping the old.
   deployment_minimum_healthy_percent = 100
@@ -125,6 +133,8 @@ resource "aws_ecs_service" "worker" {
     subnets         = var.subnet_ids
     security_groups = [var.security_group_id]
   }
+
+  depends_on = [terraform_data.server, aws_iam_role_policy.execution, aws_iam_role_policy.worker]
 }
 
 # Tells the worker when a task died without a word (out of memory, no capacity), so that its run shows as crashed.

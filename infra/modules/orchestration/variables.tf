@@ -43,6 +43,12 @@ variable "prefect_api_url" {
   type        = string
 }
 
+variable "server_service" {
+  description = "The service of our own Prefect server, which must answer before the worker starts; null without one."
+  type        = string
+  default     = null
+}
+
 variable "prefect_credential" {
   description = "The Prefect setting that holds the credential, and the SSM parameter it comes from."
   type        = object({ setting = string, arn = string })

@@ -140,6 +140,9 @@ resource "aws_ecs_service" "this" {
   launch_type     = "FARGATE"
   propagate_tags  = "SERVICE"
 
+  # Its worker starts when it answers.
+  wait_for_steady_state = true
+
   # `aws ecs execute-command` and port forwarding: the way people reach the UI (docs/deployment-guide.md).
   enable_execute_command = true
 
@@ -156,4 +159,12 @@ resource "aws_ecs_service" "this" {
   service_registries {
     registry_arn = aws_service_discovery_service.prefect.arn
   }
+
+  depends_on = [
+    aws_iam_role_policy.execution,
+    aws_iam_role_policy.password,
+    aws_vpc_security_group_egress_rule.server_to_aws,
+    aws_vpc_security_group_egress_rule.server_to_database,
+    aws_vpc_security_group_ingress_rule.from_server,
+  ]
 }

@@ -1,6 +1,6 @@
 output "service" {
-  description = "Name of the server's service."
-  value       = aws_ecs_service.this.name
+  description = "ARN of the server's service, known once it answers."
+  value       = aws_ecs_service.this.id
 }
 
 output "database" {
