@@ -1,6 +1,6 @@
 """What the function answers with: decisions, problems, or what to do without a model; never more than it must say."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -80,8 +80,10 @@ def single(outcome: Outcome) -> Response:
     return _response(outcome.status, msgspec.json.encode(outcome.body))
 
 
-def batch(outcomes: Iterable[Outcome]) -> Response:
-    """The response to a request with many, each with its own status; 200 whatever they are."""
+def batch(outcomes: Sequence[Outcome]) -> Response:
+    """The response to a request with many, each with its status; 200 unless no decision is to be had at all."""
+    if all(outcome.status == 503 for outcome in outcomes):
+        return single(outcomes[0])
     items = [{"status": outcome.status, **msgspec.to_builtins(outcome.body)} for outcome in outcomes]
     return _response(200, msgspec.json.encode({"answers": items}))
 

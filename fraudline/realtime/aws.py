@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from fraudline.realtime.sigv4 import Credentials, Request, signed_headers
 
 # A connection that was idle for longer may have been closed by the other end while the function was frozen.
 IDLE_SECONDS = 20.0
-# No socket waits longer, so that a thread behind a dead connection comes back.
+# No exchange waits longer, so that a thread behind a dead connection comes back.
 SOCKET_SECONDS = 2.0
 _DROPPED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
@@ -55,6 +56,12 @@ class Refused(Unavailable):
         self.body = body
 
 
+@lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Reading the certificate authorities takes 25 ms: once, and only where there is TLS."""
+    return ssl.create_default_context()
+
+
 class _Connection(threading.local):
     """This thread's connection and when it was last used (monotonic)."""
 
@@ -69,8 +76,7 @@ class Service:
         self.place = place
         url = urlsplit(place.endpoint)
         self._host = url.netloc
-        # Reading the certificate authorities takes 25 ms: once, and only where there is TLS.
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
+        self._tls = _tls() if url.scheme == "https" else None
         self._connection = _Connection()
 
     def connect(self) -> None:
@@ -101,7 +107,7 @@ class Service:
         try:
             return self._exchange_once(request)
         except _DROPPED:
-            # The other end closed a connection that was kept open: nothing of this request was read.
+            # The other end had closed a connection that was kept open. Nothing here does harm when it is done twice.
             self._close()
             if not was_open:
                 raise
@@ -112,8 +118,7 @@ class Service:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         headers = signed_headers(request, place.service, place.region, place.credentials, moment)
         connection.request(request.method, request.target, request.body or None, headers)
-        response = connection.getresponse()
-        body = response.read()
+        body = _read(response := connection.getresponse())
         self._connection.used_at = time.monotonic()
         return response.status, body
 
@@ -121,16 +126,26 @@ class Service:
         if self._connection.open is not None and time.monotonic() - self._connection.used_at > IDLE_SECONDS:
             self._close()
         if self._connection.open is None:
-            if self._tls:
-                self._connection.open = http.client.HTTPSConnection(
-                    self._host, timeout=SOCKET_SECONDS, context=self._tls
-                )
-            else:
-                self._connection.open = http.client.HTTPConnection(self._host, timeout=SOCKET_SECONDS)
+            self._connection.open = self._new()
             self._connection.used_at = time.monotonic()
         return self._connection.open
+
+    def _new(self) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, timeout=SOCKET_SECONDS)
+        return http.client.HTTPSConnection(self._host, timeout=SOCKET_SECONDS, context=self._tls)
 
     def _close(self) -> None:
         if self._connection.open is not None:
             self._connection.open.close()
             self._connection.open = None
+
+
+def _read(response: http.client.HTTPResponse) -> bytes:
+    """The body; a socket's timeout does not end an answer that comes a byte at a time."""
+    deadline, parts = time.monotonic() + SOCKET_SECONDS, []
+    while part := response.read1(1 << 16):
+        parts.append(part)
+        if time.monotonic() > deadline:
+            raise TimeoutError("the answer is too slow")
+    return b"".join(parts)

@@ -2,7 +2,6 @@
 
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,11 +14,11 @@ from fraudline.realtime.decide import MISSING, Decider, ProfileState, Stored
 from fraudline.realtime.events import BadRequest, Record, Request, parse
 from fraudline.realtime.model import Models
 from fraudline.realtime.ports import Profiles, Recorded, Recorder
-from fraudline.realtime.telemetry import Telemetry
+from fraudline.realtime.telemetry import CallFacts, Telemetry
 from fraudline.transaction import Rejected, Transaction
 
 # Nobody waits for the second opinion on the stream, and one without history would be worth nothing.
-STREAM_SECONDS = 5.0
+STREAM_SECONDS = 3.0
 
 Clock = Callable[[], int]
 
@@ -63,15 +62,12 @@ class Function:
         try:
             request = parse(event)
         except BadRequest as bad:
-            kind, results, recorded = "single", [Result(answers.bad_request(bad))], Recorded()
+            request, results = Request("single", ()), [Result(answers.bad_request(bad))]
         else:
-            kind, results = request.kind, self._results(request)
-            recorded = self._record(request, results)
-        self._tell(context, kind, results, recorded, time.perf_counter() - started)
-        if kind == "stream":
-            return answers.item_failures(_failed_ids(request, results, recorded))
-        outcomes = [result.outcome for result in results]
-        return answers.batch(outcomes) if kind == "batch" else answers.single(outcomes[0])
+            results = self._results(request)
+        recorded = self._record(request, results)
+        self._tell(context, request.kind, results, recorded, time.perf_counter() - started)
+        return _response(request, results, recorded)
 
     def _results(self, request: Request) -> list[Result]:
         decider = self._models.current
@@ -96,7 +92,8 @@ class Function:
             seconds = STREAM_SECONDS if is_stream else self._config.profile_deadline
             return self._profiles.look_up(decider, transactions, seconds)
         except (TimeoutError, Unavailable) as error:
-            self._telemetry.tell("WARNING", "profiles were not read in time", error=type(error).__name__)
+            kind = type(error).__name__
+            self._telemetry.event("WARNING", "profiles were not read in time", "ProfileReadsFailed", error=kind)
         except Exception as error:  # a damaged profile must not keep a shop waiting for its answer
             self._tell_defect("profiles could not be read", error)
         return [MISSING] * len(transactions)
@@ -119,36 +116,44 @@ class Function:
         return self._recorder.record(decisions, STREAM_SECONDS if is_stream else self._config.record_budget)
 
     def _tell(self, context: Any, kind: str, results: Sequence[Result], recorded: Recorded, seconds: float) -> None:
-        refusals = [r.outcome.body for r in results if isinstance(r.outcome.body, Refusal)]
-        states = Counter(result.profile for result in results if result.profile)
-        codes = Counter(refusal.errors[0].code for refusal in refusals)
         current = self._models.current
-        self._telemetry.tell(
-            "INFO",
-            "answered",
-            {
-                "Latency": seconds * 1000,
-                "Transactions": len(results),
-                "Refused": len(refusals),
-                "ProfileMisses": states["missing"],
-                "RecordsFailed": len(recorded.failed),
-                "RecordsLate": len(recorded.late),
-                "ColdStarts": int(self._is_cold),
-            },
-            [result.decision.score for result in results if result.decision is not None],
-            request_id=getattr(context, "aws_request_id", ""),
-            kind=kind,
-            model_version=current.bundle.version if current else None,
-            profiles=states,
-            refused=codes,
+        profiles, refused = _counts(results)
+        facts = CallFacts(
+            getattr(context, "aws_request_id", ""),
+            kind,
+            current.bundle.version if current else None,
+            profiles,
+            refused,
+            latency=seconds * 1000,
+            transactions=len(results),
+            refusals=sum(refused.values()),
+            profile_misses=profiles.get("missing", 0),
+            records_failed=len(recorded.failed),
+            records_late=len(recorded.late),
+            cold_starts=int(self._is_cold),
+            scores=[result.decision.score for result in results if result.decision is not None],
         )
+        self._telemetry.call(facts)
         self._is_cold = False
 
     def _tell_defect(self, message: str, error: Exception) -> None:
         """The error's kind and place; its text may hold what must not be logged."""
         frame = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{frame.name}:{frame.lineno}"
-        self._telemetry.tell("ERROR", message, {"Defects": 1}, error=type(error).__name__, place=place)
+        self._telemetry.event("ERROR", message, "Defects", error=type(error).__name__, place=place)
+
+
+def _counts(results: Sequence[Result]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many records had which profile state, and how many were refused by which code."""
+    profiles: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    for outcome, profile, _ in results:
+        if profile is not None:
+            profiles[profile] = profiles.get(profile, 0) + 1
+        if isinstance(outcome.body, Refusal):
+            code = outcome.body.errors[0].code
+            refused[code] = refused.get(code, 0) + 1
+    return profiles, refused
 
 
 def _decode(decider: Decider, record: Record, now: int) -> Transaction | Rejected:
@@ -156,6 +161,13 @@ def _decode(decider: Decider, record: Record, now: int) -> Transaction | Rejecte
     if isinstance(record.data, bytes):
         return decider.validator.decode(record.data, arrived_at)
     return decider.validator.validate(record.data, arrived_at)
+
+
+def _response(request: Request, results: Sequence[Result], recorded: Recorded) -> Response:
+    if request.kind == "stream":
+        return answers.item_failures(_failed_ids(request, results, recorded))
+    outcomes = [result.outcome for result in results]
+    return answers.batch(outcomes) if request.kind == "batch" else answers.single(outcomes[0])
 
 
 def _failed_ids(request: Request, results: Sequence[Result], recorded: Recorded) -> list[str]:

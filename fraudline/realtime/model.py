@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from fraudline.bundle import MANIFEST, ReadFile, load_bundle
-from fraudline.errors import NotReady, Tampered, Unavailable
+from fraudline.bundle import MANIFEST, Bundle, ReadFile, load_bundle
+from fraudline.errors import BadInput, NotReady, Tampered, Unavailable
 from fraudline.realtime.decide import Decider
 from fraudline.realtime.telemetry import Telemetry
 
@@ -84,8 +84,9 @@ class Registered:
 class Models:
     """The model in use; every change and everything that goes wrong is told."""
 
-    def __init__(self, source: Source, telemetry: Telemetry) -> None:
+    def __init__(self, source: Source, contract: str, telemetry: Telemetry) -> None:
         self._source = source
+        self._contract = contract
         self._telemetry = telemetry
         self._turned_down: set[str] = set()
         self.current: Decider | None = None
@@ -97,13 +98,10 @@ class Models:
             if self.current is None or version != self.current.bundle.version:
                 self._replace(version)
         except (Unavailable, NotReady) as error:
-            self._telemetry.tell(
-                "WARNING", "the model could not be looked up", {"ModelLookupsFailed": 1}, error=str(error)
-            )
+            self._telemetry.event("WARNING", "the model was not looked up", "ModelLookupsFailed", error=str(error))
         except Exception as error:  # whatever is wrong with a new model, the old one goes on answering
-            self._telemetry.tell(
-                "ERROR", "the model was turned down", {"ModelsTurnedDown": 1}, error=f"{type(error).__name__}: {error}"
-            )
+            told = f"{type(error).__name__}: {error}"
+            self._telemetry.event("ERROR", "the model was turned down", "ModelsTurnedDown", error=told)
 
     def follow(self) -> threading.Thread:
         """Refresh for ever in a thread that ends with the process."""
@@ -121,10 +119,18 @@ class Models:
         if version in self._turned_down:
             raise Tampered(f"version {version} was turned down before; promote another")
         try:
-            self.current = Decider(load_bundle(self._source.files(version), version))
+            self.current = Decider(self._load(version))
         except (Unavailable, NotReady):
             raise
         except Exception:
             self._turned_down.add(version)
             raise
-        self._telemetry.tell("INFO", "the model is loaded", {"ModelsLoaded": 1}, model_version=version)
+        self._telemetry.event("INFO", "the model is loaded", "ModelsLoaded", model_version=version)
+
+    def _load(self, version: str) -> Bundle:
+        bundle = load_bundle(self._source.files(version), version)
+        if bundle.contract.name != self._contract:
+            raise BadInput(
+                f"version {version} is for contract {bundle.contract.name!r}, FRAUDLINE_CONTRACT is {self._contract!r}"
+            )
+        return bundle

@@ -21,7 +21,8 @@ class StoredProfiles:
     """The stream's profiles and decisions.
 
     The read runs in a thread of its own: no name server, connection or slow answer can hold the caller beyond its
-    deadline. A decision is written before its profile moves, so an id that the profile has counted is found.
+    deadline. The stream writes a decision before it moves the profile, so an id that the profile has counted is found
+    (but for a stream that does both between the two halves of one read; such a profile has another position).
     """
 
     def __init__(self, dynamodb: DynamoDB, profiles_table: str, decisions_table: str) -> None:

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from fraudline.decision import Decision, decision_item
+from fraudline.errors import Unavailable
 from fraudline.realtime.dynamodb import DynamoDB
 from fraudline.realtime.ports import Recorded
 
 _THREADS = 4
-# How long a write goes on in the background once its answer is out.
-_PATIENCE_SECONDS = 5.0
+# A write that is still under way when its answer is out is frozen with the function, and finds its connection dead.
+_ATTEMPTS = 3
+_ATTEMPT_SECONDS = 2.0
 
 
 class DecisionRecorder:
-    """Decisions as rows of origin `realtime`."""
+    """Decisions as rows of origin `realtime`. What was answered at checkout stays, whoever scores the id again."""
 
     def __init__(self, dynamodb: DynamoDB, table: str) -> None:
         self._dynamodb = dynamodb
@@ -30,5 +32,12 @@ class DecisionRecorder:
         )
 
     def _put(self, decision: Decision) -> None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        self._dynamodb.put_if_absent(self._table, decision_item(decision), "transaction_id", deadline)
+        item = decision_item(decision)
+        for attempt in range(1, _ATTEMPTS + 1):
+            deadline = time.monotonic() + _ATTEMPT_SECONDS
+            try:
+                self._dynamodb.put_if_absent(self._table, item, "transaction_id", deadline)
+                return
+            except Unavailable:
+                if attempt == _ATTEMPTS:
+                    raise

@@ -34,7 +34,7 @@ def start(environment: Mapping[str, str], packaged: Path = PACKAGED_MODEL) -> Fu
 
 def _models(config: Config, environment: Mapping[str, str], packaged: Path, telemetry: Telemetry) -> Models:
     if config.model is None and packaged.is_dir():
-        models = Models(Packaged(packaged), telemetry)
+        models = Models(Packaged(packaged), config.contract, telemetry)
         models.refresh()
         return models
     from fraudline.adapters.objects import Objects
@@ -44,7 +44,8 @@ def _models(config: Config, environment: Mapping[str, str], packaged: Path, tele
 
     # To look up and read, the registry calls no other method than the reader has.
     objects = cast(Objects, S3Reader(place_of("s3", environment), config.models_bucket))
-    models = Models(Registered(Registry(objects, config.contract), config.model or CHAMPION), telemetry)
+    source = Registered(Registry(objects, config.contract), config.model or CHAMPION)
+    models = Models(source, config.contract, telemetry)
     models.refresh()
     models.follow()
     return models

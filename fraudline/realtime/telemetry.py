@@ -5,7 +5,8 @@ Lines tell codes, counts and versions. No value of a transaction is ever in them
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -14,42 +15,65 @@ Level = Literal["INFO", "WARNING", "ERROR"]
 
 NAMESPACE = "Fraudline"
 # CloudWatch takes so many values of a metric in one line.
-_VALUES = 100
+VALUES = 100
+_CALL = ("Latency", "Transactions", "Refused", "ProfileMisses", "RecordsFailed", "RecordsLate", "ColdStarts")
 _UNITS = {"Latency": "Milliseconds", "Score": "None"}
 _encoder = msgspec.json.Encoder()
 
 
+class CallFacts(msgspec.Struct, frozen=True):
+    """What is told of one call: `latency` in milliseconds, counts of records, and the scores as a histogram."""
+
+    request_id: str
+    kind: str
+    model_version: str | None
+    # How many records had which profile state, and which code of refusal.
+    profiles: dict[str, int]
+    refused: dict[str, int]
+    latency: float = msgspec.field(name="Latency")
+    transactions: int = msgspec.field(name="Transactions")
+    refusals: int = msgspec.field(name="Refused")
+    profile_misses: int = msgspec.field(name="ProfileMisses")
+    records_failed: int = msgspec.field(name="RecordsFailed")
+    records_late: int = msgspec.field(name="RecordsLate")
+    cold_starts: int = msgspec.field(name="ColdStarts")
+    scores: Sequence[float] = msgspec.field(name="Score")
+
+
 class Telemetry:
-    """Writes lines; metrics carry the contract's name as their dimension."""
+    """Writes lines to standard output, or to `stream`; metrics carry the contract's name as their dimension."""
 
     def __init__(self, contract: str, stream: TextIO | None = None) -> None:
-        self._contract = contract
+        self._contract = _encoder.encode(contract).decode()
         self._stream = stream
 
-    def tell(
-        self,
-        level: Level,
-        message: str,
-        metrics: Mapping[str, float] | None = None,
-        scores: Sequence[float] = (),
-        **fields: Any,
-    ) -> None:
-        """A line with `fields`, and with `metrics` and the score histogram where there are any."""
-        line = {"level": level, "message": message, **fields}
-        chunks = [scores[start : start + _VALUES] for start in range(0, len(scores), _VALUES)]
-        values = {**(metrics or {}), **({"Score": chunks[0]} if chunks else {})}
-        self._write({**line, **self._embedded(values)} if values else line)
-        for more in chunks[1:]:
-            self._write(self._embedded({"Score": more}))
+    def call(self, facts: CallFacts) -> None:
+        """A call was answered. It is told in a line, and scores that do not fit into it in more."""
+        for start in range(VALUES, len(facts.scores), VALUES):
+            values = {"Score": facts.scores[start : start + VALUES]}
+            self._write("INFO", "more scores", ("Score",), _encoder.encode(values))
+        first = msgspec.structs.replace(facts, scores=facts.scores[:VALUES]) if len(facts.scores) > VALUES else facts
+        self._write("INFO", "answered", (*_CALL, "Score") if facts.scores else _CALL, _encoder.encode(first))
 
-    def _embedded(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        definitions = [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in values]
-        directive = {"Namespace": NAMESPACE, "Dimensions": [["Contract"]], "Metrics": definitions}
-        header = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [directive]}
-        return {"_aws": header, "Contract": self._contract, **values}
+    def event(self, level: Level, message: str, metric: str, **fields: Any) -> None:
+        """Something happened that is worth a line, and is counted in a metric of its own."""
+        self._write(level, message, (metric,), _encoder.encode({**fields, metric: 1}))
 
-    def _write(self, line: Mapping[str, Any]) -> None:
+    def _write(self, level: Level, message: str, metrics: tuple[str, ...], fields: bytes) -> None:
+        """`fields` is a JSON object, which goes on behind what every line has."""
+        timestamp = time.time_ns() // 1_000_000
+        line = (
+            f'{{"level":"{level}","message":"{message}","Contract":{self._contract},'
+            f'"_aws":{{"Timestamp":{timestamp},"CloudWatchMetrics":{_directives(metrics)}}},{fields.decode()[1:]}\n'
+        )
         # Looked up at each line: Lambda and tests replace it.
         stream = self._stream or sys.stdout
-        stream.write(_encoder.encode(line).decode() + "\n")
+        stream.write(line)
         stream.flush()
+
+
+@lru_cache(maxsize=64)
+def _directives(names: tuple[str, ...]) -> str:
+    """What CloudWatch is told about the metrics of a line: the same for every line with these."""
+    metrics = [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in names]
+    return _encoder.encode([{"Namespace": NAMESPACE, "Dimensions": [["Contract"]], "Metrics": metrics}]).decode()

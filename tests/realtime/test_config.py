@@ -1,0 +1,40 @@
+"""The function's settings."""
+
+import pytest
+
+from fraudline.errors import BadInput
+from fraudline.realtime.config import config_from
+from fraudline.settings import Settings
+
+
+def test_resources_are_called_as_everywhere_else() -> None:
+    ours, theirs = config_from({}), Settings()
+    assert (ours.contract, ours.models_bucket) == (theirs.contract, theirs.models_bucket)
+    assert (ours.profiles_table, ours.decisions_table) == (theirs.profiles_table, theirs.decisions_table)
+
+
+def test_the_settings_of_a_deployment_are_taken_as_they_are() -> None:
+    settings = Settings(models_bucket="m-b", profiles_table="p_t", decisions_table="d.t", contract="cards")
+    config = config_from(settings.to_environment())
+    assert (config.contract, config.models_bucket) == ("cards", "m-b")
+    assert (config.profiles_table, config.decisions_table) == ("p_t", "d.t")
+
+
+def test_an_empty_variable_is_none() -> None:
+    assert config_from({"FRAUDLINE_MODEL": "", "FRAUDLINE_PROFILE_DEADLINE_MS": ""}) == config_from({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROFILE_DEADLINE_MS", "0"),
+        ("PROFILE_DEADLINE_MS", "1e3"),
+        ("RECORD_DECISIONS", "yes"),
+        ("WITHOUT_MODEL", "ajar"),
+        ("PROFILES_TABLE", "a b"),
+        ("MODEL", "../x"),
+    ],
+)
+def test_a_malformed_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(BadInput, match=f"FRAUDLINE_{name}"):
+        config_from({f"FRAUDLINE_{name}": value})
