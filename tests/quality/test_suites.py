@@ -1,0 +1,169 @@
+"""Suites: kept as JSON that people edit, started from the contract, refused with one sentence where they are wrong."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from expectations import load_suite, suite_path
+from fraudline.columns import Landed
+from fraudline.contract import SHIPPED, Contract, load_contract
+from fraudline.decision import Decision
+from fraudline.errors import BadInput
+from fraudline.quality.check import check
+from fraudline.quality.draft import draft
+from fraudline.quality.engine import judge
+from fraudline.quality.frame import decisions_frame
+from fraudline.quality.measures import MEASURES
+from fraudline.quality.suite import STAGES, About, Expectation, Suite, decode_suite, encode_suite
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_stage_of_a_shipped_contract_has_a_suite_that_began_as_its_draft(name: str, stage: str) -> None:
+    contract = load_contract(name)
+    kept = decode_suite(suite_path(contract, stage).read_bytes(), name)
+    drafted = {expectation.meta.name for expectation in draft(contract, stage).expectations}
+    assert drafted <= {expectation.meta.name for expectation in kept.expectations}
+    assert all(expectation.meta.why for expectation in kept.expectations)
+    assert {expectation.column for expectation in kept.on("window")} <= MEASURES.keys()
+
+
+def test_a_kept_suite_is_written_as_the_draft_is_so_that_a_review_shows_changes_only() -> None:
+    for path in suite_path(load_contract("cards"), "landed").parent.parent.glob("*/*.json"):
+        assert path.read_bytes() == encode_suite(decode_suite(path.read_bytes(), str(path)))
+
+
+def test_a_contract_without_a_suite_gets_its_draft_and_a_file_goes_before_both(
+    contract: Contract, tmp_path: Path
+) -> None:
+    own = msgspec.structs.replace(contract, name="own_shop")
+    assert load_suite(own, "landed") == draft(own, "landed")
+    file = tmp_path / "suite.json"
+    file.write_bytes(encode_suite(Suite("mine", (), draft(own, "landed").meta)))
+    assert load_suite(own, "landed", file).name == "mine"
+
+
+def test_a_sample_draws_bounds_around_what_it_shows(contract: Contract, landed_clean: Landed) -> None:
+    drafted = {e.meta.name: e.kwargs for e in draft(contract, "training", landed_clean).expectations}
+    median = np.median(landed_clean.table.amount) / 100
+    bounds = drafted["amounts have the usual size"]
+    assert bounds["min_value"] < median / 5 < 5 * median < bounds["max_value"]
+    assert check(landed_clean, contract, "training", draft(contract, "training", landed_clean)).failures == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is no expectation suite"),
+        ('{"name": "x", "expectations": []}', "is no expectation suite"),
+        ('{"name": "x", "expectations": [], "meta": {"contract": "e", "stage": "lunch"}}', "lunch"),
+    ],
+)
+def test_a_malformed_suite_is_refused_by_name(tmp_path: Path, contract: Contract, text: str, message: str) -> None:
+    file = tmp_path / "suite.json"
+    file.write_text(text)
+    with pytest.raises(BadInput, match=message) as refused:
+        load_suite(contract, "landed", file)
+    assert str(file) in str(refused.value)
+
+
+def test_a_suite_that_is_not_there_is_refused(contract: Contract, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read"):
+        load_suite(contract, "landed", tmp_path / "none.json")
+
+
+def test_two_expectations_of_one_name_are_refused(contract: Contract) -> None:
+    suite = draft(contract, "landed")
+    doubled = msgspec.structs.replace(suite, expectations=suite.expectations * 2)
+    with pytest.raises(BadInput, match="two expectations named 'every device_type appears'"):
+        decode_suite(encode_suite(doubled), "suite.json")
+
+
+@pytest.mark.parametrize(
+    ("expectation", "message"),
+    [
+        (Expectation("expect_wonders", {"column": "amount"}, About("wonders")), "'wonders' cannot be judged"),
+        (
+            Expectation("expect_column_values_to_not_be_null", {"column": "shoe_size"}, About("shoes")),
+            "'shoes' cannot be judged.*shoe_size",
+        ),
+        (
+            Expectation("expect_column_values_to_be_between", {"column": "luck", "min_value": 0}, About("x", "window")),
+            "asks for measure 'luck'",
+        ),
+    ],
+)
+def test_an_expectation_that_cannot_be_judged_is_named(
+    contract: Contract, landed_clean: Landed, expectation: Expectation, message: str
+) -> None:
+    suite = Suite("mine", (expectation,), draft(contract, "landed").meta)
+    with pytest.raises(BadInput, match=message):
+        check(landed_clean, contract, "landed", suite)
+
+
+def test_a_suite_of_another_contract_or_stage_is_refused(contract: Contract, landed_clean: Landed) -> None:
+    with pytest.raises(BadInput, match="is for landed data of contract 'cards'"):
+        check(landed_clean, contract, "landed", load_suite(load_contract("cards"), "landed"))
+    with pytest.raises(BadInput, match="not for landed"):
+        check(landed_clean, contract, "landed", load_suite(contract, "training"))
+
+
+def test_rows_that_fail_an_expectation_are_all_left_out_of_training_and_stay_history(
+    contract: Contract, landed_clean: Landed
+) -> None:
+    rule = Expectation(
+        "expect_column_values_to_be_between",
+        {
+            "column": "amount",
+            "max_value": 20,
+            "row_condition": {
+                "type": "comparison",
+                "column": {"name": "card_type"},
+                "operator": "==",
+                "parameter": "debit",
+            },
+        },
+        About("debit cards pay little"),
+    )
+    result = check(landed_clean, contract, "training", Suite("mine", (rule,), draft(contract, "training").meta))
+    table = landed_clean.table
+    debit = table.categories[2].equal_to("debit")
+    expected = np.flatnonzero(debit & (table.amount > 2_000))
+    assert len(expected) > 1_000
+    assert result.excluded.tolist() == expected.tolist()
+    assert result.valid == len(table)
+    assert result.passed
+    assert set(map(tuple, result.reasons_by_position().values())) == {("debit cards pay little",)}
+
+
+def test_rows_within_what_an_expectation_tolerates_are_not_left_out(contract: Contract, landed_clean: Landed) -> None:
+    about = About("amounts are small")
+    rule = Expectation(
+        "expect_column_values_to_be_between", {"column": "amount", "max_value": 500, "mostly": 0.9}, about
+    )
+    result = check(landed_clean, contract, "landed", Suite("mine", (rule,), draft(contract, "landed").meta))
+    assert result.expectations[0].observed > 0
+    assert len(result.excluded) == 0
+
+
+def test_decisions_are_held_to_their_own_threshold(contract: Contract) -> None:
+    def decision(id_: str, score: float, is_fraud: bool) -> Decision:
+        return Decision(
+            id_, "stream", score, is_fraud, 0.5, "v1", (), 10, 10, {"user": "U1"}, 100, b"", "p", "", 20, b"d"
+        )
+
+    frame = decisions_frame([decision("a", 0.7, True), decision("b", 0.5, False), decision("c", 0.2, False)], 100)
+    failed = [o for o in judge(frame, load_suite(contract, "decisions").expectations) if not o.success]
+    assert [(o.name, o.positions.tolist()) for o in failed] == [("a flag is a score at or above the threshold", [1])]
+
+
+def test_a_suite_is_great_expectations_own_json() -> None:
+    from great_expectations.core import ExpectationSuite
+
+    values = json.loads(suite_path(load_contract("ecommerce"), "training").read_bytes())
+    suite = ExpectationSuite(**{name: values[name] for name in ("name", "expectations", "meta")})
+    assert len(suite.expectations) == len(values["expectations"])
+    assert {e.severity.value for e in suite.expectations} == {"critical", "warning"}
