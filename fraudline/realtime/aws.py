@@ -118,7 +118,8 @@ class Service:
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         headers = signed_headers(request, place.service, place.region, place.credentials, moment)
         connection.request(request.method, request.target, request.body or None, headers)
-        body = _read(response := connection.getresponse())
+        with connection.getresponse() as response:
+            body = _read(response)
         self._connection.used_at = time.monotonic()
         return response.status, body
 
