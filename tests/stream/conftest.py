@@ -9,10 +9,21 @@ from fraudline.adapters.draining import CAUGHT_UP
 from fraudline.adapters.producer import Producer
 from fraudline.local.resources import create_resources
 from fraudline.settings import Settings
-from tests.stream.storage import Stored, notifications, stored
+from tests.stream.storage import Stored, accounts, notifications, stored
 from tests.stream.worker import Orders, Worker
 
 Send = Callable[[list[tuple[str, bytes]]], None]
+Expected = Callable[[], tuple[Stored, set[str]]]
+
+
+def assert_same(settings: Settings, expected: Expected) -> None:
+    """The deployment holds what the undisturbed one holds, and its accounts add up."""
+    calm, told = expected()
+    disturbed = stored(settings)
+    for part in calm._fields:
+        assert getattr(disturbed, part) == getattr(calm, part), f"{part} differ"
+    assert set(notifications(settings.alerts_topic)) == told
+    assert all(account.balances for account in accounts(settings))
 
 
 @pytest.fixture
@@ -35,7 +46,7 @@ def undisturbed(resources: Settings, unique: str) -> Settings:
 
 
 @pytest.fixture
-def expected(undisturbed: Settings) -> Callable[[], tuple[Stored, set[str]]]:
+def expected(undisturbed: Settings) -> Expected:
     """Runs the undisturbed deployment: what it holds, and which transactions it has told of."""
 
     def run() -> tuple[Stored, set[str]]:

@@ -29,8 +29,14 @@ class Rewritten(NamedTuple):
     finish: Callable[[Body], Body]
 
 
-# From operation and body to a reply, a rewritten request, or None: forward as it is.
-Rule = Callable[[str, Body], Reply | Rewritten | None]
+class AnswerLost(NamedTuple):
+    """The request is done, and the one who asked gets this instead of the answer."""
+
+    reply: Reply
+
+
+# From operation and body to what becomes of a request; None: forward it as it is.
+Rule = Callable[[str, Body], Reply | Rewritten | AnswerLost | None]
 
 
 def throttled() -> Reply:
@@ -59,6 +65,8 @@ def proxy(endpoint: str, rule: Rule, after: Callable[[str, Body], None] = lambda
             if isinstance(verdict, Rewritten) and status == 200:
                 answer = json.dumps(verdict.finish(json.loads(answer))).encode()
             after(operation, body)
+            if isinstance(verdict, AnswerLost):
+                return self._answer(verdict.reply.status, json.dumps(verdict.reply.body).encode(), {})
             return self._answer(status, answer, headers)
 
         def _forward(self, data: bytes) -> tuple[int, bytes, dict[str, str]]:

@@ -3,30 +3,16 @@
 import random
 import signal
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from fraudline.adapters.batches import STEPS
 from fraudline.adapters.draining import CAUGHT_UP, LOST
 from fraudline.settings import Settings
+from tests.stream.conftest import Expected, Send, assert_same
 from tests.stream.events import dirty_events
-from tests.stream.storage import accounts, notifications, stored
+from tests.stream.storage import accounts, stored
 from tests.stream.worker import LEASE_SECONDS, Orders, Worker
-
-Expected = Callable[[], tuple[Any, set[str]]]
-Send = Callable[[list[tuple[str, bytes]]], None]
-
-
-def assert_same(settings: Settings, expected: Expected) -> None:
-    """The deployment holds what the undisturbed one holds, and its accounts add up to the stream."""
-    calm, told = expected()
-    disturbed = stored(settings)
-    for part in calm._fields:
-        assert getattr(disturbed, part) == getattr(calm, part), f"{part} differ"
-    assert set(notifications(settings.alerts_topic)) == told
-    assert all(account.balances for account in accounts(settings))
 
 
 def test_a_worker_killed_as_any_step_begins_changes_nothing(
