@@ -1,0 +1,114 @@
+"""Splits and merges under way, on kinesis-local: parents before children, nothing skipped, nothing twice."""
+
+import time
+
+import pytest
+
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
+from fraudline.adapters.clients import client
+from fraudline.adapters.draining import CLOSED, Limits
+from fraudline.adapters.kinesis import Stream
+from fraudline.adapters.leases import Lease
+from fraudline.adapters.producer import Producer
+from fraudline.adapters.slices import ready_to_drain, run_slice
+from fraudline.local.resources import create_stream
+from fraudline.settings import Settings
+from fraudline.stream import Shard
+from tests.stream.conftest import Expected, assert_same
+from tests.stream.events import dirty_events
+from tests.stream.storage import accounts, stored
+from tests.stream.worker import Orders, Worker, deps_of
+
+Events = list[tuple[str, bytes]]
+
+
+@pytest.fixture
+def resharding(resources: Settings, kinesis_local: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """The test's deployment, its stream of two shards on the emulator that reshards as Kinesis does."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_KINESIS", kinesis_local)
+    create_stream(client("kinesis"), resources.stream, 2)
+    return resources
+
+
+def reshard(settings: Settings, shards: int) -> None:
+    kinesis = client("kinesis")
+    kinesis.update_shard_count(StreamName=settings.stream, TargetShardCount=shards, ScalingType="UNIFORM_SCALING")
+    deadline = time.monotonic() + 30
+    while len(open_shards(settings)) != shards:
+        assert time.monotonic() < deadline, "the stream does not reshard"
+        time.sleep(0.1)
+
+
+def open_shards(settings: Settings) -> list[str]:
+    kinesis = client("kinesis")
+    status = kinesis.describe_stream_summary(StreamName=settings.stream)["StreamDescriptionSummary"]["StreamStatus"]
+    if status != "ACTIVE":
+        return []
+    shards = kinesis.list_shards(StreamName=settings.stream)["Shards"]
+    return [s["ShardId"] for s in shards if "EndingSequenceNumber" not in s["SequenceNumberRange"]]
+
+
+def put(settings: Settings, events: Events) -> None:
+    Producer(client("kinesis"), settings.stream).send(events)
+
+
+def test_a_stream_that_goes_from_two_to_four_to_two_shards_loses_nothing(
+    resharding: Settings, expected: Expected
+) -> None:
+    events = dirty_events(450, users=30)
+    third = len(events) // 3
+    put(resharding, events[:third])
+    first = Worker(resharding, Orders("w1", Limits(records=40, batch_records=15)))
+    reshard(resharding, 4)
+    put(resharding, events[third : 2 * third])
+    first.report()
+    second = [Worker(resharding, Orders(f"w2{n}", Limits(records=60, batch_records=15))) for n in range(2)]
+    reshard(resharding, 2)
+    put(resharding, events[2 * third :])
+    for worker in second:
+        worker.report()
+    last = Worker(resharding, Orders("last")).report()
+    assert CLOSED in {drain.ended for drain in last.drains}
+    assert sum(account.read for account in accounts(resharding)) == len(events)
+    assert_same(resharding, expected)
+
+
+def test_every_entity_counts_in_the_order_it_was_sent_across_reshards(resharding: Settings) -> None:
+    events = dirty_events(150, users=10)
+    put(resharding, events[:80])
+    reshard(resharding, 4)
+    put(resharding, events[80:])
+    run_slice(deps_of(resharding, Orders("w")), Limits())
+    order: dict[str, list[str]] = {}
+    for decision in sorted(stored(resharding).decisions.values(), key=lambda d: d["position"]):
+        order.setdefault(decision["entity"], []).append(decision["transaction_id"])
+    assert all(ids == sorted(ids) for ids in order.values())
+
+
+def test_leases_of_closed_shards_are_kept_until_the_stream_forgets_them(resharding: Settings) -> None:
+    put(resharding, dirty_events(40, users=10))
+    reshard(resharding, 4)
+    deps = deps_of(resharding, Orders("w"))
+    run_slice(deps, Limits())
+    leases = deps.leases.rows()
+    shards = Stream(AwsJson("kinesis"), resharding.stream).shards(within(10))
+    assert leases.keys() == {shard.id for shard in shards}
+    assert {lease.shard for lease in leases.values() if not lease.closed} == set(open_shards(resharding))
+
+
+def lease(shard: str, *parents: str, closed: bool = False) -> Lease:
+    return Lease(shard, parents, "TRIM_HORIZON", 0, closed=closed)
+
+
+def test_a_child_waits_for_all_its_parents() -> None:
+    shards = {name: Shard(name, 0, 1) for name in "abc"}
+    leases = {"a": lease("a", closed=True), "b": lease("b"), "c": lease("c", "a", "b")}
+    assert [one.shard for one in ready_to_drain(leases, shards)] == ["b"]
+    leases["b"] = lease("b", closed=True)
+    assert [one.shard for one in ready_to_drain(leases, shards)] == ["c"]
+
+
+def test_a_parent_that_is_gone_for_good_holds_nobody_up() -> None:
+    assert ready_to_drain({"c": lease("c", "gone")}, {"c": Shard("c", 0, 1)}) != []
+    assert ready_to_drain({"c": lease("c", "new")}, {"c": Shard("c", 0, 1), "new": Shard("new", 0, 1)}) == []
