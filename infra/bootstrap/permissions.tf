@@ -1,6 +1,6 @@
 # What Terraform calls, one action at a time. Missing from all of them on purpose: DeleteTable, DeleteStream,
-# DeleteBucket, DeleteObject, DeleteDBInstance, ScheduleKeyDeletion, and any reading of tables and buckets. Delivery
-# cannot lose data nor see it; a person tears down (docs/deployment-guide.md).
+# DeleteBucket, DeleteObject (but for the state's lock), DeleteDBInstance, ScheduleKeyDeletion, and any reading of tables
+# and buckets. Delivery can neither lose data nor see it; a person tears down (docs/deployment-guide.md).
 data "aws_iam_policy_document" "look" {
   for_each = var.environments
 
@@ -72,8 +72,11 @@ data "aws_iam_policy_document" "look" {
 
   statement {
     # Ids are invented by AWS, so kinds of resources of this account and region stand for them.
-    sid     = "LooksAtWhatHasNoName"
-    actions = ["ec2:DescribeVpcAttribute", "lambda:GetEventSourceMapping", "servicediscovery:GetNamespace", "servicediscovery:GetOperation", "servicediscovery:GetService"]
+    sid = "LooksAtWhatHasNoName"
+    actions = [
+      "ec2:DescribeVpcAttribute", "lambda:GetEventSourceMapping", "servicediscovery:GetNamespace",
+      "servicediscovery:GetOperation", "servicediscovery:GetService",
+    ]
     resources = [for kind in [
       "ec2:${local.here}:vpc/", "lambda:${local.here}:event-source-mapping:", "servicediscovery:${local.here}:namespace/",
       "servicediscovery:${local.here}:service/",
@@ -134,8 +137,12 @@ data "aws_iam_policy_document" "data" {
   }
 
   statement {
-    sid       = "ChangesTheDatabaseButDeletesNone"
-    actions   = ["rds:AddTagsToResource", "rds:CreateDBInstance", "rds:CreateDBParameterGroup", "rds:CreateDBSubnetGroup", "rds:ModifyDBInstance", "rds:ModifyDBParameterGroup", "rds:ModifyDBSubnetGroup", "rds:RebootDBInstance", "rds:RemoveTagsFromResource", "rds:ResetDBParameterGroup"]
+    sid = "ChangesTheDatabaseButDeletesNone"
+    actions = [
+      "rds:AddTagsToResource", "rds:CreateDBInstance", "rds:CreateDBParameterGroup", "rds:CreateDBSubnetGroup",
+      "rds:ModifyDBInstance", "rds:ModifyDBParameterGroup", "rds:ModifyDBSubnetGroup", "rds:RebootDBInstance",
+      "rds:RemoveTagsFromResource", "rds:ResetDBParameterGroup",
+    ]
     resources = local.own[each.value]
   }
 
@@ -172,8 +179,11 @@ data "aws_iam_policy_document" "data" {
 
   statement {
     # CreateGrant, Decrypt and GenerateDataKey: services that encrypt on creation act with the creator's rights.
-    sid       = "ChangesTheKeyAndLetsServicesUseIt"
-    actions   = ["kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:EnableKeyRotation", "kms:Encrypt", "kms:GenerateDataKey", "kms:PutKeyPolicy", "kms:UpdateAlias", "kms:UpdateKeyDescription"]
+    sid = "ChangesTheKeyAndLetsServicesUseIt"
+    actions = [
+      "kms:CreateAlias", "kms:CreateGrant", "kms:Decrypt", "kms:EnableKeyRotation", "kms:Encrypt", "kms:GenerateDataKey",
+      "kms:PutKeyPolicy", "kms:UpdateAlias", "kms:UpdateKeyDescription",
+    ]
     resources = ["${local.arn}:kms:${local.here}:key/*"]
     condition {
       test     = "StringEquals"
