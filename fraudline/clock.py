@@ -41,10 +41,12 @@ def from_micros(time: int) -> datetime:
 def format_micros(time: int) -> str:
     """RFC 3339 in UTC, as decisions and archives write it.
 
-    >>> format_micros(1_500_000)
-    '1970-01-01T00:00:01.500000Z'
+    Always with microseconds, so that the order of texts is that of times.
+
+    >>> format_micros(1_000_000)
+    '1970-01-01T00:00:01.000000Z'
     """
-    return from_micros(time).isoformat().replace("+00:00", "Z")
+    return from_micros(time).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def day_start(day: date) -> int:

@@ -41,7 +41,7 @@ def outgoing(contract: Contract, path: Path) -> Iterator[Outgoing]:
 def _from_line(contract: Contract, line: bytes) -> Outgoing:
     try:
         record = msgspec.json.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Outgoing(NO_KEY, line)
     if not isinstance(record, dict):
         return Outgoing(NO_KEY, line)

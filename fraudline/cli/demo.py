@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """The whole pipeline on an embedded stack: retrain, Lambda, stream, backfill, data quality, and its own checks."""
     from fraudline.demo import run_demo
-    from fraudline.demo.summary import show
+    from fraudline.demo.tables import show
 
     summary = run_demo(out, data)
     if json:
