@@ -45,7 +45,7 @@ class RetrainResult:
 
 @flow(name="retrain", flow_run_name="retrain-{request.contract}-{request.as_of}")
 def retrain(request: RetrainRequest) -> RetrainResult:
-    """Train candidates on the data up to `as_of`, publish the best as a version, promote it if it beats the champion."""
+    """Train candidates on what was known as of a date, publish the best as a version, promote it if it wins."""
     contract = load_contract(request.contract)
     plan = Plan(contract, day_start(request.as_of), request.seed)
     registry = training.registry_at(request.models, contract.name)

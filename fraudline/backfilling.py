@@ -1,12 +1,13 @@
 """Scores of past days by any version: the same features and scorer as everywhere, partitioned by UTC day.
 
-Features of a day's transactions see all earlier rows of the input; a day's fingerprint covers those rows too, so a day is
-done again exactly when something that could change it has changed.
+Features of a day's transactions see all earlier rows of the input; a day's fingerprint covers those rows too, so a day
+is done again exactly when something that could change it has changed.
 """
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,11 +43,11 @@ def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]
             f"{format_day(int(table.timestamp[0]))} to {format_day(int(table.timestamp[-1]))}"
         )
     days = np.unique(table.timestamp[first:stop] // DAY)
-    edges = np.searchsorted(table.timestamp, np.r_[days * DAY, days[-1] * DAY + DAY])
-    bounds = [(max(int(a), first), min(int(b), stop)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    edges: list[int] = np.searchsorted(table.timestamp, np.r_[days * DAY, days[-1] * DAY + DAY]).tolist()
+    bounds = [(max(int(a), first), min(int(b), stop)) for a, b in pairwise(edges)]
     return [
-        Partition(format_day(int(day) * DAY), begin, finish, fingerprint)
-        for day, (begin, finish), fingerprint in zip(days, bounds, _chained(table, bounds), strict=True)
+        Partition(format_day(day * DAY), begin, finish, fingerprint)
+        for day, (begin, finish), fingerprint in zip(days.tolist(), bounds, _chained(table, bounds), strict=True)
     ]
 
 

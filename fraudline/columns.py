@@ -249,9 +249,9 @@ def _amounts(array: pa.Array, contract: Contract, good: Mask) -> npt.NDArray[np.
     value = pc.fill_null(array.cast(pa.float64(), safe=False), 0.0).to_numpy(zero_copy_only=False)
     good &= (value >= contract.amount.min) & (value <= contract.amount.max)
     scaled = np.where(good, value, 0.0) * contract.amount.minor_units
-    minor = np.rint(scaled)
+    minor: npt.NDArray[np.float64] = np.rint(scaled)
     good &= np.abs(scaled - minor) <= MINOR_UNIT_TOLERANCE
-    return minor.astype(np.int64)
+    return np.asarray(minor, dtype=np.int64)
 
 
 def _binary(array: pa.Array, good: Mask, *, nullable: bool) -> npt.NDArray[np.int8]:
@@ -310,7 +310,7 @@ def _same_content(table: TransactionTable, rows: npt.NDArray[Any], others: npt.N
             *table.flags,
         )
     )
-    return np.logical_and.reduce([column[rows] == column[others] for column in columns])
+    return np.asarray(np.logical_and.reduce([column[rows] == column[others] for column in columns]))
 
 
 def _rendered(table: TransactionTable, row: int) -> str:
@@ -325,7 +325,7 @@ def to_record(contract: Contract, transaction: Any) -> dict[str, Any]:
         contract.timestamp.column: format_micros(transaction.timestamp),
         contract.amount.column: transaction.amount / contract.amount.minor_units,
     }
-    parts = (
+    parts: tuple[tuple[Any, Any], ...] = (
         (contract.entities, transaction.entities),
         (contract.categories, transaction.categories),
         (contract.flags, transaction.flags),

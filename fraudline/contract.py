@@ -1,6 +1,6 @@
-"""What a transaction is: a contract names columns, types, entities, windows and the label delay; all else derives from it.
+"""What a transaction is: a contract names columns, types, entities, windows and label delay; the rest derives from it.
 
-A contract is one TOML file (`data/contracts/*.toml`). It is embedded in every bundle as JSON, so a scorer needs no file.
+A contract is one TOML file (`data/contracts/*.toml`), embedded in every bundle as JSON: a scorer needs no file.
 """
 
 import re
@@ -133,7 +133,7 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     @cached_property
     def required_columns(self) -> tuple[str, ...]:
         """What a file must have, in the contract's order; the label and ignored columns may be absent."""
-        named = (self.id, self.timestamp, self.amount, *self.entities, *self.categories, *self.flags)
+        named: tuple[Any, ...] = (self.id, self.timestamp, self.amount, *self.entities, *self.categories, *self.flags)
         return tuple(part.column for part in named)
 
     @cached_property
@@ -192,7 +192,8 @@ def _column_problem(contract: Contract) -> str | None:
 
 
 def _name_problem(contract: Contract) -> str | None:
-    names = [part.name for part in (*contract.entities, *contract.categories, *contract.flags)]
+    named: tuple[Any, ...] = (*contract.entities, *contract.categories, *contract.flags)
+    names = [part.name for part in named]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         return f"the name {twice[0]!r} is used twice"

@@ -1,4 +1,4 @@
-"""How good scores are, on labelled transactions in time order: figures a fraud team steers by, thresholds, and noise."""
+"""How good scores are on labelled transactions: the figures a fraud team steers by, thresholds, and noise."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +17,7 @@ Labels = npt.NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Judged:
-    """Scored, labelled transactions: score, label (1 fraud, 0 honest), amount (currency), time (µs), partition entity."""
+    """Scored, labelled transactions: label 1 is fraud, amounts in the currency, times in microseconds."""
 
     score: Floats
     label: Labels

@@ -76,9 +76,8 @@ def _calibration(panel: Panel, judged: Judged, metrics: Metrics) -> None:
     panel.set(xscale="log", yscale="log", xlabel="Predicted share of fraud", ylabel="Actual share")
     low = max(1e-5, min(value for value in predicted if value > 0) / 2)
     panel.set(xlim=(low, 1.2), ylim=(low, 1.2))
-    panel.set_title(
-        f"Calibration: error {metrics.expected_calibration_error:.4f}, {metrics.predicted_to_actual:.2f} predicted per fraud"
-    )
+    error, ratio = metrics.expected_calibration_error, metrics.predicted_to_actual
+    panel.set_title(f"Calibration: error {error:.4f}, {ratio:.2f} predicted per fraud")
 
 
 def _scores(panel: Panel, judged: Judged, threshold: float) -> None:

@@ -30,7 +30,8 @@ class Codes:
 
     def equal_to(self, value: str) -> npt.NDArray[np.bool_]:
         """Which rows hold `value`."""
-        return self.codes == self.values.index(value).as_py()
+        code: int = self.values.index(value).as_py()
+        return np.asarray(self.codes == code)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One retrain, from a table to a measured, calibrated challenger: what a model is fitted on, when, and how it is judged.
+"""One retrain, from a table to a measured, calibrated challenger: what is fitted on which days, and how it is judged.
 
 All splits are by time and keep the gap that labels leave in service: a model that scores week w was fitted on labels
 known when w began. Walk-forward folds measure each recipe; the published model is the winning recipe refitted on the
@@ -163,21 +163,19 @@ def prepare(table: TransactionTable, plan: Plan) -> Dataset:
     if label.min() == label.max():
         only = "fraud" if label[0] else "honest"
         raise NotReady(
-            f"all {len(label)} mature transactions before {format_day(plan.mature_until)} are {only}: a model needs both;"
-            " check the label column, or give a longer history"
+            f"all {len(label)} mature transactions before {format_day(plan.mature_until)} are {only}: a model needs"
+            " both; check the label column, or give a longer history"
         )
     return Dataset(known, np.flatnonzero(wanted), offline_features(known, wanted), label, known.timestamp[wanted])
 
 
 def _no_labels(plan: Plan, table: TransactionTable) -> str:
     if not len(table):
-        return (
-            f"there are no transactions before {format_day(plan.as_of)}: choose a later --as-of, or give earlier files"
-        )
+        return f"no transactions before {format_day(plan.as_of)}: choose a later --as-of, or give earlier files"
     first, last = format_day(int(table.timestamp.min())), format_day(int(table.timestamp.max()))
     return (
-        f"no mature labels as of {format_day(plan.as_of)}: labels come {plan.contract.label.delay} after the transaction"
-        f" and the file spans {first} to {last}; choose --as-of at least that long after the first transactions"
+        f"no mature labels as of {format_day(plan.as_of)}: labels come {plan.contract.label.delay} after their"
+        f" transaction and the file spans {first} to {last}; choose --as-of at least that long after the first transactions"
     )
 
 
@@ -189,8 +187,8 @@ def folds(dataset: Dataset, plan: Plan) -> list[Fold]:
             return found
     frauds = int((dataset.label == 1).sum())
     raise NotReady(
-        f"{len(dataset.label)} mature transactions with {frauds} frauds before {format_day(plan.mature_until)} are too few"
-        f" to train and judge on: {MIN_FRAUDS} frauds are needed in each of two test spans and before them;"
+        f"{len(dataset.label)} mature transactions with {frauds} frauds before {format_day(plan.mature_until)} are too"
+        f" few to train and judge on: {MIN_FRAUDS} frauds are needed in each of two test spans and before them;"
         " give a longer history"
     )
 

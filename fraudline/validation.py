@@ -1,12 +1,13 @@
 """The contract's one `validate`: what is a transaction and what is quarantined, on every path.
 
-The columnar reader (`fraudline.table`) may pass a row unasked only where this code would pass it too; whatever it doubts
-comes here. Values are decoded JSON (or cells made into JSON values): nothing here raises on bad data.
+The columnar reader (`fraudline.columns`) may pass a row unasked only where this code would pass it too; whatever it
+doubts comes here. Values are decoded JSON (or cells made into JSON values): nothing here raises on bad data.
 """
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -108,10 +109,7 @@ class Validator:
             *self._flags,
             (contract.label.column, _label),
         ]
-        checks += [
-            (column, lambda value, values=values: _allowed_if_present(value, values))
-            for column, values in self._ignored
-        ]
+        checks += [(column, partial(_allowed_if_present, values=values)) for column, values in self._ignored]
         for column, check in checks:
             try:
                 check(record.get(column))

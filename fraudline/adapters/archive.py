@@ -93,11 +93,8 @@ def _columns(contract: Contract, part: _Part) -> tuple[Landed, pa.StringArray]:
 def _screened(contract: Contract, rows: Sequence[Row]) -> Landed | None:
     """Whole columns at once; None where Arrow cannot make columns of the records."""
     data = b"\n".join(bytes(row.record) for row in rows)
-    texts = (
-        contract.id.column,
-        contract.timestamp.column,
-        *(part.column for part in (*contract.entities, *contract.categories, *contract.ignored)),
-    )
+    parts: tuple[Any, ...] = (*contract.entities, *contract.categories, *contract.ignored)
+    texts = (contract.id.column, contract.timestamp.column, *(part.column for part in parts))
     # Said, not inferred: Arrow takes an id that looks like a date for a date.
     schema = pa.schema([*((name, pa.string()) for name in texts), (contract.amount.column, pa.float64())])
     try:

@@ -70,7 +70,7 @@ def warm_up(
     before: Annotated[str, typer.Option(help="Count the transactions before this day (UTC).")],
     json: JsonOption = False,
 ) -> None:
-    """Build the profiles that a history makes, where there are none yet, before a stream is scored for the first time."""
+    """Build the profiles that a history makes, where there are none, before a stream is scored for the first time."""
     day = parse_date(before, "--before")
     with working("Starting"):
         from flows.warm_up import WarmUpRequest

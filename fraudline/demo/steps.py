@@ -73,7 +73,7 @@ def retrain(story: Story) -> None:
 
 
 def deploy_function(story: Story) -> None:
-    """Package the Lambda for the emulator's interpreter, deploy it, and ask it about the last day's first transactions."""
+    """Package the Lambda for the emulator's interpreter, deploy it, ask it about the day's first transactions."""
     champion = story.results["retrain"]
     say("Packaging the Lambda")
     trees = champion.candidate == "boosted_trees"

@@ -1,1 +1,1 @@
-"""Features: defined once (`definition`), computed over columns (`offline`) and one by one (`online`), equal bit for bit."""
+"""Features: defined once (`definition`), computed over columns (`offline`) or one by one (`online`), same bits."""

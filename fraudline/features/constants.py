@@ -1,4 +1,4 @@
-"""Every number that a feature's value depends on. They are part of the feature hash: a change makes a new generation."""
+"""Every number that a feature's value depends on. They are part of the feature hash: a change is a new generation."""
 
 from fraudline.durations import DAY
 

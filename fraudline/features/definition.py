@@ -96,7 +96,7 @@ def _primitives(contract: Contract) -> Iterator[str]:
     yield from (f"{first.name}_{part}" for part in ("n", "s", "q", "o", "usual_n", "usual_s", "last", "first"))
     for window in windows(first):
         yield from (f"{first.name}_{part}_{window.name}" for part in ("n", "s", "q", "o", "top"))
-    yield from (f"{part.name}_same" for part in (*contract.categories, *contract.flags))
+    yield from (f"{name}_same" for name in _habit_names(contract))
     for entity in contract.lagged_entities:
         for window in windows(entity):
             yield from (f"{entity.name}_{part}_{window.name}" for part in ("n", "s"))
@@ -111,6 +111,11 @@ def _features(contract: Contract) -> Iterator[Feature]:
     yield from _partition(contract)
     for entity in contract.lagged_entities:
         yield from _lagged(entity)
+
+
+def _habit_names(contract: Contract) -> list[str]:
+    """What an entity has habits in: its categories and flags."""
+    return [*(category.name for category in contract.categories), *(flag.name for flag in contract.flags)]
 
 
 def _own(contract: Contract) -> Iterator[Feature]:
@@ -143,8 +148,8 @@ def _partition(contract: Contract) -> Iterator[Feature]:
         yield Feature(f"{e}_{name}", expression, sentence.format(e=e), topic)
     for window in windows(contract.partition_entity):
         yield from _partition_window(e, window.name, usual)
-    for part in (*contract.categories, *contract.flags):
-        yield from _novelty(e, part.name)
+    for name in _habit_names(contract):
+        yield from _novelty(e, name)
 
 
 def _partition_window(e: str, w: str, usual: str) -> Iterator[Feature]:

@@ -75,7 +75,7 @@ class OnlineFeatures:
         return Computed(self._function(*primitives), time, _explained(history, amount))
 
     def _history(self, primitives: list[int], history: History, time: int) -> None:
-        totals = n, s, q, o = history.totals
+        n, s, q, o = history.totals
         primitives += (n, s, q, o, *history.usual)
         primitives.append(time - history.last if n else -1)
         primitives.append(time - history.first if n else -1)

@@ -1,4 +1,4 @@
-"""The arithmetic of feature expressions on plain Python numbers. `vector.py` holds the same, line for line, on arrays."""
+"""The arithmetic of feature expressions on plain numbers. `vector.py` holds the same, line for line, on arrays."""
 
 from math import sqrt
 

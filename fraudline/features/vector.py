@@ -1,4 +1,4 @@
-"""The arithmetic of feature expressions on numpy arrays. `scalar.py` holds the same, line for line, on plain numbers."""
+"""The arithmetic of feature expressions on arrays. `scalar.py` holds the same, line for line, on plain numbers."""
 
 from typing import Any
 
