@@ -27,8 +27,7 @@ def render_monitor(seen: Monitored) -> bytes:
         "monitor.html.j2",
         seen=seen,
         verdict=verdict_of(seen),
-        start=format_micros(seen.start),
-        end=format_micros(seen.end),
+        all=(seen.drift.scores, *seen.drift.features),
         charts=[(_chart(drift), drift) for drift in shown],
     )
 

@@ -52,7 +52,9 @@ class ExpectationOutcome:
     def seen(self) -> str:
         """What was observed, in words."""
         words = in_words(self.observed, self.unit)
-        return f"{words} of rows ({self.failed_rows:,})" if self.row_level and not self.success else words
+        if self.row_level and not self.success:
+            return f"{self.failed_rows:,} rows, {words} of those it is about"
+        return words
 
 
 @dataclass(frozen=True)

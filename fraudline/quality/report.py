@@ -24,6 +24,7 @@ def render_report(
         "quality.html.j2",
         result=result,
         summary=summary,
+        times=[int(time) for time in landed.table.timestamp[[0, -1]]] if len(landed.table) else [],
         verdict=_verdict(result),
         failures=[(outcome, list(failing_rows(landed, outcome))) for outcome in result.failures],
         reasons=quarantine_reasons(landed),
