@@ -13,8 +13,10 @@ from fraudline.errors import BadInput, NotReady, Unavailable
 LOCK = Path(__file__).parents[2] / "requirements" / "dev.txt"
 # What glibc the function's operating system has (Amazon Linux 2023: 2.34), newest first.
 _GLIBC = ("2_34", "2_28", "2_27", "2_24", "2_17")
+# Tests, headers, tools, and ONNX Runtime's library for C, of which its Python module holds a copy.
 _LEFT_OUT = re.compile(
-    r"(^|/)(tests?|testing|__pycache__|include|transformers|tools|quantization|datasets)/|\.(pyi|h|a|pxd|pyx)$"
+    r"(^|/)(tests?|testing|__pycache__|include|distutils|f2py|transformers|tools|quantization|datasets)/"
+    r"|\.(pyi|h|a|pxd|pyx)$|/libonnxruntime\.so[^/]*$"
 )
 
 
@@ -26,7 +28,7 @@ class Wheel:
         self._path = path
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Path and content of everything but tests, headers and tools; licences stay."""
+        """Path and content of everything that is needed to run; licences stay."""
         with zipfile.ZipFile(self._path) as archive:
             for name in archive.namelist():
                 if not name.endswith("/") and not _LEFT_OUT.search(name):

@@ -44,6 +44,25 @@ def bundle_files(contract_name: str = "ecommerce", offset: float = -1.0, thresho
     return seal(_manifest(contract, columns, threshold), files)[1]
 
 
+def tree_files() -> Files:
+    """All files of a version with a few boosted trees."""
+    # Needs scikit-learn and the converter, which no other bundle here does.
+    import numpy as np
+    from sklearn.ensemble import GradientBoostingClassifier
+    from sklearn.pipeline import Pipeline
+
+    from fraudline.export import scorer_files, to_scorer
+
+    contract = load_contract("ecommerce")
+    features, labels = examples(contract)
+    model = Pipeline([("model", GradientBoostingClassifier(n_estimators=20, max_depth=3, random_state=0))])
+    pipeline = model.fit(np.array(features), labels)
+    scorer = to_scorer("trees", pipeline, feature_set(contract), Calibration(), np.array(features))
+    files = {**scorer_files(scorer, pipeline), GOLDEN: make_golden(contract, scorer)}
+    manifest = _manifest(contract, list(zip(*features, strict=True)), 0.5)
+    return seal(msgspec.structs.replace(manifest, candidate="boosted_trees", kind="trees"), files)[1]
+
+
 def version_of(files: Files) -> str:
     return str(msgspec.json.decode(files["manifest.json"])["version"])
 

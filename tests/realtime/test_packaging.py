@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from fraudline.bundle import load_bundle
 from fraudline.errors import BadInput, Tampered
 from fraudline.realtime import packaging
+from fraudline.realtime.lines import score_lines
 from fraudline.realtime.packaging import PackageReport, package_lambda
-from tests.realtime.bundles import Files, version_of, write_version
+from tests.realtime.bundles import Files, tree_files, version_of, write_version
 from tests.realtime.events import a_transaction
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -133,3 +135,19 @@ def test_a_version_that_was_tampered_with_is_not_packaged(tmp_path: Path, files:
 def test_a_folder_that_is_no_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no model version"):
         package_lambda(tmp_path / "function.zip", bundle=tmp_path)
+
+
+@pytest.mark.long
+def test_a_package_with_boosted_trees_stays_below_forty_mebibytes_and_answers(tmp_path: Path) -> None:
+    files = tree_files()
+    folder = write_version(files, tmp_path / "model")
+    report = package_lambda(tmp_path / "function.zip", HERE, bundle=folder)
+    with zipfile.ZipFile(report.path) as archive:
+        archive.extractall(tmp_path / "package")
+    done = ask(tmp_path / "package")
+    assert report.bytes <= 40 * MIB
+    assert set(report.libraries) == {"msgspec", "numpy", "onnxruntime"}
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(json.loads(done.stdout.splitlines()[-1])["body"])
+    (ours,) = score_lines(load_bundle(files.__getitem__, version_of(files)), [json.dumps(a_transaction())])
+    assert answer["fraud_probability"].hex() == ours["fraud_probability"].hex()
