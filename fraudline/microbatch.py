@@ -163,7 +163,7 @@ class MicroBatches:
         working: dict[str, _Working] = {}
         computed = [self._advance(batch, event, self._profile(event, working, view), view) for event in events]
         scores = self.bundle.scorer.score_many([row.features for row in computed])
-        scored = [row._replace(score=_checked(score)) for row, score in zip(computed, scores, strict=True)]
+        scored = [self._judged(row, score) for row, score in zip(computed, scores, strict=True)]
         return _Scores(scored, [], working)
 
     def _score_apart(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
@@ -177,13 +177,13 @@ class MicroBatches:
                 # On a copy: what fails must leave no trace.
                 trial = profile.copy()
                 row = self._advance(batch, event, trial, view)
-                score = _checked(self.bundle.scorer.score(row.features))
+                judged = self._judged(row, self.bundle.scorer.score(row.features))
             except Exception as error:
                 problem = Problem("", SCORER_ERROR, f"the scorer failed: {type(error).__name__}: {error}")
                 failed.append(Refusal(event.record.position, (problem,)))
             else:
                 working[event.transaction.entities[0]] = trial
-                scored.append(row._replace(score=score))
+                scored.append(judged)
         return _Scores(scored, failed, {id_: p for id_, p in working.items() if p.has_moved})
 
     def _profile(self, event: Event, working: dict[str, "_Working"], view: View) -> "_Working":
@@ -207,17 +207,23 @@ class MicroBatches:
         profile.position = event.record.position
         return _Scored(event, computed.features, computed.effective_time, seen)
 
+    def _judged(self, row: "_Scored", score: float) -> "_Scored":
+        if not 0.0 <= score <= 1.0:
+            raise ValueError(f"the score is {score!r}, not a probability")
+        is_fraud = score >= self.bundle.threshold
+        reasons = tuple(self.bundle.reasons(row.features)) if is_fraud else ()
+        return row._replace(score=score, is_fraud=is_fraud, reasons=reasons)
+
     def _decision(self, batch: Batch, scored: "_Scored") -> Decision:
         transaction, intent, bundle = scored.event.transaction, batch.intent, self.bundle
-        is_fraud = scored.score >= bundle.threshold
         return Decision(
             transaction_id=transaction.id,
             origin=STREAM,
             score=scored.score,
-            is_fraud=is_fraud,
+            is_fraud=scored.is_fraud,
             threshold=bundle.threshold,
             model_version=bundle.version,
-            reasons=tuple(bundle.reasons(scored.features)) if is_fraud else (),
+            reasons=scored.reasons,
             event_time=transaction.timestamp,
             effective_time=scored.effective_time,
             entities=dict(zip(self._entity_names, transaction.entities, strict=True)),
@@ -255,6 +261,8 @@ class _Scored(NamedTuple):
     effective_time: int
     profile_position: str
     score: float = -1.0
+    is_fraud: bool = False
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass
@@ -313,12 +321,6 @@ def _sort(events: Sequence[Event], view: View) -> _Sorted:
 
 def _conflict() -> Problem:
     return Problem("", CONFLICTING_ID, "another transaction came first under this id, with other content")
-
-
-def _checked(score: float) -> float:
-    if not 0.0 <= score <= 1.0:
-        raise ValueError(f"the score is {score!r}, not a probability")
-    return score
 
 
 def _row(scored: _Scored) -> Row:

@@ -9,7 +9,7 @@ from fraudline.adapters.dynamodb import DynamoDB, Statement, Wanted
 from fraudline.decision import STREAM
 from fraudline.features.profile import LaggedHistory
 from fraudline.microbatch import Reading, View
-from fraudline.profiles import ProfileChange, StoredProfile, built_through_key, decode_lagged
+from fraudline.profiles import ProfileChange, StoredProfile, built_through_key, decode_lagged, encode_history
 
 
 class Profiles:
@@ -55,6 +55,20 @@ class Profiles:
         answer = self._dynamodb.single("GetItem", self._table, {"Key": key, "ConsistentRead": True}, deadline)
         item = answer.get("Item")
         return int(item["through"]["N"]) if item else 0
+
+    def publish(
+        self, generation: str, histories: Mapping[str, LaggedHistory], through: int, deadline: Deadline
+    ) -> None:
+        """Write later entities' histories (by `profile_key`), then that all are built through this hour.
+
+        A batch that reads some of them early reads them at its own hour, before which nothing has changed.
+        """
+        items = (
+            {"entity": {"S": key}, "history": {"B": encode_history(history)}} for key, history in histories.items()
+        )
+        self._dynamodb.write(self._table, items, deadline)
+        mark = {"entity": {"S": built_through_key(generation)}, "through": {"N": str(through)}}
+        self._dynamodb.write(self._table, [mark], deadline)
 
     def _statement(self, change: ProfileChange) -> Statement:
         key, position, history = {"S": change.key}, {"S": change.position}, {"B": change.history}

@@ -39,7 +39,7 @@ class Quarantine:
             data = encode_rejects(rejects_of(batch, account.refused))
             self._objects.put_new(PREFIX + object_name(batch) + SUFFIX, data)
 
-    def keys(self, day: str = "") -> Iterator[str]:
+    def list(self, day: str = "") -> Iterator[str]:
         """The objects' keys, oldest day first; of one day of arrival only if `day` (such as 2026-01-31) is given."""
         yield from self._objects.list(PREFIX + day)
 

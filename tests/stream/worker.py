@@ -31,6 +31,7 @@ class Orders:
     step: str = ""
     count: int = 1
     bundle_seed: int = 1
+    contract: str = "ecommerce"
     lease_seconds: float = LEASE_SECONDS
 
 
@@ -52,7 +53,9 @@ class Harm:
 
 
 def deps_of(settings: Settings, orders: Orders, stop: Callable[[], bool] = lambda: False) -> StreamDeps:
-    deps = stream_deps(settings, small_bundle(seed=orders.bundle_seed), orders.worker, stop, orders.lease_seconds)
+    deps = stream_deps(
+        settings, small_bundle(orders.contract, orders.bundle_seed), orders.worker, stop, orders.lease_seconds
+    )
     # No test waits for Kinesis' five reads a second; the emulator has no such limit.
     stream = Stream(deps.stream._service, settings.stream, read_interval=0.0)
     return replace(deps, stream=stream, bundle_of=_bundle_of, clock=lambda: SCORED_AT, fault=Harm(orders))

@@ -1,0 +1,152 @@
+"""Leases: one owner at a time, fair shares, and positions that nobody forgets."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.draining import EXPIRED, STUCK, UNAVAILABLE, Limits
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.leases import Lease, Leases
+from fraudline.adapters.slices import run_slice
+from fraudline.durations import HOUR
+from fraudline.errors import LostRace, NotReady
+from fraudline.settings import Settings
+from fraudline.stream import TRIM_HORIZON, Intent, Shard, at_timestamp
+from tests.stream.conftest import Send
+from tests.stream.events import clean_events
+from tests.stream.storage import stored
+from tests.stream.worker import Orders, Worker, deps_of
+from tests.support.parallel import in_parallel
+
+SHARD = Shard("shardId-000000000000", 0, 9)
+INTENT = Intent("17", 3, "v1", 5)
+
+Group = Callable[..., Leases]
+
+
+@pytest.fixture
+def group(resources: Settings) -> Group:
+    """Leases of one consumer group as the worker of a name sees them."""
+
+    def of(worker: str, seconds: float = 30.0) -> Leases:
+        return Leases(DynamoDB(AwsJson("dynamodb")), resources.leases_table, "group", worker, seconds)
+
+    return of
+
+
+def acquired(leases: Leases) -> Lease:
+    leases.create(SHARD, TRIM_HORIZON)
+    lease = leases.acquire(leases.rows()[SHARD.id])
+    assert lease is not None
+    return lease
+
+
+def test_of_ten_workers_one_gets_the_lease(group: Group) -> None:
+    group("w").create(SHARD, TRIM_HORIZON)
+    row = group("w").rows()[SHARD.id]
+    results = in_parallel(lambda me: group(f"w{me}").acquire(row), 10)
+    assert sum(result is not None for result in results.values()) == 1
+
+
+def test_a_held_lease_is_not_taken_and_an_expired_one_is(group: Group) -> None:
+    acquired(group("first", seconds=0.5))
+    thief = group("thief")
+    assert thief.acquire(thief.rows()[SHARD.id]) is None
+    time.sleep(0.6)
+    assert thief.acquire(thief.rows()[SHARD.id]) is not None
+
+
+def test_whoever_was_robbed_can_write_nothing_any_more(group: Group) -> None:
+    first = group("first", seconds=0.1)
+    lost = acquired(first)
+    time.sleep(0.2)
+    acquired(group("thief"))
+    for write in (
+        lambda: first.intend(lost, INTENT, "g"),
+        lambda: first.checkpoint(lost, "17", 0),
+        lambda: first.renew(lost, closed=True),
+    ):
+        with pytest.raises(LostRace):
+            write()
+    first.release(lost)
+    assert group("x").rows()[SHARD.id].owner == "thief"
+
+
+def test_an_intent_outlives_its_owner_and_ends_with_the_checkpoint(group: Group) -> None:
+    first = group("first")
+    first.release(first.intend(acquired(first), INTENT, "g"))
+    second = group("second")
+    found = acquired(second)
+    assert found.intent == INTENT
+    done = second.checkpoint(found, "17", 4)
+    assert (done.intent, done.checkpoint) == (None, "17")
+    assert second.rows()[SHARD.id] == done
+
+
+def test_a_new_worker_does_not_move_a_checkpoint(group: Group) -> None:
+    leases = group("w")
+    leases.release(leases.checkpoint(acquired(leases), "99", 7))
+    group("other").create(SHARD, TRIM_HORIZON)
+    assert leases.rows()[SHARD.id].checkpoint == "99"
+
+
+def test_profiles_of_another_generation_are_not_moved_on(group: Group) -> None:
+    leases = group("w")
+    lease = leases.intend(acquired(leases), INTENT, "old")
+    with pytest.raises(NotReady, match="materialize"):
+        leases.intend(lease, INTENT, "new")
+
+
+def test_traces_of_dead_workers_are_removed(group: Group) -> None:
+    group("dead", seconds=0.1).report_waiting()
+    group("alive").report_waiting()
+    time.sleep(0.2)
+    assert group("me").workers([]) == {"me", "alive"}
+    assert group("me").rows() == {}
+
+
+def test_two_workers_share_four_shards_evenly(resources: Settings, send: Send) -> None:
+    send(clean_events(600, users=60))
+    slow = Limits(batch_records=5, seconds=4)
+    workers = [Worker(resources, Orders(f"w{n}", slow, lease_seconds=30)) for n in range(2)]
+    reports = [worker.report() for worker in workers]
+    shares = [len({drain.shard for drain in report.drains if drain.read}) for report in reports]
+    assert min(shares) >= 1, shares
+    assert sum(report.read for report in reports) == sum(1 for _ in stored(resources).rows)
+
+
+def test_a_group_may_start_with_what_comes_from_now_on(resources: Settings, send: Send) -> None:
+    send(clean_events(20, users=5))
+    time.sleep(0.1)
+    deps = deps_of(resources, Orders("w"))
+    assert run_slice(deps, Limits(), start=at_timestamp(deps.leases.now())).read == 0
+    send(clean_events(30, users=5, first=20))
+    assert run_slice(deps, Limits()).scored == 30
+
+
+def test_a_checkpoint_older_than_the_retention_is_an_alarm(resources: Settings, send: Send) -> None:
+    send(clean_events(5, users=1))
+    deps = deps_of(resources, Orders("w"))
+    long_ago = deps.leases.now() - 25 * HOUR
+    report = run_slice(deps, Limits(), start=at_timestamp(long_ago))
+    assert all(flags == (EXPIRED,) for flags in report.flags.values())
+    assert len(report.flags) == 4
+    assert run_slice(deps, Limits()).flags == {}
+
+
+def test_a_shard_that_does_not_move_is_flagged_with_its_true_lag(resources: Settings, send: Send) -> None:
+    send(clean_events(40, users=20))
+    deps = deps_of(resources, Orders("w"))
+    time.sleep(0.5)
+    report = run_slice(deps, Limits(records=0, stuck_seconds=0.4))
+    assert all(0.5 <= lag < 20 for lag in report.lag_seconds.values())
+    assert set(report.flags.values()) == {(STUCK,)}
+
+
+def test_a_caught_up_stream_has_no_lag(resources: Settings, send: Send) -> None:
+    send(clean_events(40, users=20))
+    report = run_slice(deps_of(resources, Orders("w")), Limits())
+    assert set(report.lag_seconds.values()) == {0.0}
+    assert UNAVAILABLE not in {drain.ended for drain in report.drains}

@@ -1,0 +1,189 @@
+"""The core of a micro-batch, without any storage: cut as you like, replay from any point, the outcome is one."""
+
+import json
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fraudline.archive import Account
+from fraudline.decision import Decision
+from fraudline.durations import DAY
+from fraudline.microbatch import (
+    CONFLICTING_ID,
+    SCORER_ERROR,
+    WRONG_PARTITION_KEY,
+    WRONG_SHARD,
+    MicroBatches,
+    Outcome,
+    ScoringBundle,
+    View,
+    account_of,
+)
+from fraudline.profiles import ProfileChange, StoredProfile
+from fraudline.stream import Batch, Intent, Record, Shard, position_of
+from tests.stream.bundles import SmallBundle, small_bundle
+from tests.stream.events import BEGIN, Sent, clean_events, dirty_events, sent, transaction
+
+WHOLE = Shard("s0", 0, 2**128 - 1)
+BUNDLE = small_bundle()
+
+
+def records(events: Iterable[Sent], first: int = 1) -> tuple[Record, ...]:
+    return tuple(
+        Record(str(number), position_of(str(number), WHOLE.id), key, BEGIN + 30 * DAY + number, data)
+        for number, (key, data) in enumerate(events, first)
+    )
+
+
+def batch(part: Sequence[Record], shard: Shard = WHOLE) -> Batch:
+    return Batch(shard, tuple(part), Intent(part[-1].sequence, len(part), BUNDLE.version, 1_800_000_000_000_000))
+
+
+@dataclass
+class Memory:
+    """What the tables and the bucket would hold."""
+
+    bundle: ScoringBundle = BUNDLE
+    profiles: dict[str, StoredProfile] = field(default_factory=dict)
+    decisions: dict[str, Decision] = field(default_factory=dict)
+    archive: dict[str, tuple[Account, frozenset[str]]] = field(default_factory=dict)
+
+    def attempt(self, part: Batch, commits: int | None = None) -> Outcome:
+        """One attempt at a batch that dies after so many profiles are written (None: it lives)."""
+        core = MicroBatches(self.bundle)
+        reading = core.read(part)
+        pinned = self.archive.get(part.records[0].position)
+        recorded = {} if pinned else {id_: decision.digest for id_, decision in self.decisions.items()}
+        profiles = {id_: self.profiles[key] for id_, key in reading.profile_keys.items() if key in self.profiles}
+        outcome = core.decide(part, reading, View(profiles, {}, recorded, pinned[1] if pinned else None))
+        if not pinned:
+            counted = frozenset(row.position for row in outcome.rows)
+            self.archive[part.records[0].position] = (account_of(part, outcome), counted)
+        for decision in outcome.decisions:
+            known = self.decisions.setdefault(decision.transaction_id, decision)
+            assert known == decision, "a decision was changed by a replay"
+        for change in outcome.changes[:commits]:
+            self.commit(change)
+        return outcome
+
+    def commit(self, change: ProfileChange) -> None:
+        stored = self.profiles.get(change.key)
+        assert (stored.position if stored else "") == change.read_position, "a profile was moved twice"
+        self.profiles[change.key] = StoredProfile(change.position, change.history)
+
+
+def run(events: Iterable[Sent], cuts: Iterable[int] = ()) -> Memory:
+    """Memory after all events in batches that end at `cuts`."""
+    memory, all_records = Memory(), records(events)
+    edges = sorted({0, len(all_records), *(cut for cut in cuts if cut < len(all_records))})
+    for begin, end in pairwise(edges):
+        memory.attempt(batch(all_records[begin:end]))
+    return memory
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(1, 79), max_size=12))
+def test_however_a_stream_is_cut_the_outcome_is_the_same(cuts: list[int]) -> None:
+    events = dirty_events(80, users=6)
+    whole, cut = run(events), run(events, cuts)
+    assert cut.decisions == whole.decisions
+    assert cut.profiles == whole.profiles
+    assert sum(account.read for account, _ in cut.archive.values()) == len(events)
+    assert all(account.balances for account, _ in cut.archive.values())
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.integers(0, 6), max_size=8))
+def test_a_batch_that_dies_between_any_two_profiles_is_replayed_to_the_same_end(deaths: list[int]) -> None:
+    events = records(dirty_events(80, users=6))
+    first, second = batch(events[:40]), batch(events[40:])
+    calm, troubled = Memory(), Memory()
+    for part in (first, second):
+        calm.attempt(part)
+    for part, commits in [(first, None), *((second, commits) for commits in deaths), (second, None)]:
+        troubled.attempt(part, commits)
+    assert (troubled.decisions, troubled.profiles, troubled.archive) == (calm.decisions, calm.profiles, calm.archive)
+
+
+def refusals(outcome: Outcome) -> dict[str, str]:
+    return {refusal.position.partition("#")[0].lstrip("0"): refusal.reason for refusal in outcome.refused}
+
+
+def test_an_identical_copy_is_a_duplicate_and_another_one_a_conflict() -> None:
+    (key, data), *_ = clean_events(1, users=1)
+    other = json.dumps({**json.loads(data), "amount": 1.5}).encode()
+    memory = Memory()
+    first = memory.attempt(batch(records([(key, data), (key, data), (key, other)])))
+    later = memory.attempt(batch(records([(key, data), (key, other)], first=4)))
+    assert (len(first.decisions), len(later.decisions)) == (1, 0)
+    assert (first.duplicates, later.duplicates) == ((position_of("2", "s0"),), (position_of("4", "s0"),))
+    assert (refusals(first), refusals(later)) == ({"3": CONFLICTING_ID}, {"5": CONFLICTING_ID})
+
+
+def test_an_id_that_belongs_to_another_user_is_a_conflict() -> None:
+    rng = random.Random(1)
+    mine, yours = (sent(transaction(1, user, BEGIN, rng)) for user in ("U1", "U2"))
+    memory = Memory()
+    memory.attempt(batch(records([mine])))
+    outcome = memory.attempt(batch(records([yours], first=2)))
+    assert refusals(outcome) == {"2": CONFLICTING_ID}
+    assert memory.decisions["t000001"].entity == "user#U1"
+    assert len(memory.profiles) == 1
+
+
+def test_a_record_under_a_strange_key_or_in_a_strange_shard_is_refused() -> None:
+    (key, data), *_ = clean_events(1, users=1)
+    narrow = Shard("s0", 0, 0)
+    core = MicroBatches(BUNDLE)
+    assert core.read(batch(records([("else", data)]))).refused[0].reason == WRONG_PARTITION_KEY
+    assert core.read(batch(records([(key, data)]), narrow)).refused[0].reason == WRONG_SHARD
+
+
+class Moody:
+    """A scorer that fails on some amounts."""
+
+    def __init__(self, bundle: SmallBundle, fails: Exception | float) -> None:
+        self._bundle = bundle
+        self._fails = fails
+
+    def score(self, features: Sequence[float]) -> float:
+        if features[0] != 13.0:
+            return self._bundle.scorer.score(features)
+        if isinstance(self._fails, Exception):
+            raise self._fails
+        return self._fails
+
+    def score_many(self, rows: Sequence[Sequence[float]]) -> list[float]:
+        return [self.score(row) for row in rows]
+
+    def contributions(self, features: Sequence[float]) -> list[float]:
+        return self._bundle.scorer.contributions(features)
+
+
+@pytest.mark.parametrize("fails", [ZeroDivisionError("no"), float("nan"), 1.5])
+def test_a_record_the_scorer_fails_on_is_refused_alone_and_never_counted(fails: Exception | float) -> None:
+    events = clean_events(20, users=3)
+    key = events[7][0]
+    bad = sent(transaction(999, key, BEGIN + 10**9, random.Random(1), amount=13.0))
+    moody = Memory(bundle=replace(BUNDLE, scorer=Moody(BUNDLE, fails)))  # type: ignore[arg-type]
+    outcome = moody.attempt(batch(records([*events[:8], bad, *events[8:]])))
+    calm = Memory()
+    calm.attempt(batch(records(events)))
+    assert refusals(outcome) == {"9": SCORER_ERROR}
+    assert {i: d.score for i, d in moody.decisions.items()} == {i: d.score for i, d in calm.decisions.items()}
+    assert {k: p.history for k, p in moody.profiles.items()} == {k: p.history for k, p in calm.profiles.items()}
+
+
+def test_a_decision_tells_up_to_where_its_profile_had_counted() -> None:
+    rng = random.Random(1)
+    events = [sent(transaction(n, "U1", BEGIN + n, rng)) for n in range(3)]
+    memory = Memory()
+    memory.attempt(batch(records(events[:1])))
+    memory.attempt(batch(records(events[1:], first=2)))
+    seen = [d.profile_position for d in memory.decisions.values()]
+    assert seen == ["", position_of("1", "s0"), position_of("2", "s0")]

@@ -1,0 +1,109 @@
+"""Reading a shard: each record once and in order, within bounds, whatever happens to iterators."""
+
+import gc
+import resource
+
+import pytest
+
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
+from fraudline.adapters.draining import Limits
+from fraudline.adapters.kinesis import ShardReader, Stream
+from fraudline.adapters.slices import run_slice
+from fraudline.local.emulator import Emulator
+from fraudline.settings import Settings
+from fraudline.stream import TRIM_HORIZON, Record, at_timestamp
+from tests.stream.conftest import Send
+from tests.stream.events import clean_events
+from tests.stream.proxy import Body, Reply, proxy
+from tests.stream.worker import Orders, deps_of
+
+ONE_USER = clean_events(50, users=1)
+
+
+def reader(settings: Settings, checkpoint: str = TRIM_HORIZON) -> ShardReader:
+    """A reader of the shard that the records of `ONE_USER` go to."""
+    stream = Stream(AwsJson("kinesis"), settings.stream, read_interval=0.0)
+    (shard,) = (shard for shard in stream.shards(within(10)) if shard.owns("U0"))
+    return stream.reader(shard, checkpoint)
+
+
+def read_all(shard: ShardReader, most: int = 7) -> list[Record]:
+    records: list[Record] = []
+    while not (page := shard.read(most, 1 << 20, within(10))).at_tip:
+        records += page.records
+    return [*records, *page.records]
+
+
+def test_a_shard_is_read_in_order_and_once(resources: Settings, send: Send) -> None:
+    send(ONE_USER)
+    records = read_all(reader(resources))
+    assert [record.data for record in records] == [data for _, data in ONE_USER]
+    assert [r.position for r in records] == sorted({r.position for r in records})
+
+
+def test_reading_goes_on_after_any_checkpoint(resources: Settings, send: Send) -> None:
+    send(ONE_USER)
+    records = read_all(reader(resources))
+    assert read_all(reader(resources, records[19].sequence)) == records[20:]
+    assert read_all(reader(resources, records[-1].sequence)) == []
+    assert read_all(reader(resources, at_timestamp(records[0].arrived_at - 1000))) == records
+    assert read_all(reader(resources, at_timestamp(records[-1].arrived_at + 1_000_000))) == []
+
+
+def test_a_page_keeps_to_its_bytes_but_for_a_record_that_is_larger(resources: Settings, send: Send) -> None:
+    send(ONE_USER)
+    shard = reader(resources)
+    size = len(ONE_USER[0][1])
+    assert len(shard.read(500, 3 * size + size // 2, within(10)).records) == 3
+    assert len(shard.read(500, 1, within(10)).records) == 1
+
+
+def test_reading_through_a_position_stops_right_there(resources: Settings, send: Send) -> None:
+    send(ONE_USER)
+    records = read_all(reader(resources))
+    shard = reader(resources)
+    assert shard.read_through(records[9].sequence, within(10)) == tuple(records[:10])
+    assert shard.read(1, 1, within(10)).records == (records[10],)
+    later = reader(resources, records[30].sequence)
+    assert later.read_through(records[9].sequence, within(10)) == ()
+
+
+def test_an_expired_iterator_is_reopened_where_it_stood(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expired = Reply(400, {"__type": "ExpiredIteratorException", "message": "Iterator expired"})
+    calls: list[str] = []
+
+    def rule(operation: str, body: Body) -> Reply | None:
+        """Every iterator works once; the same one again has expired by then."""
+        if operation != "GetRecords":
+            return None
+        calls.append(operation)
+        return expired if len(calls) % 3 == 2 else None
+
+    with proxy(emulator.endpoint, rule) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        send(ONE_USER[:20])
+        shard = reader(resources)
+        records = read_all(shard)
+        for event in ONE_USER[20:]:
+            send([event])
+            records += read_all(shard)
+    assert [record.data for record in records] == [data for _, data in ONE_USER]
+    assert len(calls) > 30
+
+
+@pytest.mark.long
+def test_a_thousand_slices_need_no_more_memory_than_a_hundred(resources: Settings, send: Send) -> None:
+    deps = deps_of(resources, Orders("w"))
+
+    def slices(count: int, first: int) -> int:
+        for number in range(first, first + count):
+            send(clean_events(4, users=4, first=number * 4))
+            run_slice(deps, Limits())
+        gc.collect()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    warm = slices(100, 0)
+    assert slices(900, 100) - warm < 8 * 1024, "memory grew by over 8 MiB"
