@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
@@ -21,7 +22,7 @@ from fraudline.decision import Decision
 from fraudline.local.emulator import emulator_python
 from fraudline.local.functions import Function, deploy, invoke, open_url, subscribe
 from fraudline.profiles import ProfileChange, encode_history
-from fraudline.realtime.decide import REALTIME, Decider
+from fraudline.realtime.decide import REALTIME, Decider, Stored
 from fraudline.realtime.packaging import package_lambda
 from fraudline.settings import Settings
 from fraudline.transaction import Transaction
@@ -58,7 +59,7 @@ def transaction_data(index: int = 5) -> dict[str, Any]:
 
 def decisions_of(resources: Settings, decider: Decider, *ids: str, origin: str = REALTIME) -> dict[str, Decision]:
     table = Decisions(DynamoDB(AwsJson("dynamodb")), resources.decisions_table, decider.bundle.contract)
-    return table.read(ids, time.monotonic() + SECONDS, origin)
+    return table.read(ids, within(SECONDS), origin)
 
 
 def store_profile(resources: Settings, decider: Decider, transaction: Transaction, position: str) -> None:
@@ -68,7 +69,7 @@ def store_profile(resources: Settings, decider: Decider, transaction: Transactio
     (key,) = decider.profile_keys(transaction)
     profiles = Profiles(DynamoDB(AwsJson("dynamodb")), resources.profiles_table, resources.decisions_table)
     change = ProfileChange(key, "", position, encode_history(history))
-    profiles.commit([change], time.monotonic() + SECONDS)
+    profiles.commit([change], within(SECONDS))
 
 
 def test_an_invoked_function_scores_with_the_stored_profile_and_keeps_its_decision(
@@ -97,6 +98,17 @@ def test_a_function_url_answers_a_batch_with_a_status_for_each(function: str, re
     assert body["answers"][1]["errors"] == [
         {"field": "amount", "code": "amount_not_a_number", "message": "is not a number"}
     ]
+
+
+def test_the_deployed_function_gives_the_bits_that_are_given_here(function: str, decider: Decider) -> None:
+    datas = [transaction_data(number) for number in range(0, 2_000, 20)]
+    _, body = post(open_url(client("lambda"), function), json.dumps({"transactions": datas}).encode())
+    assert len(body["answers"]) == 100
+    for data, answer in zip(datas, body["answers"], strict=True):
+        transaction = decider.validator.validate(data)
+        assert isinstance(transaction, Transaction)
+        ours = decider.decide(transaction, Stored("new"), 1)
+        assert answer["fraud_probability"].hex() == ours.score.hex()
 
 
 def test_a_function_url_refuses_what_is_no_json_with_a_reason(function: str) -> None:
