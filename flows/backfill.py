@@ -7,25 +7,37 @@ from pathlib import Path
 from prefect import flow
 from pydantic import BaseModel, Field
 
+from flows import defaults
 from fraudline.adapters.partitions import PartitionFolder
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.errors import BadInput
 from tasks import backfilling, landing
-from tasks.artifacts import show_table
+from tasks.artifacts import show_table, tag_run
 from tasks.training import registry_at
 
 
 class BackfillRequest(BaseModel):
     """Which days to score again, with what, from where and into what."""
 
-    contract: str = Field("ecommerce", description="A shipped contract (ecommerce, cards) or a TOML file")
-    transactions: list[str] = Field(description="Files, folders or s3:// prefixes; earlier rows are history")
+    contract: str = Field(
+        default_factory=defaults.contract,
+        description="A shipped contract (ecommerce, cards) or a TOML file; by default the deployment's",
+    )
+    transactions: list[str] = Field(
+        default=[],
+        description="Files, folders or s3:// prefixes, earlier rows are history; none: all that has landed",
+    )
     start: date = Field(description="The first day to score (UTC)")
     end: date = Field(description="The day after the last one to score")
     model: str = Field("champion", description="champion, or a version")
-    models: str = Field(description="The registry: a folder or s3://bucket/prefix")
-    out: str = Field(description="A file that ends in .parquet, or a folder: one file a day and a manifest")
+    models: str = Field(
+        default_factory=defaults.models,
+        description="The registry: a folder or s3://bucket/prefix; by default the models bucket",
+    )
+    out: str = Field(
+        "out/backfill", description="A file that ends in .parquet, or a folder: one file a day and a manifest"
+    )
 
 
 @dataclass(frozen=True)
@@ -47,12 +59,14 @@ def backfill(request: BackfillRequest) -> BackfillResult:
         raise BadInput(f"--start {request.start} is not before --end {request.end}: the end is exclusive, swap them?")
     contract = load_contract(request.contract)
     bundle = backfilling.model(registry_at(request.models, contract.name), contract, request.model)
+    tag_run(contract=contract.name, version=bundle.version)
     folder = (
         None if request.out.endswith(".parquet") else PartitionFolder(Path(request.out), contract.name, bundle.version)
     )
 
-    table = landing.load(contract, request.transactions).table
-    parts = backfilling.days(table, day_start(request.start), day_start(request.end))
+    end = day_start(request.end)
+    table = landing.history(contract, request.transactions, end).table
+    parts = backfilling.days(table, day_start(request.start), end)
     missing = folder.missing(parts) if folder else parts
     if folder:
         scored = backfilling.score_into_folder(table, missing, bundle, folder)

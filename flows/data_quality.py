@@ -1,12 +1,11 @@
 """Data quality: judge files, or the stream's last whole hour or day, and report it to people."""
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from prefect import flow
-from prefect.runtime import flow_run
 from pydantic import AwareDatetime, BaseModel, Field
 
+from flows import defaults
 from fraudline.adapters.archive_reader import landed_window
 from fraudline.clock import to_micros
 from fraudline.contract import load_contract
@@ -21,11 +20,17 @@ from tasks import landing, monitoring, quality
 class DataQualityRequest(BaseModel):
     """What to judge, and where its reports go."""
 
-    contract: str = Field("ecommerce", description="A shipped contract (ecommerce, cards) or a TOML file")
+    contract: str = Field(
+        default_factory=defaults.contract,
+        description="A shipped contract (ecommerce, cards) or a TOML file; by default the deployment's",
+    )
     transactions: list[str] = Field(
         default=[], description="Files, folders or s3:// prefixes; none: the stream's archive"
     )
-    out: str = Field(description="Where reports go: a folder or s3://bucket/prefix")
+    out: str = Field(
+        default_factory=defaults.quality_reports,
+        description="Where reports go: a folder or s3://bucket/prefix; by default the reports bucket",
+    )
     stage: Stage = Field("landed", description="Which suite applies")
     window: Literal["hour", "day"] = Field("hour", description="Of the archive: judge its last whole hour, or day")
     as_of: AwareDatetime | None = Field(
@@ -43,11 +48,12 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
         landed = landing.load(contract, request.transactions)
         context = Context(as_of=to_micros(request.as_of)) if request.as_of else Context()
     else:
-        start, end = whole_window(request.window, to_micros(request.as_of or _scheduled()))
+        start, end = whole_window(request.window, to_micros(request.as_of or defaults.due()))
         batches = monitoring.archive(f"s3://{load_settings().landing_bucket}", start - LOOK_BACK, end)
         landed, context = landed_window(contract, batches, start, end)
     reference = monitoring.training_reference(request.models, contract) if request.models else None
-    result = quality.judge(contract, landed, request.out, request.stage, context, reference, request.suite)
+    suite = quality.suite(contract, request.stage, request.suite)
+    result = quality.judge(contract, landed, request.out, suite, context, reference)
     quality.show(result, request.out)
     return gate(result)
 
@@ -61,8 +67,3 @@ def whole_window(window: Literal["hour", "day"], now: int) -> tuple[int, int]:
     length = HOUR if window == "hour" else DAY
     end = now - now % length
     return end - length, end
-
-
-def _scheduled() -> datetime:
-    """When this run was due: late or repeated, it judges the same window."""
-    return flow_run.scheduled_start_time or datetime.now(UTC)

@@ -1,11 +1,9 @@
 """Monitor: is the champion still at home in the data, and do all paths still say the same?"""
 
-from datetime import UTC, datetime
-
 from prefect import flow
-from prefect.runtime import flow_run
 from pydantic import AwareDatetime, BaseModel, Field
 
+from flows import defaults
 from fraudline.adapters.archive_reader import archived_table, counted
 from fraudline.clock import to_micros
 from fraudline.contract import load_contract
@@ -23,9 +21,18 @@ class SkewFound(FraudlineError):
 class MonitorRequest(BaseModel):
     """Which transactions of which champion to look at; live decisions and profiles too where there is a stream."""
 
-    contract: str = Field("ecommerce", description="A shipped contract (ecommerce, cards) or a TOML file")
-    models: str = Field(description="The registry: a folder or s3://bucket/prefix")
-    out: str = Field(description="Where pages go: a folder or s3://bucket/prefix")
+    contract: str = Field(
+        default_factory=defaults.contract,
+        description="A shipped contract (ecommerce, cards) or a TOML file; by default the deployment's",
+    )
+    models: str = Field(
+        default_factory=defaults.models,
+        description="The registry: a folder or s3://bucket/prefix; by default the models bucket",
+    )
+    out: str = Field(
+        default_factory=defaults.monitor_reports,
+        description="Where pages go: a folder or s3://bucket/prefix; by default the reports bucket",
+    )
     transactions: list[str] = Field(
         default=[], description="Files with the window and its past; none: the stream's archive, with live decisions"
     )
@@ -38,7 +45,7 @@ class MonitorRequest(BaseModel):
 def monitor(request: MonitorRequest) -> Monitored:
     """Drift advises; a difference between paths at equal profile positions fails the run and names the feature."""
     contract = load_contract(request.contract)
-    end = to_micros(request.as_of or flow_run.scheduled_start_time or datetime.now(UTC))
+    end = to_micros(request.as_of or defaults.due())
     start = end - request.days * DAY
     bundle = monitoring.champion(request.models, contract)
     if request.transactions:

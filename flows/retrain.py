@@ -7,22 +7,38 @@ from typing import Any
 from prefect import flow
 from pydantic import BaseModel, Field
 
+from flows import defaults
 from fraudline.candidates import CANDIDATES
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.promotion import Decision
 from fraudline.training import Plan
 from tasks import landing, training
+from tasks.artifacts import tag_run
 
 
 class RetrainRequest(BaseModel):
     """What to train on and where versions are kept."""
 
-    contract: str = Field("ecommerce", description="A shipped contract (ecommerce, cards) or a TOML file")
-    transactions: list[str] = Field(description="Files, folders or s3:// prefixes with labelled transactions")
-    as_of: date = Field(description="Use only what was known at the start of this day (UTC)")
-    models: str = Field(description="The registry: a folder or s3://bucket/prefix")
-    quarantine: str = Field(description="Where rows that are no transactions go: a folder or s3://bucket/prefix")
+    contract: str = Field(
+        default_factory=defaults.contract,
+        description="A shipped contract (ecommerce, cards) or a TOML file; by default the deployment's",
+    )
+    transactions: list[str] = Field(
+        default=[], description="Files, folders or s3:// prefixes with labels; none: all that has landed"
+    )
+    as_of: date = Field(
+        default_factory=defaults.due_day,
+        description="Use only what was known at the start of this day (UTC); by default the day the run is due",
+    )
+    models: str = Field(
+        default_factory=defaults.models,
+        description="The registry: a folder or s3://bucket/prefix; by default the models bucket",
+    )
+    quarantine: str = Field(
+        default_factory=defaults.refused_rows,
+        description="Where rows that are no transactions go: a folder or s3://bucket/prefix",
+    )
     seed: int = Field(0, ge=0, description="Same seed, input and date: the same version, byte for byte")
 
 
@@ -51,7 +67,7 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     registry = training.registry_at(request.models, contract.name)
     number = registry.next_number()
 
-    landed = landing.load(contract, request.transactions)
+    landed = landing.history(contract, request.transactions, plan.as_of)
     kept = landing.quarantine(landed, request.quarantine, f"{contract.name}/retrain-{request.as_of}.jsonl")
     table = landed.table.take(landed.table.timestamp < plan.as_of)
     plan = replace(plan, excluded=training.judge(table, plan))
@@ -62,6 +78,7 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     decision = training.compare(challenger, table, training.champion(registry), plan)
     manifest = training.publish(challenger, table, plan, request.models)
     training.record(registry, decision, manifest, number)
+    tag_run(contract=contract.name, version=manifest.version, decision=decision.action)
     return RetrainResult(
         version=manifest.version,
         candidate=manifest.candidate,

@@ -9,6 +9,7 @@ from fraudline.contract import load_contract
 from fraudline.settings import load_settings
 from fraudline.stream import TRIM_HORIZON
 from tasks import backfilling, streaming
+from tasks.artifacts import tag_run
 from tasks.stopping import stop_flag
 from tasks.training import registry_at
 
@@ -28,6 +29,7 @@ def score_stream(request: ScoreStreamRequest) -> SliceReport:
     contract = load_contract(settings.contract)
     registry = registry_at(f"s3://{settings.models_bucket}", contract.name)
     bundle = backfilling.model(registry, contract, request.model)
+    tag_run(contract=contract.name, version=bundle.version, stream=settings.stream)
     limits = Limits(records=request.records, seconds=request.seconds)
     with stop_flag() as stop:
         return streaming.drain_shards(settings, bundle, limits, TRIM_HORIZON, stop)

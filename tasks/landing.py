@@ -2,17 +2,43 @@
 
 from collections.abc import Sequence
 
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
+from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.files import load_transactions, rejected_lines
+from fraudline.adapters.history import load_history
+from fraudline.adapters.labels import Labels
 from fraudline.adapters.objects import open_objects
 from fraudline.columns import Landed
 from fraudline.contract import Contract
+from fraudline.settings import load_settings
 from tasks.progress import say
 from tasks.steps import step
+
+LABEL_SECONDS = 300.0
 
 
 @step(name="load transactions")
 def load(contract: Contract, locations: Sequence[str]) -> Landed:
-    return load_transactions(contract, locations, lambda source, rows: say(f"Read {rows:,} rows from {source}"))
+    return load_transactions(contract, locations, _tell)
+
+
+@step(name="load all that has landed", retries=2, retry_delay_seconds=5)
+def load_all(contract: Contract, as_of: int) -> Landed:
+    """The deployment's labelled files, archive and verdicts, as known at `as_of` (microseconds)."""
+    settings = load_settings()
+    verdicts = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table).all(within(LABEL_SECONDS))
+    landing = f"s3://{settings.landing_bucket}"
+    return load_history(contract, landing, verdicts, as_of, _tell)
+
+
+def history(contract: Contract, locations: Sequence[str], as_of: int) -> Landed:
+    """What was asked for, or all there is."""
+    return load(contract, locations) if locations else load_all(contract, as_of)
+
+
+def _tell(source: str, rows: int) -> None:
+    say(f"Read {rows:,} rows from {source}")
 
 
 @step(name="quarantine rejected rows", retries=2, retry_delay_seconds=2)

@@ -17,7 +17,7 @@ from fraudline.bundle import Bundle
 from fraudline.generation import build_histories, new_profiles
 from fraudline.settings import Settings
 from fraudline.table import TransactionTable
-from tasks.artifacts import show_table
+from tasks.artifacts import show_table, tell
 from tasks.progress import say
 from tasks.steps import step
 
@@ -39,6 +39,9 @@ def drain_shards(
 
     report = run_slice(deps, limits, on_batch, start)
     show_table(f"stream-{settings.stream}", drain_rows(report), "What became of each shard")
+    for shard, flags in report.flags.items():
+        payload = {"shard": shard, "flags": flags, "lag_seconds": report.lag_seconds[shard]}
+        tell("fraudline.stream.flagged", f"fraudline.stream.{settings.stream}.{shard}", payload)
     return report
 
 
