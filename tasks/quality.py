@@ -9,10 +9,16 @@ from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import ExpectationOutcome, QualityResult
-from fraudline.quality.suite import Stage
+from fraudline.quality.suite import Stage, Suite
 from fraudline.quality.words import in_words
 from tasks import artifacts
 from tasks.steps import step
+
+
+@step(name="load the suite")
+def suite(contract: Contract, stage: Stage, file: str | None) -> Suite:
+    """The suite in `file`, or the one kept for the contract."""
+    return load_suite(contract, stage, file)
 
 
 @step(name="judge and report", retries=2, retry_delay_seconds=5)
@@ -20,14 +26,14 @@ def judge(
     contract: Contract,
     landed: Landed,
     out: str,
-    stage: Stage,
+    expected: Suite,
     context: Context | None,
     reference: dict[str, Any] | None,
-    suite: str | None,
 ) -> QualityResult:
     """The result; its page and figures are kept in `out` (a folder or s3://bucket/prefix)."""
-    expected = load_suite(contract, stage, suite)
-    return run_quality(contract, landed, open_objects(out), expected, stage=stage, context=context, reference=reference)
+    return run_quality(
+        contract, landed, open_objects(out), expected, stage=expected.meta.stage, context=context, reference=reference
+    )
 
 
 @step(name="show the result")

@@ -1,0 +1,185 @@
+"""The flows against a real Prefect server: what they show, what they tell, and how they fail."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+from prefect.artifacts import Artifact
+from prefect.client.orchestration import get_client
+from prefect.events.filters import EventFilter, EventNameFilter
+from prefect.testing.utilities import prefect_test_harness
+
+from expectations import load_suite
+from flows.data_quality import DataQualityRequest, data_quality
+from flows.monitor import MonitorRequest, SkewFound, monitor
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
+from fraudline.adapters.clients import client
+from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.draining import Limits
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.objects import FolderObjects, open_objects
+from fraudline.adapters.producer import Producer
+from fraudline.adapters.registry import Registry
+from fraudline.adapters.slices import run_slice
+from fraudline.adapters.stream_deps import stream_deps
+from fraudline.bundle import MANIFEST, Manifest, load_bundle, seal
+from fraudline.columns import Landed
+from fraudline.contract import Contract, load_contract
+from fraudline.decision import pack, unpack
+from fraudline.errors import NotReady
+from fraudline.features.offline import offline_features
+from fraudline.quality.histograms import reference
+from fraudline.quality.monitoring import Monitored
+from fraudline.quality.outcome import QualityGate
+from fraudline.quality.suite import encode_suite
+from fraudline.scoring_matrix import score_matrix
+from fraudline.settings import Settings
+from fraudline.simulate import soil, weave
+from tests.realtime.bundles import bundle_files
+from tests.stream.bundles import small_bundle
+from tests.stream.events import clean_events, dirty_events
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect_server() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="module")
+def models(contract: Contract, landed_clean: Landed, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A registry whose champion has seen `landed_clean` in training."""
+    files = dict(bundle_files())
+    manifest = msgspec.json.decode(files.pop(MANIFEST), type=Manifest)
+    bundle = load_bundle(bundle_files().__getitem__, manifest.version)
+    matrix = offline_features(landed_clean.table)
+    scores = score_matrix(bundle.scorer, matrix)
+    known = reference(matrix, manifest.features, scores)
+    figures = {"alerts_per_day": float((scores >= manifest.threshold).sum()) / 45, "average_precision": 0.5,
+               "roc_auc": 0.9, "precision": 0.3, "recall": 0.8, "predicted_to_actual": 1.0,
+               "expected_calibration_error": 0.01}  # fmt: skip
+    manifest = msgspec.structs.replace(manifest, reference=known, metrics={"candidates": {"additive": figures}})
+    sealed, files = seal(manifest, files)
+    folder = tmp_path_factory.mktemp("models")
+    registry = Registry(FolderObjects(folder), contract.name)
+    registry.publish(sealed.version, files)
+    registry.promote(sealed.version, "the first", figures, "tests", datetime(2026, 2, 19, tzinfo=UTC))
+    return str(folder)
+
+
+def events_named(name: str) -> list[dict[str, object]]:
+    """Payloads of the events of this name, once the server has them."""
+    with get_client(sync_client=True) as api:
+        for _ in range(50):
+            found = api.read_events(filter=EventFilter(event=EventNameFilter(name=[name])), limit=50).events
+            if found:
+                return [dict(event.payload) for event in found]
+            time.sleep(0.1)
+    return []
+
+
+def request(frame: pd.DataFrame, folder: Path, **values: object) -> DataQualityRequest:
+    frame.to_csv(folder / "orders.csv", index=False)
+    return DataQualityRequest(transactions=[str(folder / "orders.csv")], out=str(folder / "out"), **values)
+
+
+def test_a_run_shows_a_table_and_a_summary_under_stable_keys_and_tells_that_it_passed(
+    clean: pd.DataFrame, tmp_path: Path, models: str
+) -> None:
+    part = clean.head(3_000)
+    result = data_quality(request(weave(part, soil(part, 0.01, seed=1)), tmp_path, models=models))
+    assert (result.rows, result.passed) == (3_030, True)
+    table, summary = Artifact.get("quality-ecommerce-landed"), Artifact.get("quality-report-ecommerce-landed")
+    assert table
+    assert "the file is not doubled" in str(table.data)
+    assert summary
+    assert "| 3,030 | 3,000 |" in str(summary.data)
+    (payload,) = events_named("fraudline.data_quality.passed")
+    assert (payload["rows"], payload["valid"]) == (3_030, 3_000)
+    assert b"training rows" in (tmp_path / "out" / "report.html").read_bytes()
+
+
+def test_a_critical_failure_fails_the_run_with_one_sentence_after_its_report_is_kept(
+    clean: pd.DataFrame, tmp_path: Path
+) -> None:
+    broken = clean.head(2_000).assign(amount=5.0)
+    with pytest.raises(QualityGate, match="'amounts vary'"):
+        data_quality(request(broken, tmp_path))
+    (payload,) = events_named("fraudline.data_quality.failed")
+    assert "'amounts vary': 100%, expected at most 50%" in payload["failed"]
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_the_archive_of_the_stream_is_judged_by_the_account_of_its_batches(resources: Settings, tmp_path: Path) -> None:
+    events = dirty_events(100, users=10)
+    Producer(client("kinesis"), resources.stream).send(events)
+    report = run_slice(stream_deps(resources, small_bundle(), "w1"), Limits(batch_records=30))
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    result = data_quality.fn(DataQualityRequest(out=str(tmp_path), as_of=soon, window="hour", suite=_lenient(tmp_path)))
+    assert (result.rows, result.valid, result.duplicates) == (report.read, report.scored, report.duplicates)
+    assert result.reasons == dict(report.quarantined)
+
+
+def _lenient(folder: Path) -> str:
+    """The events are of January, whatever the day of the test."""
+    suite = load_suite(load_contract("ecommerce"), "landed")
+    kept = tuple(e for e in suite.expectations if e.column not in ("hours_since_newest", "quarantined_share"))
+    (folder / "suite.json").write_bytes(encode_suite(msgspec.structs.replace(suite, expectations=kept)))
+    return str(folder / "suite.json")
+
+
+def test_the_monitor_finds_a_champion_at_home_in_its_training_data_and_lost_in_cents(
+    clean: pd.DataFrame, tmp_path: Path, models: str
+) -> None:
+    def look(frame: pd.DataFrame) -> Monitored:
+        frame.to_csv(tmp_path / "orders.csv", index=False)
+        end = datetime(2026, 2, 19, tzinfo=UTC)
+        files, out = [str(tmp_path / "orders.csv")], str(tmp_path / "out")
+        return monitor(MonitorRequest(models=models, out=out, transactions=files, as_of=end, days=14))
+
+    at_home = look(clean)
+    newest = clean["timestamp"] >= "2026-02-05"
+    lost = look(clean.assign(amount=clean["amount"].where(~newest, (clean["amount"] * 100).round().clip(upper=1e6))))
+    assert at_home.performance
+    assert lost.performance
+    assert at_home.performance.live.average_precision > 0.2 > lost.performance.live.average_precision
+    assert "amount" not in {drift.name for drift in at_home.drift.drifted}
+    assert {"amount", "user_ratio", "score"} <= {drift.name for drift in lost.drift.drifted}
+    assert lost.skew is None
+    assert "amount" in str(Artifact.get("drift-ecommerce"))
+    assert (tmp_path / "out" / "monitor.html").exists()
+    assert events_named("fraudline.monitor.drifted")
+
+
+def test_the_monitor_of_a_stream_fails_on_skew_and_names_the_feature(
+    resources: Settings, contract: Contract, tmp_path: Path, models: str
+) -> None:
+    registry = Registry(FolderObjects(models), contract.name)
+    version = registry.resolve("champion")
+    bundle = load_bundle(registry.read(version).__getitem__, version)
+    now = datetime.now(UTC)
+    Producer(client("kinesis"), resources.stream).send(clean_events(60, users=5))
+    run_slice(stream_deps(resources, bundle, "w1"), Limits(batch_records=30))
+    # The events are of January, the archive of today.
+    days = (now - datetime(2026, 1, 1, tzinfo=UTC)).days
+    asked = MonitorRequest(models=models, out=str(tmp_path), as_of=now, days=days, past_days=1)
+    assert not monitor.fn(asked).skew.is_skewed
+
+    decisions = Decisions(DynamoDB(AwsJson("dynamodb")), resources.decisions_table, contract)
+    (decision,) = decisions.read(["t000003"], within(10)).values()
+    values = list(unpack(decision.features))
+    values[bundle.features.names.index("is_night")] += 1.0
+    decisions.write([msgspec.structs.replace(decision, origin="realtime", features=pack(values))], within(10))
+    with pytest.raises(SkewFound, match="is_night"):
+        monitor.fn(asked)
+    assert list(open_objects(str(tmp_path)).list("runs/"))
+
+
+def test_a_monitor_without_a_champion_says_what_to_do_first(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match=r"has no champion in .*: run `fraudline retrain` first"):
+        monitor.fn(MonitorRequest(models=str(tmp_path / "none"), out=str(tmp_path), transactions=["x.csv"]))
