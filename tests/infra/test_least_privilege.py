@@ -160,6 +160,7 @@ def test_a_role_may_do_exactly_what_its_code_calls(dev: Plan, component: str) ->
 # Which table an adapter works on; of the others named here it only reads rows.
 TABLES = {
     "decisions.py": ("decisions",),
+    "labels.py": ("labels",),
     "leases.py": ("leases",),
     "profiles.py": ("profiles", "decisions"),
 }

@@ -173,6 +173,12 @@ data "aws_iam_policy_document" "flow" {
   }
 
   statement {
+    sid       = "AddsAndReadsVerdicts"
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:Scan", "dynamodb:UpdateItem"]
+    resources = [var.table_arns.labels]
+  }
+
+  statement {
     sid       = "ListsObjects"
     actions   = ["s3:ListBucket"]
     resources = values(var.bucket_arns)
