@@ -160,9 +160,12 @@ data "aws_iam_policy_document" "flow" {
   }
 
   statement {
-    # Profiles move by conditional statements in batches, which only PartiQL offers.
-    sid       = "MovesProfiles"
-    actions   = ["dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"]
+    # Profiles move by conditional statements in batches, which only PartiQL offers; whole generations are just written.
+    sid = "BuildsAndMovesProfiles"
+    actions = [
+      "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:GetItem", "dynamodb:PartiQLInsert",
+      "dynamodb:PartiQLUpdate",
+    ]
     resources = [var.table_arns.profiles]
   }
 
