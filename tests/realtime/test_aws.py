@@ -20,6 +20,8 @@ from tests.realtime.servers import Server, Step, answer, answer_and_close, drip,
 THROTTLED = answer(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"})
 EMPTY = answer(200, {"Responses": {}, "UnprocessedKeys": {}})
 KEPT = answer(200, {})
+# What a busy machine may add; the sockets alone would wait for two seconds.
+BUSY = 1.5
 WANTED = [Wanted("t", {"entity": {"S": "a"}}), Wanted("t", {"entity": {"S": "b"}})]
 
 
@@ -121,7 +123,7 @@ def test_throttles_beyond_the_deadline_are_unavailable() -> None:
         started = time.monotonic()
         with pytest.raises(Unavailable):
             dynamodb(server).read(WANTED, soon(0.2))
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 0.2 + BUSY
 
 
 def test_a_refusal_is_not_tried_again() -> None:
@@ -164,7 +166,7 @@ def test_an_answer_never_waits_for_profiles_beyond_the_deadline(run: Run, decide
         body = running.score(a_transaction())
         taken = time.monotonic() - started
     assert body["profile"] == "missing"
-    assert taken < 0.2 + 0.3  # and what a busy machine adds
+    assert taken < 0.2 + BUSY
 
 
 def test_a_name_that_does_not_resolve_is_no_hang(run: Run) -> None:
@@ -205,7 +207,7 @@ def test_a_slow_table_delays_an_answer_by_the_budget_only_and_is_told(decision: 
         recorded = DecisionRecorder(dynamodb(server), "d").record([decision], 0.1)
         taken = time.monotonic() - started
     assert recorded.late == {decision.transaction_id}
-    assert taken < 0.1 + 0.3
+    assert taken < 0.1 + BUSY
 
 
 def test_a_write_that_was_cut_off_is_tried_again(decision: Decision) -> None:

@@ -243,6 +243,26 @@ def test_a_decision_that_could_not_be_kept_is_still_the_answer_and_is_counted(ru
     assert running.last["RecordsFailed"] == 1
 
 
+class Broken(Kept):
+    """A recorder with a defect."""
+
+    def record(self, decisions: list[Decision], seconds: float) -> Recorded:
+        raise RuntimeError("U000054 cannot be kept")
+
+
+def test_a_defect_is_a_503_that_says_what_to_do_and_no_trace(run: Run) -> None:
+    running = run(recorder=Broken())
+    response = running.ask({"transaction_data": a_transaction()})
+    assert (response["statusCode"], json.loads(response["body"])["is_fraud"]) == (503, 0)
+    assert running.last["Defects"] == 1
+    assert "U000054" not in response["body"] + running.stream.getvalue()
+
+
+def test_a_defect_fails_a_batch_of_the_stream_so_that_it_comes_again(run: Run) -> None:
+    with pytest.raises(RuntimeError):
+        run(recorder=Broken()).ask(kinesis([json.dumps(a_transaction()).encode()]))
+
+
 # What is logged
 
 

@@ -59,7 +59,7 @@ modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGAT
 
 
 @given(st.one_of(*(score.as_strategy(generation_mode=mode) for mode in modes)))
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_function_keeps_its_description_whatever_it_is_sent(case: schemathesis.Case) -> None:
     case.validate_response(case.call(), checks=CHECKS)
 
