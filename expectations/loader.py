@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.quality.draft import draft
-from fraudline.quality.suite import Stage, Suite, decode_suite
+from fraudline.quality.suite import Stage, Suite, decode_suite, encode_suite
 
 FOLDER = Path(__file__).parent
 
@@ -24,3 +25,17 @@ def load_suite(contract: Contract, stage: Stage, file: Path | str | None = None)
 def suite_path(contract: Contract, stage: Stage) -> Path:
     """Where a person keeps the edited suite of a contract's stage."""
     return FOLDER / contract.name / f"{stage}.json"
+
+
+def write_draft(contract: Contract, stage: Stage, sample: Landed | None, file: Path | str | None = None) -> Path:
+    """Draft a suite (from a sample, if there is one) into `file` or this folder; what is there stays."""
+    path = Path(file) if file else suite_path(contract, stage)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as destination:
+            destination.write(encode_suite(draft(contract, stage, sample)))
+    except FileExistsError as error:
+        raise BadInput(f"{path} exists and may have been edited: name another file, or move it away") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be written: {error.strerror}; name another file") from error
+    return path

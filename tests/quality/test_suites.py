@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from expectations import load_suite, suite_path
+from expectations import load_suite, suite_path, write_draft
 from fraudline.columns import Landed
 from fraudline.contract import SHIPPED, Contract, load_contract
 from fraudline.decision import Decision
@@ -52,6 +52,18 @@ def test_a_sample_draws_bounds_around_what_it_shows(contract: Contract, landed_c
     bounds = drafted["amounts have the usual size"]
     assert bounds["min_value"] < median / 5 < 5 * median < bounds["max_value"]
     assert check(landed_clean, contract, "training", draft(contract, "training", landed_clean)).failures == ()
+
+
+def test_a_draft_is_written_once_and_never_over_what_a_person_edited(
+    contract: Contract, landed_clean: Landed, tmp_path: Path
+) -> None:
+    file = tmp_path / "suites" / "landed.json"
+    assert write_draft(contract, "landed", landed_clean, file) == file
+    assert load_suite(contract, "landed", file) == draft(contract, "landed", landed_clean)
+    file.write_text("edited")
+    with pytest.raises(BadInput, match="exists and may have been edited"):
+        write_draft(contract, "landed", landed_clean, file)
+    assert file.read_text() == "edited"
 
 
 @pytest.mark.parametrize(
