@@ -16,8 +16,8 @@ class Step(Protocol):
 
 
 def answer(status: int, body: object) -> Step:
-    """An answer in JSON, the connection kept open."""
-    data = json.dumps(body).encode()
+    """An answer in JSON, or bytes as they are, the connection kept open."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
 
     def step(connection: socket.socket) -> bool:
         connection.sendall(b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n%b" % (status, len(data), data))
@@ -57,9 +57,10 @@ def silence(connection: socket.socket) -> bool:
 
 @dataclass
 class Server:
-    """Where it listens, and the bodies of the requests it got, in order."""
+    """Where it listens, and the paths and bodies of the requests it got, in order."""
 
     endpoint: str
+    paths: list[str] = field(default_factory=list)
     requests: list[dict[str, Any]] = field(default_factory=list)
     connections: int = 0
 
@@ -74,9 +75,10 @@ def scripted(steps: Iterable[Step], otherwise: Step = drop) -> Iterator[Server]:
         def serve(connection: socket.socket) -> None:
             with connection:
                 goes_on = True
-                while goes_on and (body := _request(connection)) is not None:
+                while goes_on and (request := _request(connection)) is not None:
                     with lock:
-                        server.requests.append(body)
+                        server.paths.append(request[0])
+                        server.requests.append(request[1])
                         step = next(script, otherwise)
                     try:
                         goes_on = step(connection)
@@ -97,8 +99,8 @@ def scripted(steps: Iterable[Step], otherwise: Step = drop) -> Iterator[Server]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def _request(connection: socket.socket) -> dict[str, Any] | None:
-    """The body of the next request, or None if there is none any more."""
+def _request(connection: socket.socket) -> tuple[str, dict[str, Any]] | None:
+    """The path and the body of the next request, or None if there is none any more."""
     data = b""
     while b"\r\n\r\n" not in data:
         try:
@@ -114,4 +116,4 @@ def _request(connection: socket.socket) -> dict[str, Any] | None:
     )
     while len(body) < length:
         body += connection.recv(65536)
-    return dict(json.loads(body)) if body else {}
+    return head.split(b" ")[1].decode(), dict(json.loads(body)) if body else {}
