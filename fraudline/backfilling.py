@@ -43,8 +43,8 @@ def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]
             f"{format_day(int(table.timestamp[0]))} to {format_day(int(table.timestamp[-1]))}"
         )
     days = np.unique(table.timestamp[first:stop] // DAY)
-    edges: list[int] = np.searchsorted(table.timestamp, np.r_[days * DAY, days[-1] * DAY + DAY]).tolist()
-    bounds = [(max(int(a), first), min(int(b), stop)) for a, b in pairwise(edges)]
+    edges: Any = np.searchsorted(table.timestamp, np.r_[days * DAY, days[-1] * DAY + DAY])
+    bounds = [(max(int(a), first), min(int(b), stop)) for a, b in pairwise(edges.tolist())]
     return [
         Partition(format_day(day * DAY), begin, finish, fingerprint)
         for day, (begin, finish), fingerprint in zip(days.tolist(), bounds, _chained(table, bounds), strict=True)

@@ -110,14 +110,14 @@ CANDIDATES = (
         "logistic",
         "linear",
         _logistic,
-        ({"C": 0.002}, {"C": 0.01}),
+        ({"C": 0.002}, {"C": 0.02}, {"C": 0.2}),
         "Logistic regression on piecewise-linear features",
     ),
     Candidate(
         "logistic_smote",
         "linear",
         _logistic_smote,
-        ({"C": 0.002, "fraud_share": 0.05}, {"C": 0.002, "fraud_share": 0.2}),
+        ({"C": 0.002, "fraud_share": 0.05}, {"C": 0.02, "fraud_share": 0.05}, {"C": 0.02, "fraud_share": 0.2}),
         "The same on frauds multiplied by SMOTE",
     ),
     Candidate(

@@ -175,7 +175,7 @@ def _no_labels(plan: Plan, table: TransactionTable) -> str:
     first, last = format_day(int(table.timestamp.min())), format_day(int(table.timestamp.max()))
     return (
         f"no mature labels as of {format_day(plan.as_of)}: labels come {plan.contract.label.delay} after their"
-        f" transaction and the file spans {first} to {last}; choose --as-of at least that long after the first transactions"
+        f" transaction and the file spans {first} to {last}; choose a later --as-of"
     )
 
 
@@ -305,7 +305,7 @@ def refit(measured: Measured, dataset: Dataset, plan: Plan, choice: str, others:
     begin = end - plan.contract.training_window
     mask = dataset.span(begin, end)
     pipeline = _fit(measured.candidate, measured.parameters, dataset, plan, begin, end)
-    train = np.asfortranarray(dataset.features[mask])
+    train = dataset.features[mask]
     kind = measured.candidate.kind
     scorer = to_scorer(kind, pipeline, plan.features, measured.calibration, train)
     check_agreement(kind, scorer, pipeline, train)

@@ -23,3 +23,5 @@ RATIO_CAP = 100.0
 # "Never" and "longer ago than this" are the same (microseconds): ages that grow with the calendar would drift out of
 # every training window.
 AGE_CAP = 30 * DAY
+# An entity is fresh for so long after its first transaction (microseconds).
+FRESH = 3 * DAY

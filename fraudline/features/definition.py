@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from fraudline.contract import Contract, Entity
 from fraudline.durations import DAY, HOUR, parse_duration
 from fraudline.features import constants
+from fraudline.features.constants import FRESH
 
 # Microseconds as expressions write them.
 _HOUR = f"{float(HOUR)!r}"
@@ -81,7 +82,7 @@ def _compile(features: tuple[Feature, ...], primitives: tuple[str, ...]) -> Code
 
 def _hash(contract: Contract, features: tuple[Feature, ...]) -> str:
     """Names the generation of profiles: it changes with whatever changes a feature's value."""
-    numbers = {name: value for name, value in vars(constants).items() if name.isupper() and name != "DAY"}
+    numbers = {name: value for name, value in vars(constants).items() if name.isupper()}
     lags = [(e.name, e.windows, e.risk, e.lag) for e in contract.entities]
     parts = [[f.name, f.expression] for f in features]
     text = json.dumps([parts, numbers, lags, contract.label.delay, contract.timezone], sort_keys=True)
@@ -148,8 +149,11 @@ def _partition(contract: Contract) -> Iterator[Feature]:
         yield Feature(f"{e}_{name}", expression, sentence.format(e=e), topic)
     for window in windows(contract.partition_entity):
         yield from _partition_window(e, window.name, usual)
+    yield from _bursts(e, windows(contract.partition_entity)[0].name, usual)
     for name in _habit_names(contract):
         yield from _novelty(e, name)
+    if _habit_names(contract):
+        yield from _all_at_once(e, _habit_names(contract))
 
 
 def _partition_window(e: str, w: str, usual: str) -> Iterator[Feature]:
@@ -175,6 +179,24 @@ def _novelty(e: str, part: str) -> Iterator[Feature]:
     yield Feature(f"{part}_share", f"over({same}, {e}_n, 1.0)", share, part)
     new = f"First time the {e} has this {part}"
     yield Feature(f"{part}_new", f"indicator(({same} == 0) & ({e}_n > 0))", new, part)
+
+
+def _bursts(e: str, w: str, usual: str) -> Iterator[Feature]:
+    """Products, which sums of curves cannot make: many at once of little, and many at once of somebody new."""
+    small = f"real({e}_n_{w}) / (0.1 + ratio(amount, {usual}))"
+    yield Feature(f"{e}_small_pace", small, f"Transactions of the {e} in the last {w}, small amounts more", f"{e} pace")
+    fresh = f"real({e}_n_{w}) * indicator({e}_first < {FRESH})"
+    yield Feature(
+        f"{e}_fresh_pace", fresh, f"Transactions in the last {w} of a {e} known for a short time", f"{e} pace"
+    )
+
+
+def _all_at_once(e: str, parts: list[str]) -> Iterator[Feature]:
+    """One new thing is a purchase of a phone, four at once are somebody else."""
+    unusual = " + ".join(f"(1.0 - over({part}_same, {e}_n, 1.0))" for part in parts)
+    yield Feature(f"{e}_novelty", unusual, f"How much about this is unusual for the {e}, taken together", "novelty")
+    new = " + ".join(f"indicator(({part}_same == 0) & ({e}_n > 0))" for part in parts)
+    yield Feature(f"{e}_new_things", new, f"How many things the {e} has for the first time", "novelty")
 
 
 def _lagged(entity: Entity) -> Iterator[Feature]:

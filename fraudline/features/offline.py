@@ -35,26 +35,42 @@ HOURS_A_DAY = DAY // HOUR
 def offline_features(table: TransactionTable, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float64]:
     """Features (selected rows, features) of a table in the order it counts; every row is history for those after it.
 
-    `rows` is a mask of the rows wanted, all by default. The matrix is column-major: models read it column by column.
+    `rows` is a mask of the rows wanted, all by default.
     """
     definition = feature_set(table.contract)
     function = definition.bind(OPERATIONS)
     wanted = np.ones(len(table), bool) if rows is None else rows
     destination = np.cumsum(wanted) - 1
-    out = np.empty((int(wanted.sum()), len(definition.features)), order="F")
+    out = np.empty((int(wanted.sum()), len(definition.features)))
     history = _PartitionHistory(table)
-    lagged = [_LaggedHistory(table, index, history) for index in range(1, len(table.entities))]
+    later = [_lagged(table, index, history, wanted) for index in range(1, len(table.entities))]
     positions = np.flatnonzero(wanted[history.order])
     for begin in range(0, len(positions), BLOCK):
         block = positions[begin : begin + BLOCK]
         original = history.order[block]
         primitives = _own(table, original) | history.primitives(block)
-        for part in lagged:
-            primitives |= part.primitives(original)
-        columns = function(*(primitives[name] for name in definition.primitives))
-        for index, column in enumerate(columns):
-            out[destination[original], index] = column
+        rows_out = destination[original]
+        for columns in later:
+            primitives |= {name: column[rows_out] for name, column in columns.items()}
+        features = function(*(primitives[name] for name in definition.primitives))
+        # Whole rows at once: they go to places all over the matrix.
+        out[rows_out] = np.stack(features, axis=1)
     return out
+
+
+def _lagged(
+    table: TransactionTable, index: int, partition: "_PartitionHistory", wanted: npt.NDArray[np.bool_]
+) -> Primitives:
+    """Primitives of one later entity for the wanted rows, worked off entity by entity: bisections stay in the cache."""
+    history = _LaggedHistory(table, index, partition)
+    rows = np.flatnonzero(wanted)
+    order = np.lexsort((table.effective_time[rows], table.entities[index].codes[rows]))
+    columns: Primitives = {}
+    for begin in range(0, len(rows), BLOCK):
+        block = order[begin : begin + BLOCK]
+        for name, values in history.primitives(rows[block]).items():
+            columns.setdefault(name, np.empty(len(rows), dtype=np.int64))[block] = values
+    return columns
 
 
 def _own(table: TransactionTable, rows: Integers) -> Primitives:
@@ -113,8 +129,16 @@ class _Keys:
         return _Keys(codes.astype(np.int64) * span + (hours - base), base, span)
 
     def first_at_or_after(self, codes: npt.NDArray[np.int32], hours: Integers) -> Integers:
-        clipped = np.clip(hours - self.base, 0, self.span - 1)
-        return np.searchsorted(self.sorted, codes.astype(np.int64) * self.span + clipped)
+        wanted = codes.astype(np.int64) * self.span + np.clip(hours - self.base, 0, self.span - 1)
+        if not len(wanted):
+            return wanted
+        # The rows asked for lie close together: search among their neighbours only.
+        low, high = np.searchsorted(self.sorted, [wanted.min(), wanted.max()])
+        return low + np.searchsorted(self.sorted[low : high + 1], wanted)
+
+    def first_of(self, codes: npt.NDArray[np.int32]) -> Integers:
+        """The first row of each entity."""
+        return self.first_at_or_after(codes, np.full(len(codes), self.base))
 
 
 def _window_starts(end_hours: Integers, entity: Entity) -> Iterator[tuple[str, Integers]]:
@@ -315,7 +339,7 @@ class _Labels:
     def primitives(self, entity: Entity, codes: npt.NDArray[np.int32], end: Integers, now: Integers) -> Primitives:
         e = entity.name
         high = self._keys.first_at_or_after(codes, end)
-        first = self._keys.first_at_or_after(codes, np.zeros(len(codes), dtype=np.int64))
+        first = self._keys.first_of(codes)
         values: Primitives = {}
         for w, starts in _window_starts(end, entity):
             low = self._keys.first_at_or_after(codes, starts)
