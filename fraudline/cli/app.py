@@ -2,11 +2,12 @@
 
 import sys
 import traceback
+from typing import NoReturn
 
 import typer
 
 from fraudline.cli import backfill, demo, models, package, quality, retrain, score, send, simulate, stream
-from fraudline.errors import FraudlineError
+from fraudline.errors import BadInput, FraudlineError
 
 app = typer.Typer(
     name="fraudline",
@@ -28,15 +29,31 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = spread([argument for argument in sys.argv[1:] if argument != "--debug"])
     try:
-        app(args=arguments, standalone_mode=True)
+        # Not standalone: Typer would draw boxes around misuse and end without a word on Ctrl-C.
+        code = app(args=arguments, standalone_mode=False)
     except FraudlineError as error:
         _fail(str(error), error.exit_code, debug)
+    except typer.TyperException as misuse:
+        if not misuse.message:
+            # No command was named: the help is on the screen already.
+            sys.exit(BadInput.exit_code)
+        _fail(_in_a_sentence(misuse), BadInput.exit_code, debug)
     except KeyboardInterrupt:
-        _fail("stopped; what was finished is kept, nothing is half-written", INTERRUPTED, debug)
+        code = INTERRUPTED
     except BrokenPipeError:
         sys.exit(1)
     except Exception as error:
         _fail(f"unexpected {type(error).__name__}: {error}; run again with --debug for the whole story", 1, debug)
+    if code == INTERRUPTED:
+        _fail("stopped; what was finished is kept, nothing is half-written", INTERRUPTED, debug=False)
+    sys.exit(code)
+
+
+def _in_a_sentence(misuse: typer.TyperException) -> str:
+    """What Typer says of an unknown option, a missing one or a value that is none, and where to read on."""
+    words = " ".join(misuse.format_message().split()).rstrip(".")
+    context = getattr(misuse, "ctx", None)
+    return f"{words}; see `{context.command_path if context else app.info.name} --help`"
 
 
 def spread(arguments: list[str]) -> list[str]:
@@ -56,7 +73,7 @@ def spread(arguments: list[str]) -> list[str]:
     return result
 
 
-def _fail(sentence: str, code: int, debug: bool) -> None:
+def _fail(sentence: str, code: int, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
     sys.stderr.write(f"fraudline: {sentence}\n")

@@ -31,7 +31,7 @@ def retrain(
     quarantine: Annotated[
         str | None, typer.Option(help="Where rejected rows go; by default a folder beside the models.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, input and date: the same version, byte for byte.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, input and date: the same version, byte for byte.")] = 0,
     json: JsonOption = False,
 ) -> None:
     """Train candidates on labelled history, publish the best as a version, promote it if it beats the champion.

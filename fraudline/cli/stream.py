@@ -24,8 +24,8 @@ def register(app: typer.Typer) -> None:
 
 def score_stream(
     model: Annotated[str, typer.Option(help="champion, or a version.")] = "champion",
-    seconds: Annotated[float, typer.Option(help="End after so many seconds, between two batches.")] = 60.0,
-    records: Annotated[int, typer.Option(help="End a shard after so many records.")] = 100_000,
+    seconds: Annotated[float, typer.Option(min=1, help="End after so many seconds, between two batches.")] = 60.0,
+    records: Annotated[int, typer.Option(min=1, help="End a shard after so many records.")] = 100_000,
     forever: Annotated[bool, typer.Option("--forever", help="Slice after slice until stopped (systemd, ECS).")] = False,
     json: JsonOption = False,
 ) -> None:
