@@ -68,7 +68,6 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     number = registry.next_number()
 
     landed = landing.history(contract, request.transactions, plan.as_of)
-    kept = landing.quarantine(landed, request.quarantine, f"{contract.name}/retrain-{request.as_of}.jsonl")
     table = landed.table.take(landed.table.timestamp < plan.as_of)
     plan = replace(plan, excluded=training.judge(table, plan))
 
@@ -76,6 +75,8 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     measured = training.measure_all(CANDIDATES, dataset, plan)
     challenger = training.fit_challenger(measured, dataset, plan)
     decision = training.compare(challenger, table, training.champion(registry), plan)
+    # Only now is anything written: a retrain that is stopped above changes nothing.
+    kept = landing.quarantine(landed, request.quarantine, f"{contract.name}/retrain-{request.as_of}.jsonl")
     manifest = training.publish(challenger, table, plan, request.models)
     training.record(registry, decision, manifest, number)
     tag_run(contract=contract.name, version=manifest.version, decision=decision.action)
