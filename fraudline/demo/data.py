@@ -1,12 +1,10 @@
 """What the demo runs on: a history to train on and a last day to stream, made or taken from a file."""
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from fraudline.adapters.files import load_transactions
 from fraudline.adapters.outgoing import outgoing
@@ -15,6 +13,7 @@ from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.simulate import KINDS, Population, simulate, soil, weave, weave_records
+from fraudline.table import TransactionTable
 
 POPULATION = Population(users=2000, start=date(2026, 1, 5), days=45, fraud_rate=0.015, seed=0)
 DIRT = 0.005
@@ -46,22 +45,37 @@ def make_data(folder: Path) -> DemoData:
     return DemoData(history, stream, day, dict(zip(today["transaction_id"], today["is_fraud"].tolist(), strict=True)))
 
 
-def take_data(file: Path, contract: Contract, folder: Path) -> DemoData:
-    """Somebody's file: its last day is streamed, with duplicates and malformed records added; the rest is history."""
+@dataclass(frozen=True)
+class Given:
+    """Somebody's file: its lines as cells, the header first, and the table of those that are transactions."""
+
+    cells: list[list[str]]
+    table: TransactionTable
+
+
+def read_given(file: Path, contract: Contract) -> Given:
+    """The file, or one sentence about what is wrong with it."""
     if file.suffix != ".csv" or not file.exists():
         raise BadInput(f"there is no {file}, or it is no .csv: give DATA a CSV in the {contract.name} contract")
     table = load_transactions(contract, [str(file)]).table
-    start = int(table.timestamp.max()) // DAY * DAY
-    today = table.timestamp >= start
-    cells = pd.read_csv(file, dtype=str, keep_default_na=False)
-    # Rows that are no transactions have no time: they stay in the history, where they are quarantined.
-    last = np.zeros(len(cells), bool)
-    last[table.source_row[today]] = True
+    with file.open(newline="", encoding="utf-8-sig") as lines:
+        return Given([cells for cells in csv.reader(lines) if cells], table)
+
+
+def split(given: Given, contract: Contract, folder: Path) -> DemoData:
+    """The file's last day is streamed, with duplicates and malformed records added; the rest is history."""
+    header, rows = given.cells[0], given.cells[1:]
+    start = int(given.table.timestamp.max()) // DAY * DAY
+    today = given.table.timestamp >= start
+    # The reader numbers the rows that have as many cells as the header. The others are no transactions, have no time
+    # and stay in the history, as all that are quarantined there.
+    whole = [number for number, cells in enumerate(rows) if len(cells) == len(header)]
+    last = {whole[row] for row in given.table.source_row[today].tolist()}
     history, day_file, stream = folder / "history.csv", folder / "last-day.csv", folder / "last-day.jsonl"
-    cells[~last].to_csv(history, index=False)
-    cells[last].to_csv(day_file, index=False)
+    _write_rows(history, header, [cells for number, cells in enumerate(rows) if number not in last])
+    _write_rows(day_file, header, [cells for number, cells in enumerate(rows) if number in last])
     _write_lines(stream, _with_faults([record.data for record in outgoing(contract, day_file)]))
-    known = table.take(today)
+    known = given.table.take(today)
     labels = dict(zip(known.ids.to_pylist(), known.label.tolist(), strict=True))
     return DemoData(history, stream, date.fromisoformat(format_day(start)), labels)
 
@@ -72,6 +86,11 @@ def _with_faults(records: list[bytes]) -> Iterator[bytes]:
         if number % RESEND_EVERY == 0:
             yield record
     yield from MALFORMED
+
+
+def _write_rows(path: Path, header: list[str], rows: list[list[str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
 
 
 def _write_lines(path: Path, records: Iterator[bytes]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from fraudline.contract import load_contract
-from fraudline.demo.data import make_data, take_data
+from fraudline.demo.data import make_data, read_given, split
 from fraudline.errors import BadInput
 from fraudline.local.emulator import environment_of, running_emulator
 from fraudline.local.prefect_server import running_prefect_server
@@ -25,6 +25,11 @@ def run_demo(out: Path, data: Path | None) -> dict[str, Any]:
     console = Console(stderr=True)
     seconds: dict[str, float] = {}
     contract = load_contract(CONTRACT)
+    given = None
+    if data:
+        # Before anything is emptied or started: a file that is none must cost nobody anything.
+        with _step(console, "read transactions", seconds):
+            given = read_given(_outside(data, out), contract)
     _empty(out)
     with ExitStack() as stack:
         with _step(console, "start the embedded stack", seconds):
@@ -32,8 +37,8 @@ def run_demo(out: Path, data: Path | None) -> dict[str, Any]:
             server = stack.enter_context(running_prefect_server(out / "stack"))
             variables = emulator.environment | server.environment
             stack.enter_context(environment_of(variables))
-        with _step(console, "make transactions" if data is None else "read transactions", seconds):
-            files = take_data(data, contract, out) if data else make_data(out)
+        with _step(console, "split off the last day" if given else "make transactions", seconds):
+            files = split(given, contract, out) if given else make_data(out)
         story = _prepare(console, contract, files, out, seconds, stack, variables)
         return _conclude(console, story, seconds, server.api)
 
@@ -103,6 +108,12 @@ def _telling(listener: Callable[[str], None]) -> Iterator[None]:
 
     with listening(listener):
         yield
+
+
+def _outside(data: Path, out: Path) -> Path:
+    if out.resolve() in data.resolve().parents:
+        raise BadInput(f"{data} lies in {out}, which is emptied first: move it, or name another folder with --out")
+    return data
 
 
 def _empty(out: Path) -> None:
