@@ -20,22 +20,38 @@ NO_KEY = "unknown"
 
 def outgoing(contract: Contract, path: Path) -> Iterator[Outgoing]:
     """The rows of a .csv, .jsonl or .parquet file as records without their label, keyed by the first entity."""
-    readers = {".csv": _csv_rows, ".parquet": _parquet_rows}
     if not path.exists():
         raise BadInput(f"there is no {path}: check the path of the transactions")
-    if path.suffix in (".jsonl", ".ndjson"):
-        with path.open("rb") as lines:
-            yield from (_from_line(contract, line.rstrip(b"\r\n")) for line in lines if line.strip())
-        return
+    readers = {".csv": _from_csv, ".parquet": _from_parquet, ".jsonl": _from_lines, ".ndjson": _from_lines}
     if path.suffix not in readers:
         raise BadInput(f"{path} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+    return _explained(path, readers[path.suffix](contract, path))
+
+
+def _explained(path: Path, records: Iterator[Outgoing]) -> Iterator[Outgoing]:
     try:
-        for cells in readers[path.suffix](path):
-            record = {name: value for name, value in record_of(contract, cells).items() if value is not None}
-            record.pop(contract.label.column, None)
-            yield Outgoing(_key(contract, record), msgspec.json.encode(record))
+        yield from records
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _from_csv(contract: Contract, path: Path) -> Iterator[Outgoing]:
+    return (_from_cells(contract, cells) for cells in _csv_rows(path))
+
+
+def _from_parquet(contract: Contract, path: Path) -> Iterator[Outgoing]:
+    return (_from_cells(contract, cells) for cells in _parquet_rows(path))
+
+
+def _from_lines(contract: Contract, path: Path) -> Iterator[Outgoing]:
+    with path.open("rb") as lines:
+        yield from (_from_line(contract, line.rstrip(b"\r\n")) for line in lines if line.strip())
+
+
+def _from_cells(contract: Contract, cells: Mapping[str, Any]) -> Outgoing:
+    record = {name: value for name, value in record_of(contract, cells).items() if value is not None}
+    record.pop(contract.label.column, None)
+    return Outgoing(_key(contract, record), msgspec.json.encode(record))
 
 
 def _from_line(contract: Contract, line: bytes) -> Outgoing:

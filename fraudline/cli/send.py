@@ -1,6 +1,7 @@
 """`fraudline send`."""
 
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,15 @@ def register(app: typer.Typer) -> None:
 
 
 def send(
-    transactions: Annotated[Path, typer.Option("--transactions", "-t", help="A .csv, .jsonl or .parquet file.")],
+    transactions: Annotated[
+        list[Path], typer.Option("--transactions", "-t", help="A .csv, .jsonl or .parquet file; repeatable.")
+    ],
     stream: Annotated[str | None, typer.Option(help="The stream; by default FRAUDLINE_STREAM.")] = None,
     rate: Annotated[float | None, typer.Option(help="Records a second at most.")] = None,
     contract: ContractOption = "ecommerce",
     json: JsonOption = False,
 ) -> None:
-    """Send a file's rows to the stream, as they are and without their label, each keyed by its first entity."""
+    """Send the rows of files to the stream, as they are and without their label, each keyed by its first entity."""
     with working("Sending"):
         from fraudline.adapters.clients import client
         from fraudline.adapters.outgoing import outgoing
@@ -30,7 +33,9 @@ def send(
         from tasks.progress import say
 
         producer = Producer(client("kinesis"), stream or load_settings().stream)
-        records = outgoing(load_contract(contract), transactions)
+        definition = load_contract(contract)
+        # Each file is looked for before the first is sent.
+        records = chain.from_iterable([outgoing(definition, path) for path in transactions])
         report = producer.send(records, rate, lambda sent: say(f"Sent {sent:,} records to {producer.stream}"))
     if json:
         print_json(asdict(report))
