@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fraudline.bundle import GOLDEN, GRAPH, MANIFEST, SCORER, Bundle, load_bundle
-from fraudline.errors import BadInput, NotReady
+from fraudline.errors import BadInput, NotReady, Unavailable
 from fraudline.realtime.model import Packaged
 from fraudline.realtime.sources import function_sources
 from fraudline.realtime.start import PACKAGED_MODEL
@@ -135,12 +135,18 @@ def _runs(candidate: str, python: str) -> bool:
 def _write(out: Path, parts: Parts) -> bytes:
     """The zip, whole or not at all."""
     partial = out.with_name(f".{out.name}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(partial, "w") as archive:
-        for name in sorted(parts):
-            entry = zipfile.ZipInfo(name, _TIME)
-            entry.create_system = 3
-            entry.external_attr = (0o755 if ".so" in Path(name).suffixes else 0o644) << 16
-            archive.writestr(entry, parts[name], zipfile.ZIP_DEFLATED, 9)
-    partial.replace(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(partial, "w") as archive:
+            for name in sorted(parts):
+                entry = zipfile.ZipInfo(name, _TIME)
+                entry.create_system = 3
+                entry.external_attr = (0o755 if ".so" in Path(name).suffixes else 0o644) << 16
+                archive.writestr(entry, parts[name], zipfile.ZIP_DEFLATED, 9)
+        partial.replace(out)
+    except OSError as error:
+        raise Unavailable(f"{out} cannot be written: {error.strerror or error}; name another file") from error
+    finally:
+        if partial.is_file():
+            partial.unlink()
     return out.read_bytes()
