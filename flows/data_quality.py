@@ -6,11 +6,10 @@ from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
-from fraudline.adapters.archive_reader import landed_window
 from fraudline.clock import to_micros
 from fraudline.contract import load_contract
 from fraudline.durations import DAY, HOUR
-from fraudline.quality.measures import LOOK_BACK, Context
+from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult, gate
 from fraudline.quality.suite import Stage
 from fraudline.settings import load_settings
@@ -49,8 +48,8 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
         context = Context(as_of=to_micros(request.as_of)) if request.as_of else Context()
     else:
         start, end = whole_window(request.window, to_micros(request.as_of or defaults.due()))
-        batches = monitoring.archive(f"s3://{load_settings().landing_bucket}", start - LOOK_BACK, end)
-        landed, context = landed_window(contract, batches, start, end)
+        archive = f"s3://{load_settings().landing_bucket}"
+        landed, context = monitoring.window_of_archive(contract, archive, start, end)
     reference = monitoring.training_reference(request.models, contract) if request.models else None
     suite = quality.suite(contract, request.stage, request.suite)
     result = quality.judge(contract, landed, request.out, suite, context, reference)

@@ -4,7 +4,6 @@ from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
-from fraudline.adapters.archive_reader import archived_table, counted
 from fraudline.clock import to_micros
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
@@ -38,7 +37,6 @@ class MonitorRequest(BaseModel):
     )
     as_of: AwareDatetime | None = Field(None, description="The end of the window; the scheduled run's own time if none")
     days: int = Field(1, ge=1, description="How many days the window has")
-    past_days: int = Field(365, ge=1, description="How far back the archive is read: all that live profiles have seen")
 
 
 @flow(name="monitor", flow_run_name="monitor-{request.contract}")
@@ -51,11 +49,8 @@ def monitor(request: MonitorRequest) -> Monitored:
     if request.transactions:
         table, skew = landing.load(contract, request.transactions).table, None
     else:
-        settings = load_settings()
-        batches = monitoring.archive(f"s3://{settings.landing_bucket}", start - request.past_days * DAY, end)
-        archived = counted(contract, batches)
-        table = archived_table(contract, archived)
-        skew = monitoring.compare_paths(settings, contract, archived, start, end)
+        table = landing.load_all(contract, end).table
+        skew = monitoring.compare_paths(load_settings(), contract, start, end)
     seen = monitoring.measure(table, bundle, start, end, skew)
     monitoring.report(seen, request.out)
     if skew and skew.is_skewed:

@@ -2,19 +2,23 @@
 
 from typing import Any
 
-from fraudline.adapters.archive_reader import Counted, read_archive
+import numpy as np
+import pyarrow as pa
+
+from fraudline.adapters.archive_window import landed_window
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.live_skew import live_skew
+from fraudline.adapters.live_skew import live_skew, read_pasts
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.profiles import Profiles
-from fraudline.archive import Archived
 from fraudline.bundle import Bundle, load_bundle, read_manifest
 from fraudline.clock import from_micros
+from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.errors import NotReady
+from fraudline.quality.measures import Context
 from fraudline.quality.monitor_report import monitor_figures, render_monitor, verdict_of
 from fraudline.quality.monitoring import LiveSkew, Monitored, monitor
 from fraudline.settings import Settings
@@ -47,21 +51,23 @@ def champion(models: str, contract: Contract) -> Bundle:
     return load_bundle(registry.read(version).__getitem__, version)
 
 
-@step(name="read the archive", retries=2, retry_delay_seconds=5)
-def archive(landing: str, start: int, end: int) -> list[Archived]:
-    """The batches that arrived from the day of `start` to that of `end` (microseconds)."""
-    return read_archive(open_objects(landing), start, end)
+@step(name="read a window of the archive", retries=2, retry_delay_seconds=5)
+def window_of_archive(contract: Contract, landing: str, start: int, end: int) -> tuple[Landed, Context]:
+    """What batches decided in [start, end) (microseconds) read, and what to judge it by."""
+    return landed_window(contract, open_objects(landing), start, end)
 
 
 @step(name="compare paths", retries=2, retry_delay_seconds=5)
-def compare_paths(settings: Settings, contract: Contract, archived: list[Counted], start: int, end: int) -> LiveSkew:
-    """Of a sample of the window's transactions, evenly spread; times in microseconds."""
-    dynamodb, deadline = DynamoDB(AwsJson("dynamodb")), within(READ_SECONDS)
-    ids = [row.transaction.id for row in archived if start <= row.transaction.timestamp < end]
-    sample = ids[:: max(len(ids) // SAMPLE, 1)]
+def compare_paths(settings: Settings, contract: Contract, start: int, end: int) -> LiveSkew:
+    """Of a sample of the transactions of [start, end) (microseconds), evenly spread."""
+    pasts = read_pasts(contract, open_objects(f"s3://{settings.landing_bucket}"))
+    archived = pasts[0]
+    inside = np.flatnonzero((archived.timestamp >= start) & (archived.timestamp < end))
+    sample = archived.ids.take(pa.array(inside[:: max(len(inside) // SAMPLE, 1)])).to_pylist()
+    dynamodb = DynamoDB(AwsJson("dynamodb"))
     decisions = Decisions(dynamodb, settings.decisions_table, contract)
     profiles = Profiles(dynamodb, settings.profiles_table, settings.decisions_table)
-    return live_skew(contract, archived, sample, decisions, profiles, deadline)
+    return live_skew(contract, pasts, sample, decisions, profiles, within(READ_SECONDS))
 
 
 @step(name="measure drift")

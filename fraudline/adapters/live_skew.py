@@ -1,73 +1,123 @@
 """The skew monitor's reading: the stream's decisions and profiles against the other ways to compute the same."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from fraudline.adapters.archive_reader import Counted, archived_table
+from fraudline.adapters.archive import read_archive
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.files import load_transactions
+from fraudline.adapters.history import FILES
+from fraudline.adapters.objects import Objects
 from fraudline.adapters.profiles import Profiles
 from fraudline.contract import Contract
 from fraudline.decision import Decision
 from fraudline.features.offline import offline_features
 from fraudline.features.online import OnlineFeatures
+from fraudline.features.profile import History
 from fraudline.microbatch import Reading
-from fraudline.profiles import decode_history, profile_key
+from fraudline.profiles import StoredProfile, decode_history, profile_key
 from fraudline.quality.monitoring import LiveSkew
-from fraudline.quality.skew import compare_offline, compare_paths, profile_differences, rebuild
+from fraudline.quality.skew import Recomputed, compare_offline, compare_paths, profile_differences, rebuild
+from fraudline.table import Integers, TransactionTable, concatenate
 
 REALTIME = "realtime"
+# Files tell no hour up to which later entities were built: as late as may be.
+_ALL_BUILT = 2**62
+
+
+def read_pasts(contract: Contract, landing: Objects) -> list[TransactionTable]:
+    """What profiles may have counted, in the order it counted: the archive, and files warmed up from before it."""
+    archived = read_archive(landing, contract).table
+    if not len(archived) or not any(True for _ in landing.list(FILES)):
+        return [archived]
+    files = load_transactions(contract, [f"{landing.location}/{FILES}"]).table
+    only = files.take(~pc.is_in(files.ids, value_set=archived.ids).to_numpy(zero_copy_only=False))
+    if archived.built_through is not None:
+        only = replace(only, built_through=np.full(len(only), _ALL_BUILT))
+    both = concatenate([only, archived])
+    return [archived, both.take(np.argsort(both.effective_time, kind="stable"))]
 
 
 def live_skew(
     contract: Contract,
-    archive: Sequence[Counted],
+    pasts: Sequence[TransactionTable],
     transaction_ids: Sequence[str],
     decisions: Decisions,
     profiles: Profiles,
     deadline: Deadline,
 ) -> LiveSkew:
-    """Compare what was recorded of these transactions; `archive` holds all of their entities' past, in order."""
+    """Compare what was recorded of these transactions with what each of `pasts` makes of them.
+
+    A value that follows from any of them is right: whether profiles were warmed up from files is recorded nowhere.
+    """
     online = OnlineFeatures(contract)
     stream = decisions.read(transaction_ids, deadline)
     at_checkout = decisions.read(transaction_ids, deadline, REALTIME)
-    entities = {next(iter(decision.entities.values())) for decision in stream.values()}
-    compared, differing = _compare_profiles(online, archive, entities, profiles, deadline)
+    entities = sorted({next(iter(decision.entities.values())) for decision in stream.values()})
+    settled = _settled(online, pasts[0], entities, decisions, profiles, deadline)
     return LiveSkew(
         paths=compare_paths(stream, at_checkout, online.set.names),
-        offline=compare_offline(stream, _recomputed(contract, archive, stream), online.set),
-        profiles_compared=compared,
-        profiles=differing,
+        offline=compare_offline(stream, [_recomputed(past, stream) for past in pasts], online.set),
+        profiles_compared=len(settled),
+        profiles=_differing_profiles(online, pasts, settled),
     )
 
 
-def _recomputed(
-    contract: Contract, archive: Sequence[Counted], decisions: Mapping[str, Decision]
-) -> dict[str, list[float]]:
+def _recomputed(past: TransactionTable, decisions: Mapping[str, Decision]) -> Recomputed:
     """Features by transaction id, of those that were decided on."""
-    table = archived_table(contract, archive)
-    ids = [id_ for id_ in table.ids.to_pylist() if id_ in decisions]
-    wanted = np.array([id_ in decisions for id_ in table.ids.to_pylist()])
-    return dict(zip(ids, offline_features(table, wanted).tolist(), strict=True))
+    ids = past.ids.to_pylist()
+    wanted = np.array([id_ in decisions for id_ in ids], dtype=bool)
+    return dict(zip((id_ for id_ in ids if id_ in decisions), offline_features(past, wanted).tolist(), strict=True))
 
 
-def _compare_profiles(
-    online: OnlineFeatures, archive: Sequence[Counted], entities: set[str], profiles: Profiles, deadline: Deadline
-) -> tuple[int, dict[str, int]]:
-    """How many profiles stand where the archive ends, and how many of those differ in each part."""
-    past: defaultdict[str, list[Counted]] = defaultdict(list)
-    for row in archive:
-        if row.transaction.entities[0] in entities:
-            past[row.transaction.entities[0]].append(row)
+def _settled(
+    online: OnlineFeatures,
+    archived: TransactionTable,
+    entities: Iterable[str],
+    decisions: Decisions,
+    profiles: Profiles,
+    deadline: Deadline,
+) -> dict[str, StoredProfile]:
+    """The profiles that stand at their entity's last archived transaction; others moved on while we read."""
     name = online.set.contract.partition_entity.name
-    keys = {id_: profile_key(name, id_, online.set.hash) for id_ in past}
+    last = {id_: archived.ids[int(rows[-1])].as_py() for id_, rows in _rows_of(archived, entities).items()}
+    positions = decisions.read(last.values(), deadline)
+    keys = {id_: profile_key(name, id_, online.set.hash) for id_ in last}
     stored = profiles.view(Reading((), (), keys, {}), frozenset(), deadline).profiles
-    # A profile that has moved on while we read says nothing.
-    settled = [id_ for id_ in stored if stored[id_].position == past[id_][-1].position]
+    return {
+        id_: profile
+        for id_, profile in stored.items()
+        if last[id_] in positions and positions[last[id_]].position == profile.position
+    }
+
+
+def _differing_profiles(
+    online: OnlineFeatures, pasts: Sequence[TransactionTable], settled: Mapping[str, StoredProfile]
+) -> dict[str, int]:
+    """How many profiles differ in each part from what every past makes of them."""
+    rows = [_rows_of(past, settled) for past in pasts]
     differing: Counter[str] = Counter()
-    for id_ in settled:
-        rebuilt = rebuild(online, ((row.transaction, row.effective_time) for row in past[id_]))
-        differing.update(profile_differences(decode_history(stored[id_].history), rebuilt))
-    return len(settled), dict(differing)
+    for id_, profile in settled.items():
+        stored = decode_history(profile.history)
+        rebuilt = (_rebuilt(online, past.take(at[id_])) for past, at in zip(pasts, rows, strict=True))
+        differing.update(
+            min((profile_differences(stored, history) for history in rebuilt), key=lambda parts: len(parts))
+        )
+    return dict(differing)
+
+
+def _rebuilt(online: OnlineFeatures, own: TransactionTable) -> History:
+    return rebuild(online, zip(own.transactions(), own.effective_time.tolist(), strict=True))
+
+
+def _rows_of(past: TransactionTable, entities: Iterable[str]) -> dict[str, Integers]:
+    """The positions of each of these partition entities' transactions, as far as they have any."""
+    codes = past.entities[0]
+    wanted = pc.index_in(pa.array(list(entities), pa.string()), value_set=codes.values).to_pylist()
+    return {codes.values[code].as_py(): np.flatnonzero(codes.codes == code) for code in wanted if code is not None}

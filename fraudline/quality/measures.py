@@ -22,8 +22,6 @@ WEEK = 7 * DAY
 RECENT = DAY
 PAST = WEEK
 EARLIER_WEEKS = 4
-# How much past a window cut from a stream needs: those weeks, and a day.
-LOOK_BACK = EARLIER_WEEKS * WEEK + DAY
 # Fewer than these say nothing about a share or a rate.
 ENOUGH_ROWS = 200
 ENOUGH_FRAUDS = 20
@@ -66,13 +64,13 @@ MEASURES = {
 class Context:
     """What a window is judged in the light of: the present (microseconds), and transactions before the window.
 
-    Without `as_of` nothing is stale; without `earlier` the window itself is all the past there is. `start` is where
-    the window begins, for windows cut from a stream; a file begins with its oldest transaction.
+    Without `as_of` nothing is stale; without `earlier` the window itself is all the past there is. `usual_rows` is how
+    many transactions such a window usually has, where somebody counted; a file is compared with its own earlier weeks.
     """
 
     as_of: int | None = None
-    start: int | None = None
     earlier: TransactionTable | None = None
+    usual_rows: float | None = None
 
 
 def measures(landed: Landed, excluded: int, context: Context) -> dict[str, float]:
@@ -121,21 +119,18 @@ def _clock(table: TransactionTable, context: Context) -> dict[str, float]:
 
 
 def _volume(table: TransactionTable, context: Context) -> dict[str, float]:
-    """The newest day's whole hours against the median of the same hours one to four weeks before."""
-    first, end = _whole_hours(table, context)
-    hours = np.concatenate([part.timestamp // HOUR for part in (context.earlier, table) if part is not None])
-    oldest = int(hours.min())
-    counts = np.bincount(hours - oldest, minlength=end - oldest)
-    newest = np.arange(max(end - RECENT // HOUR, first), end) - oldest
-    usual = _usual_volume(counts, newest)
-    return {"volume_ratio": float(counts[newest].sum() / usual) if usual >= ENOUGH_ROWS / 4 else nan}
+    """The window against the usual; or a file's newest day's whole hours against those one to four weeks before."""
+    if context.usual_rows is not None:
+        return {"volume_ratio": _ratio(len(table), context.usual_rows)}
+    hours = table.timestamp // HOUR
+    oldest, end = int(hours.min()), int(hours.max())
+    counts = np.bincount(hours - oldest)
+    newest = np.arange(max(end - RECENT // HOUR, oldest + 1), end) - oldest
+    return {"volume_ratio": _ratio(float(counts[newest].sum()), _usual_volume(counts, newest))}
 
 
-def _whole_hours(table: TransactionTable, context: Context) -> tuple[int, int]:
-    """The hours (since the epoch) that the window covers whole: the first, and the one after the last."""
-    if context.start is not None and context.as_of is not None:
-        return -(-context.start // HOUR), context.as_of // HOUR
-    return int(table.timestamp.min()) // HOUR + 1, int(table.timestamp.max()) // HOUR
+def _ratio(seen: float, usual: float) -> float:
+    return seen / usual if usual >= ENOUGH_ROWS / 4 else nan
 
 
 def _usual_volume(counts: Integers, hours: Integers) -> float:

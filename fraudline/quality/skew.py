@@ -18,6 +18,9 @@ from fraudline.transaction import Transaction
 
 SCORE = "score"
 
+# Features by transaction id, in the feature set's order.
+Recomputed = Mapping[str, Sequence[float]]
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -59,23 +62,21 @@ def compare_paths(left: Mapping[str, Decision], right: Mapping[str, Decision], n
     return Skew(len(both), len(both) - len(same), tuple(d for a, b in same for d in _differences(a, b, names)))
 
 
-def compare_offline(
-    decisions: Mapping[str, Decision], recomputed: Mapping[str, Sequence[float]], features: FeatureSet
-) -> Skew:
-    """Recorded decisions against features that offline code computed from the archive, by transaction id.
+def compare_offline(decisions: Mapping[str, Decision], recomputed: Sequence[Recomputed], features: FeatureSet) -> Skew:
+    """Recorded decisions against features that offline code computed, from each past that profiles may have counted.
 
-    What a later entity's labels said then the archive does not know: features of its risk are not compared.
+    A feature differs if no past gives its recorded value. What a later entity's labels said then no archive knows:
+    features of its risk are not compared.
     """
     risks = {f"{entity.name} risk" for entity in features.contract.lagged_entities}
     alike = [index for index, feature in enumerate(features.features) if feature.topic not in risks]
-    names = [features.names[index] for index in alike]
-    both = [id_ for id_ in recomputed if id_ in decisions]
+    both = [id_ for id_ in recomputed[0] if id_ in decisions]
     differences = (
-        difference
+        Difference(id_, features.names[index], recorded[index], recomputed[0][id_][index])
         for id_ in both
-        for difference in _unequal(
-            id_, names, _some(unpack(decisions[id_].features), alike), _some(recomputed[id_], alike)
-        )
+        for recorded in (unpack(decisions[id_].features),)
+        for index in alike
+        if all(_differ(recorded[index], past[id_][index]) for past in recomputed)
     )
     return Skew(len(both), 0, tuple(differences))
 
@@ -104,16 +105,12 @@ def _saw_the_same(left: Decision, right: Decision) -> bool:
 
 def _differences(left: Decision, right: Decision, names: Sequence[str]) -> Iterator[Difference]:
     if left.features != right.features:
-        yield from _unequal(left.transaction_id, names, unpack(left.features), unpack(right.features))
+        values = zip(names, unpack(left.features), unpack(right.features), strict=True)
+        yield from (Difference(left.transaction_id, name, a, b) for name, a, b in values if _differ(a, b))
     if left.score != right.score:
         yield Difference(left.transaction_id, SCORE, left.score, right.score)
 
 
-def _unequal(id_: str, names: Sequence[str], left: Sequence[float], right: Sequence[float]) -> Iterator[Difference]:
+def _differ(left: float, right: float) -> bool:
     """Bit for bit: a zero and a negative zero differ."""
-    pairs = zip(names, left, right, strict=True)
-    return (Difference(id_, name, a, b) for name, a, b in pairs if pack([a]) != pack([b]))
-
-
-def _some(values: Sequence[float], indices: Sequence[int]) -> list[float]:
-    return [values[index] for index in indices]
+    return pack([left]) != pack([right])

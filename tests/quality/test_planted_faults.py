@@ -9,7 +9,6 @@ import pytest
 from fraudline.clock import parse_timestamp
 from fraudline.columns import Landed
 from fraudline.contract import Contract
-from fraudline.durations import DAY, HOUR
 from fraudline.errors import BadInput
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityGate, QualityResult, gate
@@ -162,16 +161,3 @@ def test_a_warning_stops_nothing(clean: pd.DataFrame, read: Read, judge: Judge) 
     result = judge(read(stuck_flag(clean)))
     assert result.failures
     assert gate(result) is result
-
-
-def test_an_hour_without_its_usual_volume_is_found_against_the_same_hour_of_earlier_weeks(
-    landed_clean: Landed, judge: Judge
-) -> None:
-    table = landed_clean.table
-    end = int(table.timestamp.max()) // DAY * DAY - 4 * HOUR
-    inside = (table.timestamp >= end - 4 * HOUR) & (table.timestamp < end)
-    earlier = table.take(table.timestamp < end - 4 * HOUR)
-    context = Context(as_of=end, start=end - 4 * HOUR, earlier=earlier)
-    whole, tenth = table.take(inside), table.take(np.flatnonzero(inside)[::10])
-    assert judge(whole, "landed", context).passed
-    assert [o.name for o in judge(tenth, "landed", context).critical_failures] == ["volume is as in earlier weeks"]

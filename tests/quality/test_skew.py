@@ -6,33 +6,35 @@ import msgspec
 import numpy as np
 import pytest
 
-from fraudline.adapters.archive_reader import Counted, counted, read_archive
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.live_skew import live_skew
+from fraudline.adapters.files import load_transactions
+from fraudline.adapters.live_skew import live_skew, read_pasts
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import stream_deps, wall_clock
+from fraudline.adapters.stream_deps import stream_deps
 from fraudline.contract import Contract
 from fraudline.decision import Decision, pack, unpack
-from fraudline.durations import DAY
 from fraudline.features import definition
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.scalar import OPERATIONS
+from fraudline.microbatch import Reading
+from fraudline.profiles import ProfileChange, decode_history, encode_history, profile_key
 from fraudline.quality.monitoring import LiveSkew
 from fraudline.quality.skew import compare_offline, compare_paths, profile_differences, rebuild
 from fraudline.settings import Settings
 from fraudline.table import from_transactions
 from fraudline.transaction import Transaction
 from fraudline.validation import Validator
+from tasks.streaming import warm_up
 from tests.stream.bundles import small_bundle
 from tests.stream.events import clean_events
 
@@ -83,7 +85,7 @@ def test_two_executions_of_one_definition_are_equal_on_every_transaction(
     contract: Contract, transactions: list[Transaction]
 ) -> None:
     stream = decided(contract, transactions, OnlineFeatures(contract))
-    skew = compare_offline(stream, recomputed(contract, transactions, stream), feature_set(contract))
+    skew = compare_offline(stream, [recomputed(contract, transactions, stream)], feature_set(contract))
     assert (skew.compared, skew.equal, skew.differences) == (400, 400, ())
 
 
@@ -91,7 +93,7 @@ def test_night_defined_differently_online_is_found_and_named(
     contract: Contract, transactions: list[Transaction]
 ) -> None:
     stream = decided(contract, transactions, with_another_night(contract))
-    skew = compare_offline(stream, recomputed(contract, transactions, stream), feature_set(contract))
+    skew = compare_offline(stream, [recomputed(contract, transactions, stream)], feature_set(contract))
     hours = [t.timestamp // 3_600_000_000 % 24 for t in transactions]
     assert skew.named == {NIGHT: hours.count(6)}
     assert skew.equal == 400 - hours.count(6)
@@ -140,6 +142,7 @@ class Live:
 
     def __init__(self, settings: Settings, contract: Contract) -> None:
         self.contract, self.settings = contract, settings
+        self.landing = open_objects(f"s3://{settings.landing_bucket}")
         dynamodb = DynamoDB(AwsJson("dynamodb"))
         self.decisions = Decisions(dynamodb, settings.decisions_table, contract)
         self.profiles = Profiles(dynamodb, settings.profiles_table, settings.decisions_table)
@@ -148,30 +151,58 @@ class Live:
         Producer(client("kinesis"), self.settings.stream).send(events)
         run_slice(stream_deps(self.settings, small_bundle(), "w1"), Limits(batch_records=30))
 
-    def archive(self) -> list[Counted]:
-        landing, now = open_objects(f"s3://{self.settings.landing_bucket}"), wall_clock()
-        return counted(self.contract, read_archive(landing, now - DAY, now))
-
     def skew(self) -> LiveSkew:
-        archive = self.archive()
-        ids = [row.transaction.id for row in archive]
-        return live_skew(self.contract, archive, ids, self.decisions, self.profiles, within(60))
+        pasts = read_pasts(self.contract, self.landing)
+        ids = pasts[0].ids.to_pylist()
+        return live_skew(self.contract, pasts, ids, self.decisions, self.profiles, within(60))
 
 
-def test_a_scored_stream_agrees_with_its_archive_and_a_broken_decision_or_profile_does_not(
-    resources: Settings, contract: Contract
-) -> None:
-    live = Live(resources, contract)
+@pytest.fixture
+def live(resources: Settings, contract: Contract) -> Live:
+    return Live(resources, contract)
+
+
+def test_a_scored_stream_agrees_with_its_archive(live: Live) -> None:
     live.score(clean_events(120, users=6))
     seen = live.skew()
     assert (seen.offline.compared, seen.offline.equal, seen.paths.compared) == (120, 120, 0)
     assert (seen.profiles_compared, seen.is_skewed) == (6, False)
 
+
+def test_labelled_files_of_what_was_streamed_that_come_later_are_no_skew(live: Live) -> None:
+    live.score(clean_events(120, users=6))
+    live.landing.put("files/labels.jsonl", b"\n".join(data for _, data in clean_events(150, users=6)))
+    seen = live.skew()
+    assert (seen.offline.equal, seen.profiles_compared, seen.is_skewed) == (120, 6, False)
+
+
+def test_profiles_warmed_up_from_files_are_no_skew(live: Live, contract: Contract) -> None:
+    events = clean_events(200, users=6)
+    live.landing.put("files/history.jsonl", b"\n".join(data for _, data in events[:120]))
+    history = load_transactions(contract, [f"s3://{live.settings.landing_bucket}/files/"]).table
+    warm_up(live.settings, history)
+    live.score(events[120:])
+    seen = live.skew()
+    assert (seen.offline.compared, seen.offline.equal, seen.profiles_compared) == (80, 80, 6)
+    assert not seen.is_skewed
+
+
+def test_a_decision_at_checkout_that_differs_in_one_feature_is_named(live: Live, contract: Contract) -> None:
+    live.score(clean_events(40, users=4))
     (decision,) = live.decisions.read(["t000007"], within(10)).values()
     features = list(unpack(decision.features))
-    night = feature_set(contract).names.index(NIGHT)
-    features[night] = 1.0 - features[night]
-    checkout = msgspec.structs.replace(decision, origin="realtime", features=pack(features))
-    live.decisions.write([checkout], within(10))
+    features[feature_set(contract).names.index(NIGHT)] += 1.0
+    live.decisions.write([msgspec.structs.replace(decision, origin="realtime", features=pack(features))], within(10))
     seen = live.skew()
     assert (seen.paths.compared, seen.paths.named, seen.named) == (1, {NIGHT: 1}, {NIGHT: 1})
+
+
+def test_a_stored_profile_that_lost_a_transaction_is_found(live: Live, contract: Contract) -> None:
+    live.score(clean_events(40, users=4))
+    key = profile_key("user", "U1", feature_set(contract).hash)
+    stored = live.profiles.view(Reading((), (), {"U1": key}, {}), frozenset(), within(10)).profiles["U1"]
+    history = decode_history(stored.history)
+    history.totals[0] -= 1
+    change = ProfileChange(key, stored.position, stored.position, encode_history(history))
+    live.profiles.commit([change], within(10))
+    assert live.skew().named == {"profile totals": 1}

@@ -1,0 +1,76 @@
+"""A window of the stream for data quality: what batches read, by their accounts, and what earlier weeks read."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+
+from fraudline.adapters.archive import read_archive
+from fraudline.adapters.landing import PREFIX
+from fraudline.adapters.objects import Objects
+from fraudline.archive import Archived, decode_archive
+from fraudline.clock import format_day, from_micros
+from fraudline.columns import Landed, RejectedRow
+from fraudline.contract import Contract
+from fraudline.durations import DAY
+from fraudline.quality.measures import EARLIER_WEEKS, PAST, WEEK, Context
+from fraudline.table import TransactionTable, concatenate, from_transactions
+from fraudline.transaction import Transaction
+from fraudline.validation import Validator
+
+
+def landed_window(contract: Contract, landing: Objects, start: int, end: int) -> tuple[Landed, Context]:
+    """What batches decided in [start, end) (microseconds) read, and what to judge it by.
+
+    Duplicates and refused records are told as the accounts tell them; their bytes are in the quarantine. Whether
+    entities are new is told for windows of a day or more only: their past costs more to read than an hour is worth.
+    """
+    batches = list(_decided(landing, start, end))
+    refused = (refusal for batch in batches for refusal in batch.account.refused)
+    rejects = tuple(RejectedRow(r.position, number, "", r.problems) for number, r in enumerate(refused))
+    duplicates = sum(len(batch.account.duplicates) for batch in batches)
+    table = _table(contract, batches)
+    landed = Landed(len(table) + len(rejects) + duplicates, table, rejects, duplicates)
+    earlier = _days_before(contract, landing, start) if end - start >= DAY else None
+    return landed, Context(as_of=end, earlier=earlier, usual_rows=_usual_rows(landing, start, end))
+
+
+def _decided(landing: Objects, start: int, end: int) -> Iterator[Archived]:
+    """A batch lies under the day it began to arrive, which may be the day before it was decided."""
+    for day in _days(start - DAY, end):
+        for key in landing.list(f"{PREFIX}{day}/"):
+            batch = decode_archive(landing.get(key))
+            if start <= batch.account.scored_at < end:
+                yield batch
+
+
+def _days(start: int, end: int) -> Iterator[str]:
+    first, last = from_micros(start).date(), from_micros(end - 1).date()
+    return ((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
+
+
+def _usual_rows(landing: Objects, start: int, end: int) -> float | None:
+    """The median of what the same hours of earlier weeks scored; None while there is no such week."""
+    shifts = [week * WEEK for week in range(1, EARLIER_WEEKS + 1)]
+    weeks = [sum(b.account.scored for b in _decided(landing, start - shift, end - shift)) for shift in shifts]
+    known = [rows for rows in weeks if rows]
+    return float(np.median(known)) if known else None
+
+
+def _days_before(contract: Contract, landing: Objects, start: int) -> TransactionTable | None:
+    days = _days(start - PAST - DAY, start)
+    tables = [read_archive(landing, contract, f"{day}/").table for day in days if day != format_day(start)]
+    parts = [table for table in tables if len(table)]
+    return concatenate(parts) if parts else None
+
+
+def _table(contract: Contract, batches: list[Archived]) -> TransactionTable:
+    validator = Validator(contract)
+    rows = sorted((row for batch in batches for row in batch.rows), key=lambda row: row.position)
+    decoded = ((row, validator.decode(bytes(row.record))) for row in rows)
+    valid = [(row, transaction) for row, transaction in decoded if isinstance(transaction, Transaction)]
+    return replace(
+        from_transactions(contract, [transaction for _, transaction in valid]),
+        effective_time=np.array([row.effective_time for row, _ in valid], dtype=np.int64),
+    )

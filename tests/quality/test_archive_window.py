@@ -1,0 +1,83 @@
+"""A window of the stream's archive: its account is that of its batches, and earlier weeks say what is usual."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from expectations import load_suite
+from fraudline.adapters.archive_window import landed_window
+from fraudline.adapters.objects import FolderObjects, Objects
+from fraudline.archive import Account, Refusal, Row, encode_archive
+from fraudline.clock import format_day, parse_timestamp
+from fraudline.contract import Contract
+from fraudline.durations import DAY, HOUR, MINUTE
+from fraudline.quality.check import check
+from fraudline.transaction import Problem
+
+NOON = parse_timestamp("2026-03-02T12:00:00Z", "UTC")
+WEEK = 7 * DAY
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Objects:
+    return FolderObjects(tmp_path)
+
+
+def archive(landing: Objects, at: int, rows: int, refused: int = 0, duplicates: int = 0) -> None:
+    """One batch of `rows` users' first transactions, that arrived and was decided at `at`."""
+    account = Account(
+        shard="s", first=f"{at}", last=f"{at + rows}", model_version="v", scored_at=at, built_through=None,
+        read=rows + refused + duplicates, scored=rows, duplicates=tuple(f"d{n}" for n in range(duplicates)),
+        refused=tuple(Refusal(f"r{n}", (Problem("amount", "amount_missing", "is missing"),)) for n in range(refused)),
+        alerts=(),
+    )  # fmt: skip
+    record = {
+        "timestamp": "2026-03-02T12:00:00Z", "amount": 12.5, "device_type": "mobile", "location": "Nice",
+        "is_vpn": 0, "card_type": "debit",
+    }  # fmt: skip
+    lines = (
+        Row(f"{at + n:056d}#s", at, at,
+            msgspec.Raw(msgspec.json.encode({**record, "transaction_id": f"t{at}-{n}", "user_id": f"U{n}"})))
+        for n in range(rows)
+    )  # fmt: skip
+    landing.put(f"archive/{format_day(at)}/s/{at}-{at + rows}.jsonl.gz", encode_archive(account, lines))
+
+
+def test_the_account_of_a_window_is_the_sum_of_the_batches_decided_in_it(contract: Contract, landing: Objects) -> None:
+    archive(landing, NOON - 61 * MINUTE, rows=50)
+    archive(landing, NOON - 60 * MINUTE, rows=10, refused=2, duplicates=1)
+    archive(landing, NOON - 1, rows=20, refused=1)
+    archive(landing, NOON, rows=70)
+    landed, context = landed_window(contract, landing, NOON - HOUR, NOON)
+    assert (landed.rows, len(landed.table), len(landed.rejects), landed.duplicates) == (34, 30, 3, 1)
+    assert landed.reasons() == {"amount_missing": 3}
+    assert (context.as_of, context.usual_rows, context.earlier) == (NOON, None, None)
+
+
+def test_a_collapse_against_the_same_hour_of_earlier_weeks_is_named(contract: Contract, landing: Objects) -> None:
+    for week in range(1, 5):
+        archive(landing, NOON - week * WEEK - 30 * MINUTE, rows=400 + week)
+        archive(landing, NOON - week * WEEK + 30 * MINUTE, rows=9)
+    archive(landing, NOON - 30 * MINUTE, rows=40)
+    landed, context = landed_window(contract, landing, NOON - HOUR, NOON)
+    assert context.usual_rows == 402.5
+    result = check(landed, contract, "landed", load_suite(contract, "landed"), context)
+    assert "volume is as in earlier weeks" in [outcome.name for outcome in result.critical_failures]
+    assert result.measures["volume_ratio"] == pytest.approx(40 / 402.5)
+
+
+def test_a_day_knows_who_was_seen_before_it(contract: Contract, landing: Objects) -> None:
+    midnight = NOON // DAY * DAY
+    archive(landing, midnight - 8 * DAY, rows=100)
+    archive(landing, midnight + HOUR, rows=250)
+    landed, context = landed_window(contract, landing, midnight, midnight + DAY)
+    assert context.earlier is not None
+    assert len(context.earlier) == 100
+    assert len(landed.table) == 250
+
+
+def test_an_hour_that_nothing_was_read_in_is_an_empty_window(contract: Contract, landing: Objects) -> None:
+    landed, context = landed_window(contract, landing, NOON - HOUR, NOON)
+    result = check(landed, contract, "landed", load_suite(contract, "landed"), context)
+    assert [outcome.name for outcome in result.critical_failures] == ["there are transactions"]
