@@ -105,11 +105,13 @@ def _differing_profiles(
     differing: Counter[str] = Counter()
     for id_, profile in settled.items():
         stored = decode_history(profile.history)
-        rebuilt = (_rebuilt(online, past.take(at[id_])) for past, at in zip(pasts, rows, strict=True))
-        differing.update(
-            min((profile_differences(stored, history) for history in rebuilt), key=lambda parts: len(parts))
-        )
+        rebuilt = [_rebuilt(online, past.take(at[id_])) for past, at in zip(pasts, rows, strict=True)]
+        differing.update(_fewest([profile_differences(stored, history) for history in rebuilt]))
     return dict(differing)
+
+
+def _fewest(found: list[list[str]]) -> list[str]:
+    return min(found, key=len)
 
 
 def _rebuilt(online: OnlineFeatures, own: TransactionTable) -> History:
