@@ -1,7 +1,6 @@
 """Backfill: score past days again with any version, apart from everything online."""
 
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 from prefect import flow
@@ -28,8 +27,8 @@ class BackfillRequest(BaseModel):
         default=[],
         description="Files, folders or s3:// prefixes, earlier rows are history; none: all that has landed",
     )
-    start: date = Field(description="The first day to score (UTC)")
-    end: date = Field(description="The day after the last one to score")
+    start: defaults.Day = Field(description="The first day to score (UTC)")
+    end: defaults.Day = Field(description="The day after the last one to score")
     model: str = Field("champion", description="champion, or a version")
     models: str = Field(
         default_factory=defaults.models,

@@ -5,10 +5,15 @@ the deployment they run in, and a late or repeated run means the day it was due.
 """
 
 from datetime import UTC, date, datetime
+from typing import Annotated
 
 from prefect.runtime import flow_run
+from pydantic import Field
 
 from fraudline.settings import load_settings
+
+# The server checks a form against its JSON schema, where `format: date` is no more than a hint.
+Day = Annotated[date, Field(json_schema_extra={"pattern": r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"})]
 
 
 def contract() -> str:

@@ -1,7 +1,6 @@
 """Retrain: train a challenger on what was known as of a date, and promote it if it wins."""
 
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import Any
 
 from prefect import flow
@@ -27,7 +26,7 @@ class RetrainRequest(BaseModel):
     transactions: list[str] = Field(
         default=[], description="Files, folders or s3:// prefixes with labels; none: all that has landed"
     )
-    as_of: date = Field(
+    as_of: defaults.Day = Field(
         default_factory=defaults.due_day,
         description="Use only what was known at the start of this day (UTC); by default the day the run is due",
     )

@@ -1,7 +1,5 @@
 """Warm up: build the profiles that a history makes, before a stream is scored for the first time."""
 
-from datetime import date
-
 from prefect import flow
 from pydantic import BaseModel, Field
 
@@ -18,7 +16,7 @@ class WarmUpRequest(BaseModel):
     transactions: list[str] = Field(
         default=[], description="Files, folders or s3:// prefixes; none: all that has landed"
     )
-    before: date = Field(
+    before: defaults.Day = Field(
         default_factory=defaults.due_day,
         description="Count the transactions before this day (UTC); by default the day the run is due",
     )

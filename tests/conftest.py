@@ -10,6 +10,9 @@ from fraudline.local.emulator import Emulator, emulator_program, environment_of,
 from fraudline.local.resources import create_resources
 from fraudline.settings import Settings
 from tests.support.kinesis_local import NotInstallable, running_kinesis
+from tests.support.pipeline import deployed, here, pipeline, prefect_server
+
+__all__ = ["deployed", "here", "pipeline", "prefect_server"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,77 @@
+"""A page that talks to a server of ours on 127.0.0.1, and to nothing else."""
+
+import base64
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.ui.chromium import Page, offline_page
+
+WAIT_SECONDS = 60.0
+
+
+class LivePage:
+    """What a person does in a web application: go somewhere, wait until something is there, click, type."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def go(self, url: str, width: int = 1400, height: int = 1000) -> None:
+        self._page._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+        self._page.events.clear()
+        self._page._call("Page.navigate", url=url)
+
+    def wait(self, expression: str, seconds: float = WAIT_SECONDS) -> Any:
+        """The first true value of a JavaScript expression."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if value := self._page.evaluate(expression):
+                return value
+            time.sleep(0.2)
+        text = self._page.evaluate("document.body.innerText")
+        raise AssertionError(f"{expression} is not true after {seconds} s; the page says: {text[:2000]}")
+
+    def wait_for_text(self, text: str, seconds: float = WAIT_SECONDS) -> None:
+        self.wait(f"document.body.innerText.includes({text!r})", seconds)
+
+    def click(self, expression: str) -> None:
+        """Click the middle of the element that a JavaScript expression gives, as a mouse does."""
+        box = self.wait(
+            f"(() => {{ const e = {expression}; if (!e) return null; e.scrollIntoView({{block: 'center'}});"
+            " const r = e.getBoundingClientRect();"
+            " return r.width ? [r.x + r.width / 2, r.y + r.height / 2] : null; })()"
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self._page._call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+
+    def type(self, text: str) -> None:
+        """Type into what has the focus, over what is selected there."""
+        self._page._call("Input.insertText", text=text)
+
+    def evaluate(self, expression: str) -> Any:
+        return self._page.evaluate(expression)
+
+    def screenshot(self) -> bytes:
+        """What the window shows, as PNG."""
+        return base64.b64decode(self._page._call("Page.captureScreenshot")["data"])
+
+    def strangers(self) -> list[str]:
+        """Addresses beside 127.0.0.1 that the page has asked for."""
+        return [url for url in self._page.requests() if not url.startswith("http://127.0.0.1:")]
+
+
+def labelled(text: str, tag: str = "*") -> str:
+    """A JavaScript expression: the innermost element of this tag whose text is `text`."""
+    return f"[...document.querySelectorAll({tag!r})].filter(e => e.innerText?.trim() === {text!r}).pop()"
+
+
+@contextmanager
+def live_page(browser: str) -> Iterator[LivePage]:
+    with offline_page(browser) as page:
+        page._call(
+            "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
+        yield LivePage(page)
