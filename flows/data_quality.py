@@ -35,7 +35,10 @@ class DataQualityRequest(BaseModel):
     as_of: AwareDatetime | None = Field(
         None, description="The present: files may be stale then, and the archive's window ends before it"
     )
-    models: str | None = Field(None, description="The registry, to draw the champion's training rows beside the window")
+    models: str | None = Field(
+        None,
+        description="The registry, to draw the champion's training rows beside the window; for the archive the bucket",
+    )
     suite: str | None = Field(None, description="A suite's JSON file, instead of the one in expectations/")
 
 
@@ -43,6 +46,7 @@ class DataQualityRequest(BaseModel):
 def data_quality(request: DataQualityRequest) -> QualityResult:
     """Judge, report, and fail with one sentence if the window as a whole is not fit for use."""
     contract = load_contract(request.contract)
+    out, models = request.out, request.models
     if request.transactions:
         landed = landing.load(contract, request.transactions)
         context = Context(as_of=to_micros(request.as_of)) if request.as_of else Context()
@@ -50,10 +54,16 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
         start, end = whole_window(request.window, to_micros(request.as_of or defaults.due()))
         archive = f"s3://{load_settings().landing_bucket}"
         landed, context = monitoring.window_of_archive(contract, archive, start, end)
-    reference = monitoring.training_reference(request.models, contract) if request.models else None
+        # Hours are compared with hours and days with days.
+        out, models = f"{out}/{request.stage}/{request.window}", models or defaults.models()
+    reference = monitoring.training_reference(models, contract) if models else None
     suite = quality.suite(contract, request.stage, request.suite)
-    result = quality.judge(contract, landed, request.out, suite, context, reference)
-    quality.show(result, request.out)
+    if request.stage == "decisions":
+        result = quality.judge_decisions(contract, landed, suite)
+    else:
+        result = quality.judge(contract, landed, suite, context)
+    quality.keep(result, landed, out, reference)
+    quality.show(result, out)
     return gate(result)
 
 

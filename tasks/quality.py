@@ -3,16 +3,25 @@
 from typing import Any
 
 from expectations import load_suite
+from fraudline.adapters import quality_report
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
+from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.objects import open_objects
-from fraudline.adapters.quality_report import REPORT, run_quality
+from fraudline.adapters.quality_report import REPORT
 from fraudline.columns import Landed
 from fraudline.contract import Contract
+from fraudline.quality.check import check, check_decisions
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import ExpectationOutcome, QualityResult
 from fraudline.quality.suite import Stage, Suite
 from fraudline.quality.words import in_words
+from fraudline.settings import load_settings
 from tasks import artifacts
 from tasks.steps import step
+
+READ_SECONDS = 300.0
 
 
 @step(name="load the suite")
@@ -21,19 +30,22 @@ def suite(contract: Contract, stage: Stage, file: str | None) -> Suite:
     return load_suite(contract, stage, file)
 
 
-@step(name="judge and report", retries=2, retry_delay_seconds=5)
-def judge(
-    contract: Contract,
-    landed: Landed,
-    out: str,
-    expected: Suite,
-    context: Context | None,
-    reference: dict[str, Any] | None,
-) -> QualityResult:
-    """The result; its page and figures are kept in `out` (a folder or s3://bucket/prefix)."""
-    return run_quality(
-        contract, landed, open_objects(out), expected, stage=expected.meta.stage, context=context, reference=reference
-    )
+@step(name="judge")
+def judge(contract: Contract, landed: Landed, expected: Suite, context: Context) -> QualityResult:
+    return check(landed, contract, expected.meta.stage, expected, context)
+
+
+@step(name="judge decisions", retries=2, retry_delay_seconds=5)
+def judge_decisions(contract: Contract, landed: Landed, expected: Suite) -> QualityResult:
+    """What the stream decided on the window's transactions."""
+    decisions = Decisions(DynamoDB(AwsJson("dynamodb")), load_settings().decisions_table, contract)
+    return check_decisions(landed, decisions.read(landed.table.ids.to_pylist(), within(READ_SECONDS)), expected)
+
+
+@step(name="keep the results", retries=2, retry_delay_seconds=5)
+def keep(result: QualityResult, landed: Landed, out: str, reference: dict[str, Any] | None) -> None:
+    """The page and the figures, in `out` (a folder or s3://bucket/prefix)."""
+    quality_report.keep(result, landed, open_objects(out), reference)
 
 
 @step(name="show the result")

@@ -50,12 +50,12 @@ def _days(start: int, end: int) -> Iterator[str]:
     return ((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
 
 
-def _usual_rows(landing: Objects, start: int, end: int) -> float | None:
-    """The median of what the same hours of earlier weeks scored; None while there is no such week."""
+def _usual_rows(landing: Objects, start: int, end: int) -> float:
+    """The median of what the same hours of earlier weeks scored; 0 while there is no such week."""
     shifts = [week * WEEK for week in range(1, EARLIER_WEEKS + 1)]
     weeks = [sum(b.account.scored for b in _decided(landing, start - shift, end - shift)) for shift in shifts]
     known = [rows for rows in weeks if rows]
-    return float(np.median(known)) if known else None
+    return float(np.median(known)) if known else 0.0
 
 
 def _days_before(contract: Contract, landing: Objects, start: int) -> TransactionTable | None:

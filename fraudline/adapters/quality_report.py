@@ -43,6 +43,12 @@ def run_quality(
     Without `suite` the one in `expectations/` applies. `reference` is the champion's manifest's, for the charts.
     """
     result = check(landed, contract, stage, suite or load_suite(contract, stage), context)
+    keep(result, landed, out, reference)
+    return result
+
+
+def keep(result: QualityResult, landed: Landed, out: Objects, reference: dict[str, Any] | None = None) -> None:
+    """Write the page, the figures and the rows of a result."""
     summary = summarise(result, landed)
     page = render_report(result, landed, earlier_runs(out, summary), reference)
     figures = encode_summary(summary)
@@ -55,7 +61,6 @@ def run_quality(
     out.put(f"{_RUNS}{summary.name}.json", figures)
     out.put(REPORT, page)
     out.put(FIGURES, figures)
-    return result
 
 
 def earlier_runs(out: Objects, summary: Summary) -> list[Summary]:

@@ -1,15 +1,18 @@
 """One window judged: the account of its rows, what is kept out of training, and whether it is fit for use."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from math import isnan
 
 import numpy as np
 
 from fraudline.columns import Landed
 from fraudline.contract import Contract
+from fraudline.decision import Decision
 from fraudline.errors import BadInput
 from fraudline.quality.draft import draft
 from fraudline.quality.engine import judge
-from fraudline.quality.frame import transactions_frame
+from fraudline.quality.frame import decisions_frame, transactions_frame
 from fraudline.quality.measures import MEASURES, Context, measures, window_frame
 from fraudline.quality.outcome import NO_POSITIONS, ExpectationOutcome, Positions, QualityResult
 from fraudline.quality.suite import Stage, Suite
@@ -35,16 +38,39 @@ def check(
     excluded = _union(on_rows)
     measured = measures(landed, len(excluded), context or Context())
     on_window = judge(window_frame(measured), suite.on("window"))
+    return _result(landed, suite, measured, (*on_rows, *on_window), excluded)
+
+
+def check_decisions(landed: Landed, decisions: Mapping[str, Decision], suite: Suite) -> QualityResult:
+    """Judge what was decided on the valid transactions of a window, by transaction id; each must have its decision.
+
+    A wrong decision cannot be left out of anything: every critical failure is one of the window.
+    """
+    contract = landed.table.contract
+    _require_fit(suite, contract, "decisions")
+    frame = decisions_frame([decisions.get(id_) for id_ in landed.table.ids.to_pylist()], contract.amount.minor_units)
+    outcomes = judge(frame, suite.expectations) if len(frame) else []
+    of_window = tuple(replace(outcome, row_level=False) for outcome in outcomes)
+    return _result(landed, suite, measures(landed, 0, Context()), of_window, NO_POSITIONS)
+
+
+def _result(
+    landed: Landed,
+    suite: Suite,
+    measured: dict[str, float],
+    outcomes: tuple[ExpectationOutcome, ...],
+    excluded: Positions,
+) -> QualityResult:
     return QualityResult(
-        contract=contract.name,
-        stage=stage,
+        contract=suite.meta.contract,
+        stage=suite.meta.stage,
         rows=landed.rows,
         valid=len(landed.table),
         quarantined=len(landed.rejects),
         duplicates=landed.duplicates,
         reasons=landed.reasons(),
         measures={name: None if isnan(value) else value for name, value in measured.items()},
-        expectations=(*on_rows, *on_window),
+        expectations=outcomes,
         excluded=excluded,
     )
 

@@ -3,7 +3,7 @@
 The index is the row's position in the table, so that a failed expectation's row ids are positions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from fraudline.clock import QUARTER, utc_offset
 from fraudline.decision import Decision
-from fraudline.durations import DAY, HOUR
+from fraudline.durations import DAY, HOUR, SECOND
 from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable
 
 # Columns added to the contract's own, for rules that need them.
@@ -46,22 +46,25 @@ def transactions_frame(table: TransactionTable) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def decisions_frame(decisions: Sequence[Decision], minor_units: int) -> pd.DataFrame:
-    """A row per decision, by the names the decisions table uses; amounts in the currency's units."""
+def decisions_frame(decisions: Sequence[Decision | None], minor_units: int) -> pd.DataFrame:
+    """A row per decision, by the names the decisions table uses, empty for a missing one; amounts in currency units."""
+
+    def column(value: Callable[[Decision], Any]) -> list[Any]:
+        return [None if decision is None else value(decision) for decision in decisions]
+
     return pd.DataFrame(
         {
-            "transaction_id": [d.transaction_id for d in decisions],
-            "origin": [d.origin for d in decisions],
-            "score": [d.score for d in decisions],
-            "is_fraud": [int(d.is_fraud) for d in decisions],
-            "threshold": [d.threshold for d in decisions],
-            "above_threshold": [int(d.score >= d.threshold) for d in decisions],
-            "model_version": [d.model_version for d in decisions],
-            "reasons": [len(d.reasons) for d in decisions],
-            "amount": [d.amount / minor_units for d in decisions],
-            "event_time": pd.to_datetime([d.event_time for d in decisions], unit="us", utc=True),
-            "effective_time": pd.to_datetime([d.effective_time for d in decisions], unit="us", utc=True),
-            "seconds_to_score": [(d.scored_at - d.event_time) / 1e6 for d in decisions],
+            "transaction_id": column(lambda d: d.transaction_id),
+            "origin": column(lambda d: d.origin),
+            "score": column(lambda d: d.score),
+            "is_fraud": column(lambda d: float(d.is_fraud)),
+            "threshold": column(lambda d: d.threshold),
+            "above_threshold": column(lambda d: float(d.score >= d.threshold)),
+            "model_version": column(lambda d: d.model_version),
+            "amount": column(lambda d: d.amount / minor_units),
+            "event_time": pd.to_datetime(column(lambda d: d.event_time), unit="us", utc=True),
+            "effective_time": pd.to_datetime(column(lambda d: d.effective_time), unit="us", utc=True),
+            "seconds_to_score": column(lambda d: (d.scored_at - d.event_time) / SECOND),
         }
     )
 

@@ -65,7 +65,7 @@ class Context:
     """What a window is judged in the light of: the present (microseconds), and transactions before the window.
 
     Without `as_of` nothing is stale; without `earlier` the window itself is all the past there is. `usual_rows` is how
-    many transactions such a window usually has, where somebody counted; a file is compared with its own earlier weeks.
+    many transactions such a window of a stream usually has, 0 where nobody knows; a file is compared with its own past.
     """
 
     as_of: int | None = None
@@ -78,12 +78,17 @@ def measures(landed: Landed, excluded: int, context: Context) -> dict[str, float
     table = landed.table
     return {
         "rows": float(landed.rows),
-        "valid_rows": float(len(table)),
+        "valid_rows": nan if _usually_quiet(table, context) else float(len(table)),
         "quarantined_share": _share(len(landed.rejects), landed.rows),
         "duplicate_share": _share(landed.duplicates, landed.rows),
         "excluded_share": _share(excluded, len(table)),
         **(_of_table(table, context) if len(table) else dict.fromkeys(_TABLE_MEASURES, nan)),
     }
+
+
+def _usually_quiet(table: TransactionTable, context: Context) -> bool:
+    """An hour without a transaction is news only where there usually are some."""
+    return not len(table) and context.usual_rows is not None and context.usual_rows < ENOUGH_ROWS / 4
 
 
 def window_frame(measured: dict[str, float]) -> pd.DataFrame:

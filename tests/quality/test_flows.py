@@ -115,14 +115,25 @@ def test_a_critical_failure_fails_the_run_with_one_sentence_after_its_report_is_
     assert (tmp_path / "out" / "report.html").exists()
 
 
-def test_the_archive_of_the_stream_is_judged_by_the_account_of_its_batches(resources: Settings, tmp_path: Path) -> None:
-    events = dirty_events(100, users=10)
-    Producer(client("kinesis"), resources.stream).send(events)
+def test_the_archive_of_the_stream_is_judged_by_the_account_of_its_batches_and_by_its_decisions(
+    resources: Settings, contract: Contract, tmp_path: Path, models: str
+) -> None:
+    Producer(client("kinesis"), resources.stream).send(dirty_events(100, users=10))
     report = run_slice(stream_deps(resources, small_bundle(), "w1"), Limits(batch_records=30))
-    soon = datetime.now(UTC) + timedelta(hours=1)
-    result = data_quality.fn(DataQualityRequest(out=str(tmp_path), as_of=soon, window="hour", suite=_lenient(tmp_path)))
+    soon, out = datetime.now(UTC) + timedelta(hours=1), str(tmp_path / "out")
+    asked = DataQualityRequest(out=out, as_of=soon, window="hour", models=models, suite=_lenient(tmp_path))
+    result = data_quality.fn(asked)
     assert (result.rows, result.valid, result.duplicates) == (report.read, report.scored, report.duplicates)
     assert result.reasons == dict(report.quarantined)
+    assert (tmp_path / "out" / "landed" / "hour" / "report.html").exists()
+
+    asked = DataQualityRequest(out=out, as_of=soon, window="hour", models=models, stage="decisions")
+    assert data_quality.fn(asked).valid == report.scored
+    decisions = Decisions(DynamoDB(AwsJson("dynamodb")), resources.decisions_table, contract)
+    (decision,) = decisions.read(["t000003"], within(10)).values()
+    decisions.write([msgspec.structs.replace(decision, is_fraud=not decision.is_fraud)], within(10))
+    with pytest.raises(QualityGate, match="a flag is a score at or above the threshold"):
+        data_quality.fn(asked)
 
 
 def _lenient(folder: Path) -> str:

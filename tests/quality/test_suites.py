@@ -12,10 +12,8 @@ from fraudline.columns import Landed
 from fraudline.contract import SHIPPED, Contract, load_contract
 from fraudline.decision import Decision
 from fraudline.errors import BadInput
-from fraudline.quality.check import check
+from fraudline.quality.check import check, check_decisions
 from fraudline.quality.draft import draft
-from fraudline.quality.engine import judge
-from fraudline.quality.frame import decisions_frame
 from fraudline.quality.measures import MEASURES
 from fraudline.quality.suite import STAGES, About, Expectation, Suite, decode_suite, encode_suite
 
@@ -161,15 +159,27 @@ def test_rows_within_what_an_expectation_tolerates_are_not_left_out(contract: Co
     assert len(result.excluded) == 0
 
 
-def test_decisions_are_held_to_their_own_threshold(contract: Contract) -> None:
+def test_every_transaction_has_a_decision_that_is_held_to_its_own_threshold(
+    contract: Contract, landed_clean: Landed
+) -> None:
+    landed = Landed(4, landed_clean.table.take(slice(0, 4)), ())
+    ids = landed.table.ids.to_pylist()
+
     def decision(id_: str, score: float, is_fraud: bool) -> Decision:
         return Decision(
             id_, "stream", score, is_fraud, 0.5, "v1", (), 10, 10, {"user": "U1"}, 100, b"", "p", "", 20, b"d"
         )
 
-    frame = decisions_frame([decision("a", 0.7, True), decision("b", 0.5, False), decision("c", 0.2, False)], 100)
-    failed = [o for o in judge(frame, load_suite(contract, "decisions").expectations) if not o.success]
-    assert [(o.name, o.positions.tolist()) for o in failed] == [("a flag is a score at or above the threshold", [1])]
+    right = {id_: decision(id_, score, score >= 0.5) for id_, score in zip(ids, (0.7, 0.5, 0.2, 0.0), strict=True)}
+    suite = load_suite(contract, "decisions")
+    assert check_decisions(landed, right, suite).failures == ()
+    wrong = {**right, ids[1]: decision(ids[1], 0.5, False)}
+    del wrong[ids[3]]
+    failed = {o.name: o.positions.tolist() for o in check_decisions(landed, wrong, suite).critical_failures}
+    assert failed == {
+        "every transaction has its decision": [3],
+        "a flag is a score at or above the threshold": [1],
+    }
 
 
 def test_a_suite_is_great_expectations_own_json() -> None:
