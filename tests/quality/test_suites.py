@@ -189,3 +189,9 @@ def test_a_suite_is_great_expectations_own_json() -> None:
     suite = ExpectationSuite(**{name: values[name] for name in ("name", "expectations", "meta")})
     assert len(suite.expectations) == len(values["expectations"])
     assert {e.severity.value for e in suite.expectations} == {"critical", "warning"}
+
+
+def test_the_readme_tells_every_measure_as_it_is() -> None:
+    readme = (suite_path(load_contract("cards"), "landed").parent.parent / "README.md").read_text()
+    rows = [line for line in readme.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{name}` | {measure.sentence} | {measure.unit} |" for name, measure in MEASURES.items()]
