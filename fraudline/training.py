@@ -214,7 +214,7 @@ def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Mea
     parameters, tried, first = _search(candidate, dataset, plan, spans[0])
     margins = [first]
     for fold in spans[1:]:
-        margins.append(_margins(candidate, parameters, dataset, plan, fold))
+        margins.append(fold_margins(candidate, parameters, dataset, plan, fold))
     labels = [dataset.label[dataset.span(fold.test_begin, fold.test_end)] for fold in spans]
     scores = [
         _calibrated(margins[i], calibrate(np.concatenate(margins[:i]), np.concatenate(labels[:i])))
@@ -237,7 +237,7 @@ def _search(
 ) -> tuple[Parameters, tuple[tuple[Parameters, float], ...], Matrix]:
     tried, best = [], None
     for parameters in candidate.grid:
-        margins = _margins(candidate, parameters, dataset, plan, fold)
+        margins = fold_margins(candidate, parameters, dataset, plan, fold)
         figure = average_precision(_judge(dataset, fold, margins).label, margins)
         tried.append((parameters, figure))
         if best is None or figure > best[1]:
@@ -254,7 +254,7 @@ def _fit(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: P
         return stripped(pipeline.fit(dataset.features[mask], dataset.label[mask]))
 
 
-def _margins(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, fold: Fold) -> Matrix:
+def fold_margins(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, fold: Fold) -> Matrix:
     """Margins of the fold's test rows, by the scorer of a model fitted on its training rows."""
     pipeline = _fit(candidate, parameters, dataset, plan, fold.train_begin, fold.train_end)
     train = dataset.features[dataset.span(fold.train_begin, fold.train_end)]
