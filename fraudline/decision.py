@@ -7,6 +7,7 @@ twice changes nothing.
 import hashlib
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,6 +20,9 @@ ALERT = "alert"
 NOTIFIED = "notified"
 
 Item = dict[str, dict[str, Any]]
+
+# A batch is scored at one time, and most transactions count at their own.
+_told = lru_cache(maxsize=1024)(format_micros)
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -81,14 +85,14 @@ def decision_item(decision: Decision, expires_at: int | None = None) -> Item:
         "threshold": {"N": repr(decision.threshold)},
         "model_version": {"S": decision.model_version},
         "reasons": {"L": [{"S": reason} for reason in decision.reasons]},
-        "event_time": {"S": format_micros(decision.event_time)},
-        "effective_time": {"S": format_micros(decision.effective_time)},
+        "event_time": {"S": _told(decision.event_time)},
+        "effective_time": {"S": _told(decision.effective_time)},
         "entities": {"M": {name: {"S": id_} for name, id_ in decision.entities.items()}},
         "amount": {"N": str(decision.amount)},
         "features": {"B": decision.features},
         "position": {"S": decision.position},
         "profile_position": {"S": decision.profile_position},
-        "scored_at": {"S": format_micros(decision.scored_at)},
+        "scored_at": {"S": _told(decision.scored_at)},
         "digest": {"B": decision.digest},
     }
     if decision.built_through is not None:
@@ -140,8 +144,8 @@ def alert_item(decision: Decision, minor_units: int, expires_at: int | None = No
         "amount": {"N": str(decision.amount)},
         "reasons": {"L": [{"S": reason} for reason in decision.reasons]},
         "entities": {"M": {name: {"S": id_} for name, id_ in decision.entities.items()}},
-        "event_time": {"S": format_micros(decision.event_time)},
-        "scored_at": {"S": format_micros(decision.scored_at)},
+        "event_time": {"S": _told(decision.event_time)},
+        "scored_at": {"S": _told(decision.scored_at)},
         "model_version": {"S": decision.model_version},
     }
     if expires_at is not None:

@@ -1,21 +1,26 @@
 """Calls to AWS services that speak JSON, with bodies that are ready to send.
 
-boto3 walks every value of every item on its way out and in, which costs several times what scoring does. Here
-botocore finds the endpoint and the credentials and signs; nothing else stands between msgspec and the socket.
+boto3 walks every value of every item on its way out and in and builds a request of many parts, which costs several
+times what scoring does. Here botocore only finds the endpoint and renews the credentials; nothing else stands between
+msgspec and the socket. `benchmarks/stream_cost.py` prints what a call costs.
 """
 
+import http.client
+import os
+import ssl
+import threading
+import time
+import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import msgspec
-import urllib3
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError, NoCredentialsError
-from botocore.httpsession import get_cert_path
 
 from fraudline.adapters.backoff import Deadline, attempts
 from fraudline.adapters.clients import client
+from fraudline.sigv4 import Credentials, Request, signed_headers
 
 THROTTLES = frozenset(
     {
@@ -28,28 +33,30 @@ THROTTLES = frozenset(
         "InternalServerError",
         "InternalFailure",
         "ServiceUnavailable",
-        "TransactionConflictException",
     }
 )
 _PROTOCOLS = {
     "dynamodb": ("DynamoDB_20120810.", "application/x-amz-json-1.0"),
     "kinesis": ("Kinesis_20131202.", "application/x-amz-json-1.1"),
 }
-_TIMEOUT = urllib3.Timeout(connect=5, read=30)
+_SOCKET_SECONDS = 30.0
+
+
+class _Connection(threading.local):
+    open: http.client.HTTPConnection | None = None
 
 
 class AwsJson:
-    """One service (`dynamodb` or `kinesis`) where AWS's variables point; serves many threads."""
+    """One service (`dynamodb` or `kinesis`) where AWS's variables point; each thread has a connection of its own."""
 
-    def __init__(self, service: str, connections: int = 16) -> None:
+    def __init__(self, service: str) -> None:
         self._service = service
         self._prefix, self._content_type = _PROTOCOLS[service]
         meta = client(service).meta
-        self._url, self._region = meta.endpoint_url.rstrip("/") + "/", meta.region_name
+        self._region = meta.region_name
+        self._url = urlsplit(meta.endpoint_url)
         self._credentials = boto3.session.Session().get_credentials()
-        self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=connections, block=True, ca_certs=get_cert_path(True), timeout=_TIMEOUT
-        )
+        self._connection = _Connection()
 
     def call(self, operation: str, body: object, thing: str, deadline: Deadline) -> bytes:
         """The answer's bytes. Throttles and outages are waited out until `deadline`, then `Unavailable`.
@@ -60,7 +67,8 @@ class AwsJson:
         for _ in attempts(thing, deadline):
             try:
                 status, answer = self._send(operation, data)
-            except urllib3.exceptions.HTTPError:
+            except (OSError, http.client.HTTPException):
+                self._close()
                 continue
             if status == 200:
                 return answer
@@ -70,16 +78,47 @@ class AwsJson:
         raise AssertionError("attempts end by an answer or by Unavailable")
 
     def _send(self, operation: str, data: bytes) -> tuple[int, bytes]:
-        headers = {"Content-Type": self._content_type, "X-Amz-Target": self._prefix + operation}
-        request = AWSRequest("POST", self._url, headers=headers, data=data)
+        headers = {"content-type": self._content_type, "x-amz-target": self._prefix + operation}
+        request = Request("POST", self._url.netloc, "/", {}, headers, data)
+        moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        signed = signed_headers(request, self._service, self._region, self._identity(), moment)
+        connection = self._open()
+        connection.request("POST", "/", data, signed)
+        with connection.getresponse() as response:
+            return response.status, response.read()
+
+    def _identity(self) -> Credentials:
+        """Asked for at each call: a role's credentials are renewed while we run."""
         if self._credentials is None:
             raise NoCredentialsError()
-        # Frozen at each call: a role's credentials are renewed while we run.
-        SigV4Auth(self._credentials.get_frozen_credentials(), self._service, self._region).add_auth(request)
-        response = self._pool.urlopen(
-            "POST", self._url, body=data, headers=dict(request.headers.items()), retries=False
+        frozen = self._credentials.get_frozen_credentials()
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token or "")
+
+    def _open(self) -> http.client.HTTPConnection:
+        if self._connection.open is None:
+            self._connection.open = _connection(self._url.scheme, self._url.netloc)
+        return self._connection.open
+
+    def _close(self) -> None:
+        if self._connection.open is not None:
+            self._connection.open.close()
+            self._connection.open = None
+
+
+def _connection(scheme: str, host: str) -> http.client.HTTPConnection:
+    """A connection to be opened, through the proxy that the environment names, as boto3 does."""
+    proxy = None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
+    first = urlsplit(proxy).netloc if proxy else host
+    if scheme == "https":
+        context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            first, timeout=_SOCKET_SECONDS, context=context
         )
-        return response.status, response.data
+    else:
+        connection = http.client.HTTPConnection(first, timeout=_SOCKET_SECONDS)
+    if proxy:
+        connection.set_tunnel(host)
+    return connection
 
 
 def _refusal(operation: str, status: int, answer: bytes) -> ClientError:

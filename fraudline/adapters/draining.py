@@ -9,7 +9,7 @@ from fraudline.adapters.batches import BatchWorker, Steps
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account
-from fraudline.durations import SECOND
+from fraudline.durations import DAY, SECOND
 from fraudline.errors import LostRace, Unavailable
 from fraudline.stream import Batch, Record, Shard
 
@@ -26,6 +26,9 @@ EXPIRED = "expired"
 STUCK = "stuck"
 # A lease is renewed when a third of its term has passed without a batch.
 _RENEW_AFTER = 1 / 3
+_TIP_SECONDS = 0.5
+# Kinesis keeps records at least for so long (microseconds).
+_SHORTEST_RETENTION = DAY
 
 OnBatch = Callable[[Account], None]
 
@@ -34,7 +37,8 @@ OnBatch = Callable[[Account], None]
 class Limits:
     """How much a slice may do. It ends at the first bound or when it has caught up, always between two batches.
 
-    `records` is for each shard. From a lag of `stuck_seconds` on, a shard on which nothing moves is called stuck.
+    `records` is for each shard. With `follow` a slice that has caught up waits for more until its time is up. From a
+    lag of `stuck_seconds` on, a shard on which nothing moves is called stuck.
     """
 
     records: int = 100_000
@@ -42,6 +46,7 @@ class Limits:
     batch_records: int = 500
     batch_bytes: int = 4 << 20
     shards_at_a_time: int = 4
+    follow: bool = False
     stuck_seconds: float = 300.0
 
 
@@ -159,12 +164,15 @@ class _Work:
         if page.ended:
             self._lease = self._deps.leases.renew(self._lease, closed=True, seen_through=looked_at)
             return CLOSED
-        if page.at_tip:
+        if page.at_tip and not self._limits.follow:
             self._lease = self._deps.leases.renew(self._lease, seen_through=looked_at)
             return CAUGHT_UP
         if time.monotonic() >= self._renew_at:
-            self._lease = self._deps.leases.renew(self._lease)
+            known = {"seen_through": looked_at} if page.at_tip else {}
+            self._lease = self._deps.leases.renew(self._lease, **known)
             self._keep()
+        if page.at_tip:
+            time.sleep(_TIP_SECONDS)
         return ""
 
     def _replay(self) -> None:
@@ -211,8 +219,9 @@ class _Work:
 
     def _watch_retention(self) -> None:
         """Records that arrived after `seen_through` and longer ago than the stream keeps them are lost to us."""
-        since = self._lease.seen_through
-        if since and self._deps.leases.now() - since > self._deps.stream.retention(self._deps.leases.deadline()):
+        leases, since = self._deps.leases, self._lease.seen_through
+        unseen = leases.now() - since if since else 0
+        if unseen > _SHORTEST_RETENTION and unseen > self._deps.stream.retention(leases.deadline()):
             self._flags.add(EXPIRED)
 
     def _measure_lag(self, ended: str) -> None:

@@ -1,9 +1,11 @@
 """A slice of stream scoring: take a fair share of the shards, drain them for a bounded time, give them back, report."""
 
+import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from fraudline.adapters.draining import CLOSED, DrainReport, Limits, OnBatch, drain
@@ -12,6 +14,7 @@ from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.stream import TRIM_HORIZON, Shard
 
 _RETRY_SECONDS = 0.5
+_OBJECTS_OF_A_BATCH = 50_000
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,9 @@ def run_slice(
     begin = time.monotonic()
     try:
         slice_ = _Slice(deps, limits, on_progress, start, begin + limits.seconds)
-        return SliceReport(tuple(slice_.drains()), time.monotonic() - begin)
+        with _rarer_collections():
+            drains = tuple(slice_.drains())
+        return SliceReport(drains, time.monotonic() - begin)
     finally:
         deps.leases.report_gone()
 
@@ -80,12 +85,26 @@ def run_forever(
     stop: Callable[[], bool],
     start: str = TRIM_HORIZON,
 ) -> None:
-    """Slice after slice until `stop`; `deps_of_now` brings the champion of the moment."""
+    """Slice after slice until `stop`, each following its shards until its time is up.
+
+    `deps_of_now` brings the champion of the moment; between two slices, workers share the shards anew.
+    """
     while not stop():
-        report = run_slice(deps_of_now(), limits, start=start)
+        report = run_slice(deps_of_now(), replace(limits, follow=True), start=start)
         on_slice(report)
-        if not report.read and not stop():
+        if not report.drains and not stop():
             time.sleep(_RETRY_SECONDS)
+
+
+@contextmanager
+def _rarer_collections() -> Iterator[None]:
+    """A batch makes tens of thousands of objects and drops them all; looking for cycles among them costs a tenth."""
+    before = gc.get_threshold()
+    gc.set_threshold(_OBJECTS_OF_A_BATCH, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class _Slice:
@@ -152,7 +171,9 @@ class _Slice:
         return bool(held) and len(self._done) < self._fair(ready)
 
     def _drain_all(self, leases: Sequence[Lease], shards: Mapping[str, Shard]) -> Iterator[DrainReport]:
-        with ThreadPoolExecutor(self._limits.shards_at_a_time) as pool:
+        # Whoever follows a shard makes way for no other.
+        threads = len(leases) if self._limits.follow else self._limits.shards_at_a_time
+        with ThreadPoolExecutor(threads) as pool:
             for report in pool.map(lambda lease: self._drain(lease, shards[lease.shard]), leases):
                 if report is None:
                     continue

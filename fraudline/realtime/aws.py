@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fraudline.errors import Unavailable
-from fraudline.realtime.sigv4 import Credentials, Request, signed_headers
+from fraudline.sigv4 import Credentials, Request, signed_headers
 
 # A connection that was idle for longer may have been closed by the other end while the function was frozen.
 IDLE_SECONDS = 20.0

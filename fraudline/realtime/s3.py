@@ -6,7 +6,7 @@ from html import unescape
 
 from fraudline.adapters.objects import NotFound
 from fraudline.realtime.aws import Place, Refused, Service
-from fraudline.realtime.sigv4 import encode_path
+from fraudline.sigv4 import encode_path
 
 _KEY = re.compile(r"<Key>([^<]*)</Key>")
 _NEXT = re.compile(r"<NextContinuationToken>([^<]*)</NextContinuationToken>")

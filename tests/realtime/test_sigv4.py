@@ -9,7 +9,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudline.realtime.sigv4 import Credentials, Request, encode_path, signed_headers
+from fraudline.sigv4 import Credentials, Request, encode_path, signed_headers
 
 MOMENT = datetime.datetime(2026, 11, 24, 6, 25, 57, tzinfo=datetime.UTC)
 STAMP = "20261124T062557Z"

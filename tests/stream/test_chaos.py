@@ -18,7 +18,7 @@ from tests.stream.worker import LEASE_SECONDS, Orders, Worker
 def test_a_worker_killed_as_any_step_begins_changes_nothing(
     resources: Settings, send: Send, expected: Expected
 ) -> None:
-    send(dirty_events(900, users=60))
+    send(dirty_events(600, users=60))
     for number, step in enumerate(STEPS):
         orders = Orders(f"w{number}", harm=signal.SIGKILL, step=step, count=2)
         assert Worker(resources, orders).wait() == -signal.SIGKILL, f"{step} was not reached twice"
@@ -57,7 +57,7 @@ def test_a_frozen_worker_that_wakes_up_after_its_lease_was_stolen_changes_nothin
 
 
 def test_three_workers_share_a_stream_and_lose_nothing(resources: Settings, send: Send, expected: Expected) -> None:
-    send(dirty_events(900, users=60))
+    send(dirty_events(500, users=60))
     workers = [Worker(resources, Orders(f"w{number}")) for number in range(3)]
     reports = [worker.report() for worker in workers]
     assert sum(report.read for report in reports) == sum(account.read for account in accounts(resources))

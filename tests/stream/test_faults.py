@@ -165,13 +165,13 @@ def test_sigterm_ends_a_slice_within_five_seconds(
     monkeypatch: pytest.MonkeyPatch,
     is_throttled: bool,
 ) -> None:
-    send(dirty_events(1000, users=100))
+    send(dirty_events(500, users=50))
 
     def rule(operation: str, _: Body) -> Reply | None:
         return throttled() if is_throttled and operation == "BatchWriteItem" else None
 
     with behind(emulator, monkeypatch, rule):
-        worker = Worker(resources, Orders("w", Limits(batch_records=5), lease_seconds=60))
+        worker = Worker(resources, Orders("w", Limits(batch_records=2), lease_seconds=60))
         time.sleep(1.5)
         begin = time.monotonic()
         worker.send(signal.SIGTERM)

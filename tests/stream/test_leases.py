@@ -17,7 +17,7 @@ from fraudline.stream import TRIM_HORIZON, Intent, Shard, at_timestamp
 from tests.stream.conftest import Send
 from tests.stream.events import clean_events
 from tests.stream.storage import stored
-from tests.stream.worker import Orders, Worker, deps_of
+from tests.stream.worker import Orders, deps_of
 from tests.support.parallel import in_parallel
 
 SHARD = Shard("shardId-000000000000", 0, 9)
@@ -107,14 +107,13 @@ def test_traces_of_dead_workers_are_removed(group: Group) -> None:
     assert group("me").rows() == {}
 
 
-def test_two_workers_share_four_shards_evenly(resources: Settings, send: Send) -> None:
-    send(clean_events(600, users=60))
-    slow = Limits(batch_records=5, seconds=4)
-    workers = [Worker(resources, Orders(f"w{n}", slow, lease_seconds=30)) for n in range(2)]
-    reports = [worker.report() for worker in workers]
-    shares = [len({drain.shard for drain in report.drains if drain.read}) for report in reports]
-    assert min(shares) >= 1, shares
-    assert sum(report.read for report in reports) == sum(1 for _ in stored(resources).rows)
+def test_a_worker_leaves_their_share_to_those_that_wait(resources: Settings, send: Send) -> None:
+    send(clean_events(100, users=60))
+    first, second = (deps_of(resources, Orders(name, lease_seconds=30)) for name in ("first", "second"))
+    second.leases.report_waiting()
+    shares = [{drain.shard for drain in run_slice(deps, Limits()).drains} for deps in (first, second)]
+    assert [len(share) for share in shares] == [2, 4], "half while the other waits, all when it is gone"
+    assert len(stored(resources).rows) == 100
 
 
 def test_a_group_may_start_with_what_comes_from_now_on(resources: Settings, send: Send) -> None:

@@ -2,15 +2,20 @@
 
 import gc
 import resource
+import threading
+import time
 
 import pytest
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
-from fraudline.adapters.draining import Limits
+from fraudline.adapters.clients import client
+from fraudline.adapters.draining import STOPPED, Limits
 from fraudline.adapters.kinesis import ShardReader, Stream
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.producer import Producer
+from fraudline.adapters.slices import SliceReport, run_forever, run_slice
 from fraudline.local.emulator import Emulator
+from fraudline.local.resources import create_stream
 from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Record, at_timestamp
 from tests.stream.conftest import Send
@@ -94,13 +99,30 @@ def test_an_expired_iterator_is_reopened_where_it_stood(
     assert len(calls) > 30
 
 
+def test_a_follower_waits_at_the_tip_for_what_comes_and_stops_when_told(resources: Settings, send: Send) -> None:
+    send(clean_events(20, users=5))
+    later = threading.Timer(1.5, send, [clean_events(20, users=5, first=20)])
+    later.start()
+    end = time.monotonic() + 4
+    deps = deps_of(resources, Orders("w"), stop=lambda: time.monotonic() > end)
+    reports: list[SliceReport] = []
+    run_forever(lambda: deps, Limits(seconds=30), reports.append, deps.leases.stop)
+    later.join()
+    assert [report.scored for report in reports] == [40]
+    assert {drain.ended for drain in reports[0].drains} == {STOPPED}
+
+
 @pytest.mark.long
-def test_a_thousand_slices_need_no_more_memory_than_a_hundred(resources: Settings, send: Send) -> None:
-    deps = deps_of(resources, Orders("w"))
+@pytest.mark.timeout(1800)
+def test_a_thousand_slices_need_no_more_memory_than_a_hundred(resources: Settings) -> None:
+    one_shard = resources.model_copy(update={"stream": f"{resources.stream}-one"})
+    create_stream(client("kinesis"), one_shard.stream, 1)
+    deps = deps_of(one_shard, Orders("w"))
+    producer = Producer(client("kinesis"), one_shard.stream)
 
     def slices(count: int, first: int) -> int:
         for number in range(first, first + count):
-            send(clean_events(4, users=4, first=number * 4))
+            producer.send(clean_events(4, users=4, first=number * 4))
             run_slice(deps, Limits())
         gc.collect()
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -18,7 +18,7 @@ from tests.stream.bundles import SmallBundle, small_bundle
 # All decisions of all workers tell this time, so that they can be compared.
 SCORED_AT = 1_800_000_000_000_000
 LEASE_SECONDS = 1.0
-SMALL_BATCHES = Limits(batch_records=40, seconds=60.0)
+SMALL_BATCHES = Limits(batch_records=25, seconds=60.0)
 
 
 @dataclass(frozen=True)
