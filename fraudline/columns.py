@@ -8,7 +8,6 @@ them together.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,12 +17,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudline.clock import format_micros, to_micros
+from fraudline.clock import format_micros
 from fraudline.contract import Category, Contract
 from fraudline.table import UNKNOWN, Codes, TransactionTable, concatenate, encode, from_transactions
 from fraudline.transaction import Problem, Rejected
 from fraudline.validation import (
     EARLIEST,
+    FLOAT_TOLERANCE,
     LATEST,
     MAX_ID_LENGTH,
     MAX_TEXT_LENGTH,
@@ -71,6 +71,7 @@ class Landed:
 
 def screen(contract: Contract, columns: pa.Table, source: str, first_row: int = 0) -> Landed:
     """Transactions and rejects of an Arrow table whose required columns are all there."""
+    columns = _without_views(columns)
     good, table = _screened(contract, columns)
     rows = np.arange(first_row, first_row + columns.num_rows)
     table = replace(table, source_row=rows[good])
@@ -83,11 +84,18 @@ def screen(contract: Contract, columns: pa.Table, source: str, first_row: int = 
     return Landed(columns.num_rows, merged.take(order), tuple(rejects))
 
 
+def _without_views(columns: pa.Table) -> pa.Table:
+    """Views of texts and bytes as themselves: Arrow cannot take rows of views yet."""
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    fields = [field.with_type(plain.get(field.type, field.type)) for field in columns.schema]
+    return columns.cast(pa.schema(fields)) if any(field.type in plain for field in columns.schema) else columns
+
+
 def _row_by_row(
     contract: Contract, columns: pa.Table, source: str, rows: npt.NDArray[np.int64]
 ) -> tuple[TransactionTable, list[RejectedRow]]:
     validator, valid, valid_rows, rejects = Validator(contract), [], [], []
-    for row, cells in zip(rows.tolist(), columns.to_pylist(), strict=True):
+    for row, cells in zip(rows.tolist(), cells_of(columns), strict=True):
         outcome = validator.validate(record_of(contract, cells))
         if isinstance(outcome, Rejected):
             rejects.append(RejectedRow(source, row, json.dumps(cells, default=_plain), outcome.problems))
@@ -97,11 +105,20 @@ def _row_by_row(
     return from_transactions(contract, valid, valid_rows), rejects
 
 
+def cells_of(columns: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table; timestamps are told as text, for Arrow's may lie beyond Python's calendar."""
+    for index, field in enumerate(columns.schema):
+        if pa.types.is_timestamp(field.type):
+            moments = columns.column(index).to_numpy()
+            texts = np.char.add(np.datetime_as_string(moments), "Z" if field.type.tz else "")
+            told = pa.array(texts.astype(object), pa.string(), mask=np.isnat(moments))
+            columns = columns.set_column(index, field.name, told)
+    return columns.to_pylist()  # type: ignore[no-any-return]
+
+
 def record_of(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's cells as the JSON values they stand for."""
-    if all(cell is None or isinstance(cell, str) for cell in cells.values()):
-        return cells_to_record(contract, cells)
-    record = {column: _plain(cell) for column, cell in cells.items()}
+    """A row's cells as the JSON values they stand for, each by its own type: a text is read as in CSV."""
+    record = cells_to_record(contract, {column: _plain(cell) for column, cell in cells.items()})
     # A column of 0 and 1 with a gap in it is written as floats by most tools.
     for column in (*(flag.column for flag in contract.flags), contract.label.column):
         value = record.get(column)
@@ -111,13 +128,12 @@ def record_of(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(cell: Any) -> Any:
-    if isinstance(cell, datetime):
-        return cell.isoformat() if cell.tzinfo is None else format_micros(to_micros(cell))
-    if isinstance(cell, Decimal):
+    """A cell as a JSON value; what JSON has no value for is told as text."""
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", "backslashreplace")
+    if isinstance(cell, Decimal | np.floating):
         return float(cell)
-    if isinstance(cell, date | bytes):
-        return str(cell)
-    return cell
+    return cell if cell is None or isinstance(cell, str | int | float | list | dict) else str(cell)
 
 
 def _screened(contract: Contract, columns: pa.Table) -> tuple[Mask, TransactionTable]:
@@ -197,13 +213,12 @@ def _encoded(array: pa.Array, pattern: str, good: Mask) -> Codes:
 
 
 def _category(array: pa.Array, category: Category, good: Mask) -> Codes:
-    if pa.types.is_null(array.type) or (pa.types.is_dictionary(array.type) or _text_like(array)) is False:
-        if category.nullable and pa.types.is_null(array.type):
-            return Codes(np.zeros(len(array), np.int32), pa.array([""], pa.string()))
-        _doubt_all(array, good)
-        return Codes(np.zeros(len(array), np.int32), pa.array([""], pa.string()))
     if pa.types.is_dictionary(array.type):
-        array = array.cast(pa.string())
+        array = array.cast(array.type.value_type)
+    if not _text_like(array):
+        if not (category.nullable and pa.types.is_null(array.type)):
+            _doubt_all(array, good)
+        return Codes(np.zeros(len(array), np.int32), pa.array([""], pa.string()))
     codes = encode(pc.fill_null(array, ""))
     if category.values:
         fine = _true(pc.is_in(codes.values, value_set=pa.array(category.values, codes.values.type)))
@@ -250,7 +265,8 @@ def _amounts(array: pa.Array, contract: Contract, good: Mask) -> npt.NDArray[np.
     good &= (value >= contract.amount.min) & (value <= contract.amount.max)
     scaled = np.where(good, value, 0.0) * contract.amount.minor_units
     minor: npt.NDArray[np.float64] = np.rint(scaled)
-    good &= np.abs(scaled - minor) <= MINOR_UNIT_TOLERANCE
+    off = np.abs(scaled - minor)
+    good &= (off <= MINOR_UNIT_TOLERANCE) | (off <= scaled * FLOAT_TOLERANCE)
     return np.asarray(minor, dtype=np.int64)
 
 
@@ -262,7 +278,8 @@ def _binary(array: pa.Array, good: Mask, *, nullable: bool) -> npt.NDArray[np.in
         value = _true(pc.is_in(array, value_set=pa.array(["1", "true"], array.type)))
     elif pa.types.is_boolean(array.type) or pa.types.is_integer(array.type):
         empty = ~valid
-        number = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+        # Huge unsigned numbers wrap around to negative ones, never to 0 or 1.
+        number = pc.fill_null(array.cast(pa.int64(), safe=False), 0).to_numpy(zero_copy_only=False)
         known, value = valid & ((number == 0) | (number == 1)), number == 1
     elif pa.types.is_null(array.type):
         empty = known = ~valid
@@ -315,7 +332,8 @@ def _same_content(table: TransactionTable, rows: npt.NDArray[Any], others: npt.N
 
 def _rendered(table: TransactionTable, row: int) -> str:
     (transaction,) = table.take(np.array([row])).transactions()
-    return json.dumps(to_record(table.contract, transaction))
+    label = {} if transaction.label is None else {table.contract.label.column: transaction.label}
+    return json.dumps(to_record(table.contract, transaction) | label)
 
 
 def to_record(contract: Contract, transaction: Any) -> dict[str, Any]:

@@ -25,8 +25,10 @@ EARLIEST = day_start(date(1990, 1, 1))
 LATEST = day_start(date(2100, 1, 1))
 # How far a record's own time may run ahead of the moment the stream received it.
 MAX_AHEAD = HOUR
-# An amount may be off its minor unit by this much (in minor units): floats are, by far less.
+# An amount may be off its minor unit by this much (in minor units): floats are, by far less ...
 MINOR_UNIT_TOLERANCE = 1e-6
+# ... except the largest ones, by this share of themselves.
+FLOAT_TOLERANCE = 2.0**-51
 
 Check = Callable[[Any], Any]
 _FLAG_VALUES = {0: 0, 1: 1}
@@ -171,7 +173,8 @@ def _amount(amount: AmountColumn) -> Check:
             raise Invalid(code, f"is not between {low} and {high}")
         scaled = value * minor_units
         minor = round(scaled)
-        if abs(scaled - minor) > MINOR_UNIT_TOLERANCE:
+        off = abs(scaled - minor)
+        if off > MINOR_UNIT_TOLERANCE and off > scaled * FLOAT_TOLERANCE:
             raise Invalid("amount_precision", f"is not a whole number of 1/{minor_units}")
         return minor
 
@@ -220,24 +223,32 @@ def _allowed_if_present(value: Any, values: tuple[str, ...]) -> None:
         raise Invalid("category_unknown", f"is not one of {', '.join(values)}")
 
 
-def cells_to_record(contract: Contract, cells: Mapping[str, str | None]) -> dict[str, Any]:
-    """A row of text (CSV) as the JSON values it stands for; text that stands for nothing is left for `validate`."""
-    record: dict[str, Any] = dict(cells)
-    amount = contract.amount.column
-    record[amount] = _number(cells.get(amount))
-    for column in (*(flag.column for flag in contract.flags), contract.label.column):
-        text = cells.get(column)
-        record[column] = _BINARY.get(text.lower(), text) if text else None
+def cells_to_record(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's cells as the JSON values they stand for: text (CSV) is read where numbers belong, the rest stays.
+
+    Text that stands for nothing is left for `validate`.
+    """
+    record = dict(cells)
+    readers = {contract.amount.column: _number, contract.label.column: _binary}
+    readers |= {flag.column: _binary for flag in contract.flags}
+    for column, read in readers.items():
+        if isinstance(text := record.get(column), str):
+            record[column] = read(text)
     return record
 
 
 _BINARY = {"0": 0, "1": 1, "true": 1, "false": 0, "0.0": 0, "1.0": 1}
 
 
-def _number(text: str | None) -> float | str | None:
-    if not text:
-        return None
+def _binary(text: str) -> int | str | None:
+    return _BINARY.get(text.lower(), text) if text else None
+
+
+def _number(text: str) -> float | str | None:
+    # Python alone takes "1_000" and "٣" for numbers.
+    if not text.isascii() or "_" in text:
+        return text
     try:
-        return float(text)
+        return float(text) if text else None
     except ValueError:
         return text

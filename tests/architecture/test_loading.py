@@ -1,4 +1,4 @@
-"""What importing a module loads, seen in a fresh interpreter: a rule on paper leaks, and lazy imports hide from linters."""
+"""What importing a module really loads: a rule on paper leaks, and lazy imports hide from linters."""
 
 import json
 import subprocess
