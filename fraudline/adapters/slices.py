@@ -155,11 +155,11 @@ class _Slice:
         return self._deps.leases.rows() if new else leases
 
     def _share(self, ready: Sequence[Lease]) -> list[Lease]:
-        """The leases to take now: free ones, the longest unseen first, up to a fair share of all."""
+        """The leases to take now: free ones, the longest unseen first, up to a fair share with those done before."""
         now = self._deps.leases.now()
         free = [lease for lease in ready if not lease.is_held(now) and lease.shard not in self._done]
-        held = sum(1 for lease in ready if lease.is_held(now) and lease.owner == self._deps.leases.worker)
-        return sorted(free, key=lambda lease: lease.seen_through)[: max(0, self._fair(ready) - held)]
+        done = sum(lease.shard in self._done for lease in ready)
+        return sorted(free, key=lambda lease: lease.seen_through)[: max(0, self._fair(ready) - done)]
 
     def _fair(self, ready: Sequence[Lease]) -> int:
         return -(-len(ready) // len(self._deps.leases.workers(ready)))
