@@ -1,8 +1,9 @@
-"""The real-time function beside the seed's: cold start, warm answers, package, memory, and equal scores.
+"""The real-time function beside the seed's: cold start, warm answers, memory and package.
 
 Trains both kinds of model on a simulated population, packages them, and measures each in fresh processes of one thread:
 ours on an interpreter that has nothing but the package, the seed's (a random forest of 200 trees in a pickled
-scikit-learn pipeline, a data frame for each call) on this one. CPU includes the interpreter's own start.
+scikit-learn pipeline, a data frame for each call) on this one. Times are CPU, for other work on the machine adds to
+the wall clock's; cold starts include the interpreter's own.
 
     python benchmarks/realtime.py
 """
@@ -58,7 +59,10 @@ NOWHERE = {
 
 @dataclass(frozen=True)
 class Measurement:
-    """What fresh processes took: CPU seconds, seconds of calls, bytes of memory; medians over the processes."""
+    """Medians over fresh processes: CPU seconds to the first answer and of warm ones, bytes of memory.
+
+    `loading` are seconds by the wall clock of answers given while models are loaded all the time.
+    """
 
     cold: float
     memory: float
@@ -185,8 +189,9 @@ def show(measured: dict[str, Measurement]) -> None:
         print(f"{line}{m.memory / MIB:7.1f} MiB")
     loading = measured["linear"].loading
     print(
-        f"linear, while another champion loads over and over: p50 {percentile(loading, 50) * 1e6:.0f} µs,"
-        f" p99 {percentile(loading, 99) * 1e6:.0f} µs, slowest {max(loading) * 1e3:.1f} ms of {len(loading)} answers"
+        "linear, while champions load one after the other, by the wall clock:"
+        f" p50 {percentile(loading, 50) * 1e6:.0f} µs, p99 {percentile(loading, 99) * 1e6:.0f} µs,"
+        f" slowest {max(loading) * 1e3:.1f} ms of {len(loading)} answers"
     )
 
 

@@ -22,9 +22,8 @@ def ours(job):
     from fraudline.realtime.config import config_from
     from fraudline.realtime.decide import Stored
     from fraudline.realtime.function import Function
-    from fraudline.realtime.model import Models, Packaged
+    from fraudline.realtime.model import PACKAGED_MODEL, Models, Packaged
     from fraudline.realtime.ports import NoRecorder
-    from fraudline.realtime.start import PACKAGED_MODEL
     from fraudline.realtime.telemetry import Telemetry
 
     history = bytes.fromhex(job["history"])
@@ -87,19 +86,19 @@ def own_clients(job):
 
 
 def warm(answer, event, calls):
-    """Seconds of each call, in order."""
+    """CPU seconds of each call, in order: what else the machine does is not in them."""
     for _ in range(min(WARM_UP, calls)):
         answer(event)
     taken = []
     for _ in range(calls):
-        started = time.perf_counter()
+        started = time.thread_time()
         answer(event)
-        taken.append(time.perf_counter() - started)
+        taken.append(time.thread_time() - started)
     return taken
 
 
 def while_a_champion_loads(answer, event, models, loads):
-    """Seconds of each call made while another thread loads, verifies and replays a model again and again."""
+    """Seconds by the wall clock, for it is about waiting, of calls while another thread loads model after model."""
     done = threading.Event()
 
     def load():

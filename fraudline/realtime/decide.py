@@ -56,12 +56,17 @@ class Decider:
         return [profile_key(name, id_, self.generation) for name, id_ in pairs]
 
     def decide(self, transaction: Transaction, stored: Stored, now: int) -> Decision:
-        """The decision, made at `now` (microseconds since the epoch); the stream's own where it was first."""
+        """The decision, made at `now` (microseconds since the epoch); the stream's own where it was first.
+
+        `ValueError` if the scorer gives no probability: the stream refuses such a record, too.
+        """
         if stored.recorded is not None:
             return stored.recorded
         bundle = self.bundle
         computed = self.online.features(transaction, stored.history, stored.lagged, stored.built_through)
         score = bundle.scorer.score(computed.features)
+        if not 0.0 <= score <= 1.0:
+            raise ValueError(f"the score is {score!r}, not a probability")
         is_fraud = score >= bundle.threshold
         return Decision(
             transaction_id=transaction.id,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from fraudline.adapters.registry import Registry
 
 CHAMPION = "champion"
+# Beside `fraudline` at the root of a package, where `package_lambda` puts a version.
+PACKAGED_MODEL = Path(__file__).parents[2] / "packaged_model"
 # Well within the minute that a new champion may take.
 CHECK_SECONDS = 30.0
 # Without any model a check costs little and is worth much.

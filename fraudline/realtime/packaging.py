@@ -16,9 +16,8 @@ from tempfile import TemporaryDirectory
 
 from fraudline.bundle import GOLDEN, GRAPH, MANIFEST, SCORER, Bundle, load_bundle
 from fraudline.errors import BadInput, NotReady, Unavailable
-from fraudline.realtime.model import Packaged
+from fraudline.realtime.model import PACKAGED_MODEL, Packaged
 from fraudline.realtime.sources import function_sources
-from fraudline.realtime.start import PACKAGED_MODEL
 from fraudline.realtime.wheels import Wheel, download
 
 PYTHONS = ("3.11", "3.12", "3.13")

@@ -4,24 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from fraudline.realtime.aws import Service, place_of
 from fraudline.realtime.config import Config, config_from
+from fraudline.realtime.dynamodb import DynamoDB
 from fraudline.realtime.function import Function
-from fraudline.realtime.model import CHAMPION, Models, Packaged, Registered
+from fraudline.realtime.model import CHAMPION, PACKAGED_MODEL, Models, Packaged, Registered
 from fraudline.realtime.ports import NoRecorder, Recorder
+from fraudline.realtime.profiles import StoredProfiles
+from fraudline.realtime.recorder import DecisionRecorder
 from fraudline.realtime.telemetry import Telemetry
-
-# Beside `fraudline` at the root of a zip, where `package_lambda` puts a version.
-PACKAGED_MODEL = Path(__file__).parents[2] / "packaged_model"
 
 
 def start(environment: Mapping[str, str], packaged: Path = PACKAGED_MODEL) -> Function:
     """The function, with its model if there is one to be had; `BadInput` if a setting is malformed."""
-    # Imported here, for they cost a third of the start and a test without AWS needs none of them.
-    from fraudline.realtime.aws import Service, place_of
-    from fraudline.realtime.dynamodb import DynamoDB
-    from fraudline.realtime.profiles import StoredProfiles
-    from fraudline.realtime.recorder import DecisionRecorder
-
     config = config_from(environment)
     telemetry = Telemetry(config.contract)
     dynamodb = DynamoDB(Service(place_of("dynamodb", environment)))
@@ -36,16 +31,19 @@ def _models(config: Config, environment: Mapping[str, str], packaged: Path, tele
     if config.model is None and packaged.is_dir():
         models = Models(Packaged(packaged), config.contract, telemetry)
         models.refresh()
-        return models
+    else:
+        models = Models(_registered(config, environment), config.contract, telemetry)
+        models.refresh()
+        models.follow()
+    return models
+
+
+def _registered(config: Config, environment: Mapping[str, str]) -> Registered:
+    # A function with its model in the package needs none of these.
     from fraudline.adapters.objects import Objects
     from fraudline.adapters.registry import Registry
-    from fraudline.realtime.aws import place_of
     from fraudline.realtime.s3 import S3Reader
 
     # To look up and read, the registry calls no other method than the reader has.
     objects = cast(Objects, S3Reader(place_of("s3", environment), config.models_bucket))
-    source = Registered(Registry(objects, config.contract), config.model or CHAMPION)
-    models = Models(source, config.contract, telemetry)
-    models.refresh()
-    models.follow()
-    return models
+    return Registered(Registry(objects, config.contract), config.model or CHAMPION)

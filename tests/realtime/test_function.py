@@ -236,6 +236,13 @@ def test_a_failing_scorer_is_one_records_503_and_its_text_is_not_logged(
     assert [line["error"] for line in running.lines if line["level"] == "ERROR"] == ["ArithmeticError"]
 
 
+def test_a_score_that_is_no_probability_is_no_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = run()
+    assert running.models.current is not None
+    monkeypatch.setattr(running.models.current.bundle.scorer, "score", lambda features: float("nan"))
+    assert running.ask({"transaction_data": a_transaction()})["statusCode"] == 503
+
+
 def test_a_decision_that_could_not_be_kept_is_still_the_answer_and_is_counted(run: Run) -> None:
     data = a_transaction()
     running = run(recorder=Kept(frozenset({data["transaction_id"]})))
