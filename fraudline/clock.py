@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 from fraudline.durations import DAY, HOUR, MINUTE
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)?")
+# Stricter than some Pythons, which take 24:00 for midnight or an offset of 75 minutes.
+_HOURS = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_RFC3339 = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{_HOURS}:\d\d(?:\.\d{{1,9}})?([Zz]|[+-]{_HOURS})?", re.ASCII)
 # Every zone in use has offsets of whole quarter hours, so an offset is constant within one.
 QUARTER = 15 * MINUTE
 
