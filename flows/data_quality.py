@@ -7,7 +7,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
 from fraudline.clock import to_micros
-from fraudline.contract import load_contract
+from fraudline.columns import Landed
+from fraudline.contract import Contract, load_contract
 from fraudline.durations import DAY, HOUR
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult, gate
@@ -51,9 +52,7 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
         landed = landing.load(contract, request.transactions)
         context = Context(as_of=to_micros(request.as_of)) if request.as_of else Context()
     else:
-        start, end = whole_window(request.window, to_micros(request.as_of or defaults.due()))
-        archive = f"s3://{load_settings().landing_bucket}"
-        landed, context = monitoring.window_of_archive(contract, archive, start, end)
+        landed, context = _of_deployment(request, contract)
         # Hours are compared with hours and days with days.
         out, models = f"{out}/{request.stage}/{request.window}", models or defaults.models()
     reference = monitoring.training_reference(models, contract) if models else None
@@ -65,6 +64,15 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
     quality.keep(result, landed, out, reference)
     quality.show(result, out)
     return gate(result)
+
+
+def _of_deployment(request: DataQualityRequest, contract: Contract) -> tuple[Landed, Context]:
+    """All that has landed where labels are judged, which come late; else the archive's last whole window."""
+    now = to_micros(request.as_of or defaults.due())
+    if request.stage in ("training", "labels"):
+        return landing.load_all(contract, now), Context(as_of=now)
+    start, end = whole_window(request.window, now)
+    return monitoring.window_of_archive(contract, f"s3://{load_settings().landing_bucket}", start, end)
 
 
 def whole_window(window: Literal["hour", "day"], now: int) -> tuple[int, int]:

@@ -28,21 +28,21 @@ def transactions_frame(table: TransactionTable) -> pd.DataFrame:
     `hour` (0-23) and `weekday` (Monday is 0) are told in the contract's zone; `hours_to_label` is how long after its
     transaction a label became known.
     """
-    contract = table.contract
-    local = local_time(table)
+    contract, local = table.contract, local_time(table)
+    known = table.label != UNKNOWN
+    # A contract's own column of one of these names goes before.
     columns: dict[str, object] = {
+        HOUR_OF_DAY: local // HOUR % 24,
+        WEEKDAY: (local // DAY + 3) % 7,
+        LABEL_HOURS: np.where(known, (table.known_at - table.timestamp) / HOUR, np.nan),
         contract.id.column: pd.array(table.ids, dtype=pd.ArrowDtype(pa.string())),
         contract.timestamp.column: pd.to_datetime(table.timestamp, unit="us", utc=True),
         contract.amount.column: table.amount / contract.amount.minor_units,
+        contract.label.column: np.where(known, table.label, np.nan),
     }
     for parts, codes in ((contract.entities, table.entities), (contract.categories, table.categories)):
         columns |= {part.column: _categorical(column) for part, column in zip(parts, codes, strict=True)}
     columns |= {part.column: column for part, column in zip(contract.flags, table.flags, strict=True)}
-    known = table.label != UNKNOWN
-    columns[contract.label.column] = np.where(known, table.label, np.nan)
-    columns[LABEL_HOURS] = np.where(known, (table.known_at - table.timestamp) / HOUR, np.nan)
-    columns[HOUR_OF_DAY] = local // HOUR % 24
-    columns[WEEKDAY] = (local // DAY + 3) % 7
     return pd.DataFrame(columns)
 
 

@@ -1,6 +1,7 @@
 """Personal data out of reports: ids of people and their transactions keep a few characters to tell them apart."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from fraudline.contract import Contract
 
 MAX_SHOWN = 48
 _HIDDEN = "•••"
+_PERSONAL = re.compile(r"\d{5}|@")
 
 
 def mask(text: str) -> str:
@@ -29,9 +31,15 @@ def shown(contract: Contract, column: str, value: object) -> str:
     if value is None or value == "":
         return "(empty)"
     text = value if isinstance(value, str) else json.dumps(value)
-    if column in personal_columns(contract):
+    if column in personal_columns(contract) or _is_strange(contract, column, text):
         return mask(text)
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}… ({len(text)} characters)"
+
+
+def _is_strange(contract: Contract, column: str, text: str) -> bool:
+    """A number of a card or an address where a short text belongs: somebody has shifted the columns."""
+    numeric = column in (contract.amount.column, contract.timestamp.column)
+    return not numeric and _PERSONAL.search(text) is not None
 
 
 def cells_of(raw: str) -> Mapping[str, Any] | None:

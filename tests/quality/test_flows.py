@@ -136,6 +136,16 @@ def test_the_archive_of_the_stream_is_judged_by_the_account_of_its_batches_and_b
         data_quality.fn(asked)
 
 
+def test_labels_are_judged_over_all_that_has_landed(
+    resources: Settings, clean: pd.DataFrame, tmp_path: Path, models: str
+) -> None:
+    landing = open_objects(f"s3://{resources.landing_bucket}")
+    landing.put("files/one.csv", clean.head(20_000).assign(is_fraud=1).to_csv(index=False).encode())
+    end = datetime(2026, 2, 19, tzinfo=UTC)
+    with pytest.raises(QualityGate, match="'the fraud rate is plausible': 100%"):
+        data_quality.fn(DataQualityRequest(out=str(tmp_path), stage="labels", as_of=end, models=models))
+
+
 def _lenient(folder: Path) -> str:
     """The events are of January, whatever the day of the test."""
     suite = load_suite(load_contract("ecommerce"), "landed")

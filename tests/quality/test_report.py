@@ -20,6 +20,7 @@ from fraudline.quality.check import check
 from fraudline.quality.distributions import distributions
 from fraudline.quality.draft import draft
 from fraudline.quality.histograms import reference
+from fraudline.quality.masking import shown
 from fraudline.quality.report import render_report
 from fraudline.quality.suite import About, Expectation, Suite
 from fraudline.simulate import soil, weave
@@ -141,3 +142,21 @@ def test_a_page_of_files_with_rows_of_another_file_names_each_file(
     page = render_report(check(landed, contract, "landed"), landed).decode()
     assert "one.csv, row 0" in page
     assert str(tmp_path) not in page
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("user_id", "U000123", "U0•••23"),
+        ("card_type", "4111111111111111", "41•••11"),
+        ("location", "someone@example.com", "so•••om"),
+        ("card_type", "barter", "barter"),
+        ("amount", "1000000.55", "1000000.55"),
+        ("timestamp", "2026-02-30T12:00:00Z", "2026-02-30T12:00:00Z"),
+        ("location", None, "(empty)"),
+    ],
+)
+def test_a_cell_is_shown_unless_it_may_tell_who_somebody_is(
+    contract: Contract, column: str, value: str | None, told: str
+) -> None:
+    assert shown(contract, column, value) == told
