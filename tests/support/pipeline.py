@@ -56,8 +56,10 @@ class Api:
 
     def runs(self, flow: str) -> list[dict[str, Any]]:
         """A flow's runs that have begun, the newest first."""
-        wanted = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_DESC", "limit": 50}
-        return [run for run in self.post("/flow_runs/filter", wanted) if run["start_time"]]
+        begun = {"start_time": {"is_null_": False}}
+        wanted = {"flows": {"name": {"any_": [flow]}}, "flow_runs": begun, "sort": "START_TIME_DESC", "limit": 50}
+        found: list[dict[str, Any]] = self.post("/flow_runs/filter", wanted)
+        return found
 
     def deployment(self, name: str) -> dict[str, Any]:
         """One that is named `flow/deployment`."""
@@ -116,7 +118,11 @@ class Pipeline:
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    with running_prefect_server(tmp_path_factory.mktemp("prefect")) as server:
+    """One for the whole session, which looks for due schedules every few seconds instead of every minute."""
+    with (
+        environment_of({"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5"}),
+        running_prefect_server(tmp_path_factory.mktemp("prefect")) as server,
+    ):
         yield server
 
 
