@@ -3,6 +3,7 @@
 A contract is one TOML file (`data/contracts/*.toml`), embedded in every bundle as JSON: a scorer needs no file.
 """
 
+import math
 import re
 import tomllib
 from functools import cached_property
@@ -15,9 +16,10 @@ import msgspec
 from fraudline.durations import DAY, HOUR, parse_duration
 from fraudline.errors import BadInput
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
+# Patterns end in \Z: "$" also stands before a newline at the end.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,40}\Z")]
 Column = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-Duration = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[hd]$")]
+Duration = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[hd]\Z")]
 
 SHIPPED = ("ecommerce", "cards")
 
@@ -209,7 +211,7 @@ def _amount_problem(contract: Contract) -> str | None:
     amount = contract.amount
     if amount.minor_units not in (1, 10, 100, 1000):
         return f"amount.minor_units is {amount.minor_units}: use 1, 10, 100 or 1000"
-    if contract.alerts.per_day < 1 or contract.alerts.review_cost <= 0:
+    if contract.alerts.per_day < 1 or not 0 < contract.alerts.review_cost < math.inf:
         return "alerts.per_day is at least 1 and alerts.review_cost is above 0"
     if not 0 <= amount.min < amount.max <= 2**40 / amount.minor_units:
         return "amount needs 0 <= min < max <= 2**40 minor units"

@@ -8,6 +8,7 @@ only, whose results IEEE 754 fixes to the last bit, so both give the same floats
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from types import CodeType
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 from fraudline.contract import Contract, Entity
 from fraudline.durations import DAY, HOUR, parse_duration
+from fraudline.errors import BadInput
 from fraudline.features import constants
 from fraudline.features.constants import FRESH
 
@@ -69,10 +71,20 @@ def windows(entity: Entity) -> tuple[Window, ...]:
 
 @lru_cache(maxsize=16)
 def feature_set(contract: Contract) -> FeatureSet:
-    """The features of a contract, in the order that every path and every bundle uses."""
+    """The features of a contract, in the order that every path and every bundle uses.
+
+    `BadInput` where the contract's names would give two features one name.
+    """
     features = tuple(_features(contract))
+    if twice := _first_named_twice(features):
+        raise BadInput(f"contract {contract.name!r} names feature {twice!r} twice: rename the entity, category or flag")
     primitives = tuple(_primitives(contract))
     return FeatureSet(contract, features, primitives, _compile(features, primitives), _hash(contract, features))
+
+
+def _first_named_twice(features: tuple[Feature, ...]) -> str | None:
+    counts = Counter(feature.name for feature in features)
+    return next((name for name, count in counts.items() if count > 1), None)
 
 
 def _compile(features: tuple[Feature, ...], primitives: tuple[str, ...]) -> CodeType:
