@@ -75,7 +75,7 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     challenger = training.fit_challenger(measured, dataset, plan)
     decision = training.compare(challenger, table, training.champion(registry), plan)
     # Only now is anything written: a retrain that is stopped above changes nothing.
-    kept = landing.quarantine(landed, request.quarantine, f"{contract.name}/retrain-{request.as_of}.jsonl")
+    kept = landing.quarantine(landed, request.quarantine, f"quarantine/{contract.name}-retrain-{request.as_of}.jsonl")
     manifest = training.publish(challenger, table, plan, request.models)
     training.record(registry, decision, manifest, number)
     tag_run(contract=contract.name, version=manifest.version, decision=decision.action)

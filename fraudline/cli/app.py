@@ -6,8 +6,21 @@ from typing import NoReturn
 
 import typer
 
-from fraudline.cli import backfill, demo, models, package, quality, retrain, score, send, simulate, stream
-from fraudline.errors import BadInput, FraudlineError
+from fraudline.cli import (
+    backfill,
+    cost,
+    demo,
+    models,
+    package,
+    quality,
+    quarantine,
+    retrain,
+    score,
+    send,
+    simulate,
+    stream,
+)
+from fraudline.errors import BadInput, FraudlineError, Unavailable
 
 app = typer.Typer(
     name="fraudline",
@@ -17,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (simulate, retrain, backfill, quality, models, send, stream, score, package, demo):
+for module in (simulate, retrain, backfill, quality, models, send, stream, score, package, cost, demo):
     module.register(app)
 
 INTERRUPTED = 130
@@ -34,7 +47,7 @@ def main() -> None:
     except FraudlineError as error:
         _fail(str(error), error.exit_code, debug)
     except typer.TyperException as misuse:
-        if not misuse.message:
+        if not misuse.format_message():
             # No command was named: the help is on the screen already.
             sys.exit(BadInput.exit_code)
         _fail(_in_a_sentence(misuse), BadInput.exit_code, debug)
@@ -42,6 +55,9 @@ def main() -> None:
         code = INTERRUPTED
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        what = f"{error.filename} cannot be used: {error.strerror}" if error.filename else str(error)
+        _fail(f"{what}; look at its path, owner and mode", Unavailable.exit_code, debug)
     except Exception as error:
         _fail(f"unexpected {type(error).__name__}: {error}; run again with --debug for the whole story", 1, debug)
     if code == INTERRUPTED:

@@ -28,9 +28,7 @@ def retrain(
     as_of: Annotated[str, typer.Option("--as-of", help="Use only what was known at the start of this day (UTC).")],
     models: ModelsOption = "models",
     contract: ContractOption = "ecommerce",
-    quarantine: Annotated[
-        str | None, typer.Option(help="Where rejected rows go; by default a folder beside the models.")
-    ] = None,
+    quarantine: Annotated[str | None, typer.Option(help="Where rejected rows go; by default with the models.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, input and date: the same version, byte for byte.")] = 0,
     json: JsonOption = False,
 ) -> None:
@@ -48,7 +46,7 @@ def retrain(
             transactions=transactions,
             as_of=day,
             models=models,
-            quarantine=quarantine or f"{models.rstrip('/')}/quarantine",
+            quarantine=quarantine or models,
             seed=seed,
         )
         result = run_flow(flow, request)

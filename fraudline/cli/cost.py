@@ -1,0 +1,32 @@
+"""`fraudline cost`."""
+
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from fraudline.cli.common import JsonOption, print_json, print_rows
+
+COLUMNS = ("service", "what", "how much", "US$ a month")
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(cost)
+
+
+def cost(
+    users: Annotated[int, typer.Option(help="How many users have a profile.")],
+    transactions_per_second: Annotated[float, typer.Option(help="On average, over day and night.")],
+    environment: Annotated[Literal["dev", "prod"], typer.Option(help="Whose infra/*.tfvars.")] = "prod",
+    decision_days: Annotated[int, typer.Option(help="How long decisions are kept.")] = 365,
+    json: JsonOption = False,
+) -> None:
+    """Estimate what a deployment on AWS costs in a month, from its traffic and dated list prices."""
+    from fraudline.cost import DEPLOYMENTS, Workload, estimate, load_prices, render
+
+    workload = Workload(transactions_per_second, users, decision_days)
+    month = estimate(workload, DEPLOYMENTS[environment], load_prices())
+    if json:
+        print_json({"dollars": month.dollars, **asdict(month)})
+    else:
+        print_rows(f"A month of {environment}", [dict(zip(COLUMNS, row, strict=True)) for row in render(month)])
