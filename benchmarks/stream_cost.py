@@ -168,7 +168,7 @@ def stream_cost(contract: Contract, count: int, per_user: int) -> Cost:
 
 
 def one_shard(contract: Contract, name: str) -> Settings:
-    names = Settings.model_construct().model_dump(exclude={"contract", "consumer", "alerts_topic_arn"})
+    names = Settings.model_construct().model_dump(exclude={"contract", "consumer"}, exclude_none=True)
     own = {field: f"{name}-{value}" for field, value in names.items()}
     return create_resources(Settings(contract=contract.name, **own), shards=1)
 

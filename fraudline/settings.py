@@ -6,7 +6,7 @@ itself: it must start without pydantic.
 
 from typing import Annotated, Any
 
-from pydantic import StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fraudline.errors import BadInput
@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     alerts_topic: TopicName = "fraudline-alerts"
     # What publishes alerts needs; it is known once the topic of that name exists.
     alerts_topic_arn: TopicArn | None = None
+    # Decisions are kept for ever unless this is set; a copy of a transaction is known for one for as long.
+    decisions_keep_days: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def buckets(self) -> tuple[str, ...]:

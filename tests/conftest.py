@@ -42,7 +42,7 @@ def unique() -> str:
 @pytest.fixture
 def resources(aws: Emulator, unique: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A deployment of this test's own (a stream of four shards, tables, buckets, topic, queue); also in FRAUDLINE_*."""
-    names = Settings.model_construct().model_dump(exclude={"contract", "consumer", "alerts_topic_arn"})
+    names = Settings.model_construct().model_dump(exclude={"contract", "consumer"}, exclude_none=True)
     own = {field: f"{unique}-{name.removeprefix('fraudline-')}" for field, name in names.items()}
     settings = create_resources(Settings(**own))
     for name, value in settings.to_environment().items():

@@ -34,7 +34,7 @@ class Decisions:
     def read(self, transaction_ids: Iterable[str], deadline: Deadline, origin: str = STREAM) -> dict[str, Decision]:
         """The decisions of these transactions on one path, by id, as far as there are any."""
         return {
-            item["transaction_id"]["S"]: decision_from(_with_bytes(item), self._entity_names)
+            item["transaction_id"]["S"]: decision_from(with_bytes(item), self._entity_names)
             for item in self._rows(transaction_ids, origin, deadline)
         }
 
@@ -65,7 +65,7 @@ class Decisions:
         return (scored_at + self._keep_days * DAY) // SECOND
 
 
-def _with_bytes(item: dict[str, Any]) -> dict[str, Any]:
+def with_bytes(item: dict[str, Any]) -> dict[str, Any]:
     """Binary values, which JSON carries as base64, as bytes."""
     binary = {name: {"B": base64.b64decode(item[name]["B"])} for name in ("features", "digest")}
     return {**item, **binary}

@@ -73,7 +73,7 @@ def stream_deps(
         stream=Stream(AwsJson("kinesis"), settings.stream),
         leases=Leases(dynamodb, settings.leases_table, settings.consumer, worker_id, lease_seconds, stop),
         profiles=Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
-        decisions=Decisions(dynamodb, settings.decisions_table, contract),
+        decisions=Decisions(dynamodb, settings.decisions_table, contract, settings.decisions_keep_days),
         landing=Landing(S3Objects(s3, settings.landing_bucket)),
         quarantine=Quarantine(S3Objects(s3, settings.quarantine_bucket)),
         alerts=Alerts(client("sns"), settings.alerts_topic_arn, contract.amount.minor_units),

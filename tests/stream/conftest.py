@@ -39,7 +39,7 @@ def void(_: object) -> None:
 @pytest.fixture
 def undisturbed(resources: Settings, unique: str) -> Settings:
     """A second deployment that reads the same stream: everything but the stream is its own."""
-    names = resources.model_dump(exclude={"contract", "stream", "alerts_topic_arn"})
+    names = resources.model_dump(exclude={"contract", "stream", "alerts_topic_arn"}, exclude_none=True)
     own = {field: name.replace(unique, f"{unique}-calm") for field, name in names.items()}
     own["consumer"] = "calm"
     return create_resources(Settings(**own, stream=resources.stream))

@@ -30,14 +30,14 @@ def sent(record: dict[str, Any]) -> Sent:
     return record["user_id"], json.dumps(record).encode()
 
 
-def clean_events(count: int, users: int, seed: int = 1, first: int = 0) -> list[Sent]:
-    """Transactions of `users` in time order, a few of them late, under the right partition keys."""
+def clean_events(count: int, users: int, seed: int = 1, first: int = 0, late: float = 0.05) -> list[Sent]:
+    """Transactions of `users` in time order, a share of them three hours late, under the right partition keys."""
     rng = random.Random(seed)
     events = []
     for number in range(first, first + count):
         time = BEGIN + number * 7 * MINUTE
-        late = rng.randrange(20) == 0
-        events.append(transaction(number, f"U{rng.randrange(users)}", time - (late * 3 * 60 * MINUTE), rng))
+        time -= (rng.random() < late) * 180 * MINUTE
+        events.append(transaction(number, f"U{rng.randrange(users)}", time, rng))
     return [sent(event) for event in events]
 
 

@@ -1,14 +1,26 @@
 """A slice end to end against the emulator: what it reads, decides, keeps, tells and reports."""
 
+import subprocess
+import sys
+
+import boto3
+from boto3.dynamodb.conditions import Key
+
 from fraudline.adapters.clients import client
 from fraudline.adapters.draining import CAUGHT_UP, Limits
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import stream_deps
+from fraudline.adapters.stream_deps import stream_deps, wall_clock
+from fraudline.adapters.tables import BY_ALERT_DAY, BY_ENTITY
+from fraudline.durations import DAY, SECOND
+from fraudline.features.offline import offline_features
 from fraudline.settings import Settings
+from fraudline.table import from_transactions
+from fraudline.transaction import Transaction
+from fraudline.validation import Validator
 from tests.stream.bundles import small_bundle
 from tests.stream.events import clean_events, dirty_events
-from tests.stream.storage import accounts, notifications, stored
+from tests.stream.storage import accounts, notifications, stored, table_items
 
 
 def send(settings: Settings, events: list[tuple[str, bytes]]) -> None:
@@ -41,6 +53,50 @@ def test_what_is_read_is_scored_refused_or_a_duplicate(resources: Settings) -> N
         "conflicting_id", "not_json", "category_unknown", "wrong_partition_key", "amount_not_a_number"
     }  # fmt: skip
     assert all(account.balances for account in accounts(resources))
+
+
+def test_decisions_are_kept_for_as_long_as_the_deployment_says(resources: Settings) -> None:
+    send(resources, clean_events(30, users=5))
+    run_slice(stream_deps(resources.model_copy(update={"decisions_keep_days": 90}), small_bundle(), "w1"), Limits())
+    items = table_items(resources.decisions_table)
+    assert {item["origin"] for item in items} == {"stream", "alert", "notified"}
+    in_90_days = (wall_clock() + 90 * DAY) / SECOND
+    assert all(abs(float(item["expires_at"]) - in_90_days) < 60 for item in items)
+
+
+def test_the_review_queue_and_a_users_transactions_are_found_by_their_indexes(resources: Settings) -> None:
+    send(resources, clean_events(60, users=5))
+    run_slice(stream_deps(resources, small_bundle(), "w1"), Limits())
+    kept = stored(resources)
+    table = boto3.resource("dynamodb").Table(resources.decisions_table)
+    day = next(iter(kept.alerts.values()))["alert_day"]
+    queue = table.query(
+        IndexName=BY_ALERT_DAY, KeyConditionExpression=Key("alert_day").eq(day), ScanIndexForward=False
+    )["Items"]
+    losses = [item["expected_loss"] for item in queue]
+    assert losses == sorted(losses, reverse=True)
+    assert {item["transaction_id"] for item in queue} == kept.alerts.keys()
+    mine = table.query(IndexName=BY_ENTITY, KeyConditionExpression=Key("entity").eq("user#U1"))["Items"]
+    assert [item["event_time"] for item in mine] == sorted(item["event_time"] for item in mine)
+    assert {i["transaction_id"] for i in mine} == {k for k, d in kept.decisions.items() if d["entity"] == "user#U1"}
+
+
+def test_the_stream_scores_as_the_file_it_was_made_of_where_nothing_came_late(resources: Settings) -> None:
+    events = clean_events(300, users=20, late=0.0)
+    send(resources, events)
+    bundle = small_bundle()
+    run_slice(stream_deps(resources, bundle, "w1"), Limits(batch_records=30))
+    validator = Validator(bundle.contract)
+    rows = [row for _, data in events if isinstance(row := validator.decode(data), Transaction)]
+    table = from_transactions(bundle.contract, rows).sorted()
+    scores = dict(zip(table.ids.to_pylist(), bundle.scorer.score_many(offline_features(table).tolist()), strict=True))
+    assert {id_: float(d["score"]) for id_, d in stored(resources).decisions.items()} == scores
+
+
+def test_a_scoring_process_loads_nothing_of_training() -> None:
+    heavy = ("numpy", "pandas", "pyarrow", "sklearn", "prefect", "great_expectations", "onnxruntime")
+    look = f"import sys, fraudline.adapters.slices; print([m for m in {heavy!r} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 def test_the_next_slice_begins_where_the_last_one_ended(resources: Settings) -> None:

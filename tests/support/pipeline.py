@@ -133,7 +133,7 @@ def pipeline(emulator: Emulator, prefect_server: PrefectServer, tmp_path_factory
     start = datetime.now(UTC).date() - timedelta(days=DAYS)
     simulate(Population(users=150, start=start, days=DAYS, fraud_rate=0.04, seed=0)).to_csv(history, index=False)
     prefix = f"p{uuid.uuid4().hex[:10]}"
-    names = Settings.model_construct().model_dump(exclude={"contract", "consumer", "alerts_topic_arn"})
+    names = Settings.model_construct().model_dump(exclude={"contract", "consumer"}, exclude_none=True)
     own = {field: f"{prefix}-{name.removeprefix('fraudline-')}" for field, name in names.items()}
     with environment_of(emulator.environment):
         settings = create_resources(Settings(**own), shards=2)
