@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (simulate, retrain, backfill, quality, models, send, stream, score, package, cost, demo):
+for module in (simulate, retrain, backfill, quality, models, send, stream, score, quarantine, package, cost, demo):
     module.register(app)
 
 INTERRUPTED = 130

@@ -52,8 +52,8 @@ def redrive(
 ) -> None:
     """Try an object's rows again under the contract of now; twice changes nothing more.
 
-    Records of the stream are sent to it again. Rows of files come back as `redriven/...` beside their quarantine, mended
-    by `corrections/...` where a person has put them.
+    Records of the stream are sent to it again. Rows of files come back as `redriven/...` beside their quarantine,
+    mended by `corrections/...` where a person has put them.
     """
     result = _redriven(key, at, contract)
     values = {**asdict(result), "refused": dict(result.refused)}

@@ -134,7 +134,7 @@ class _Keys:
             return wanted
         # The rows asked for lie close together: search among their neighbours only.
         low, high = np.searchsorted(self.sorted, [wanted.min(), wanted.max()])
-        return low + np.searchsorted(self.sorted[low : high + 1], wanted)
+        return np.asarray(low + np.searchsorted(self.sorted[low : high + 1], wanted), dtype=np.int64)
 
     def first_of(self, codes: npt.NDArray[np.int32]) -> Integers:
         """The first row of each entity."""
