@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from expectations import load_suite
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.registry import Registry
 from fraudline.bundle import Bundle, Manifest, load_bundle
@@ -36,7 +37,8 @@ def judge(table: TransactionTable, plan: Plan) -> Mask:
     excluded = np.zeros(len(table), bool)
     if len(window):
         say(f"Judging {len(window):,} transactions against the expectations")
-        result = check(table.take(window), plan.contract, "training")
+        suite = load_suite(plan.contract, "training")
+        result = check(table.take(window), plan.contract, "training", suite)
         artifacts.show_table(f"gates-{plan.contract.name}", _gate_rows(result), "Expectations on the training window")
         excluded[window[gate(result).excluded]] = True
     return excluded

@@ -12,7 +12,7 @@ from fraudline.decision import Decision
 from fraudline.errors import BadInput
 from fraudline.quality.draft import draft
 from fraudline.quality.engine import judge
-from fraudline.quality.frame import decisions_frame, transactions_frame
+from fraudline.quality.frame import decisions_frame, frame_columns, transactions_frame
 from fraudline.quality.measures import MEASURES, Context, measures, window_frame
 from fraudline.quality.outcome import NO_POSITIONS, ExpectationOutcome, Positions, QualityResult
 from fraudline.quality.suite import Stage, Suite
@@ -85,9 +85,13 @@ def _require_fit(suite: Suite, contract: Contract, stage: Stage) -> None:
             f"suite {suite.name!r} is for {suite.meta.stage} data of contract {suite.meta.contract!r}, not for {stage}"
             f" data of {contract.name!r}: name another suite, or draft one with `fraudline quality suite`"
         )
-    unknown = [e for e in suite.on("window") if e.column not in MEASURES]
-    if unknown:
-        raise BadInput(
-            f"expectation {unknown[0].meta.name!r} of suite {suite.name!r} asks for measure {unknown[0].column!r},"
-            f" which there is not: use one of {', '.join(MEASURES)}"
-        )
+    known = {"window": frozenset(MEASURES), "transactions": frame_columns(contract)}
+    if stage == "decisions":
+        known["transactions"] = frozenset(decisions_frame([], 1).columns)
+    for expectation in suite.expectations:
+        if strange := [name for name in expectation.columns if name not in known[expectation.meta.frame]]:
+            raise BadInput(
+                f"expectation {expectation.meta.name!r} of suite {suite.name!r} asks for {strange[0]!r}, which"
+                f" {expectation.meta.frame} of contract {contract.name!r} do not have: correct it in the suite, or give"
+                f" the contract a name of its own"
+            )

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 
 from fraudline.clock import QUARTER, utc_offset
+from fraudline.contract import Contract
 from fraudline.decision import Decision
 from fraudline.durations import DAY, HOUR, SECOND
 from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable
@@ -44,6 +45,11 @@ def transactions_frame(table: TransactionTable) -> pd.DataFrame:
         columns |= {part.column: _categorical(column) for part, column in zip(parts, codes, strict=True)}
     columns |= {part.column: column for part, column in zip(contract.flags, table.flags, strict=True)}
     return pd.DataFrame(columns)
+
+
+def frame_columns(contract: Contract) -> frozenset[str]:
+    """What `transactions_frame` has for this contract."""
+    return frozenset((*contract.required_columns, contract.label.column, HOUR_OF_DAY, WEEKDAY, LABEL_HOURS))
 
 
 def decisions_frame(decisions: Sequence[Decision | None], minor_units: int) -> pd.DataFrame:

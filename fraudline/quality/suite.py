@@ -35,10 +35,15 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: Severity = "critical"
 
     @property
+    def columns(self) -> list[str]:
+        """The columns it is about; none for a whole frame."""
+        named = [self.kwargs[name] for name in ("column", "column_A", "column_B") if name in self.kwargs]
+        return [*named, *self.kwargs.get("column_list", ())]
+
+    @property
     def column(self) -> str:
-        """What it is about: a column, several, or "" for a whole frame."""
-        names = [self.kwargs[name] for name in ("column", "column_A", "column_B") if name in self.kwargs]
-        return " and ".join([*names, *self.kwargs.get("column_list", ())])
+        """The same for people."""
+        return " and ".join(self.columns)
 
 
 class Origin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

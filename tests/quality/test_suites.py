@@ -98,11 +98,11 @@ def test_two_expectations_of_one_name_are_refused(contract: Contract) -> None:
         (Expectation("expect_wonders", {"column": "amount"}, About("wonders")), "'wonders' cannot be judged"),
         (
             Expectation("expect_column_values_to_not_be_null", {"column": "shoe_size"}, About("shoes")),
-            "'shoes' cannot be judged.*shoe_size",
+            "'shoes' of suite 'mine' asks for 'shoe_size'",
         ),
         (
             Expectation("expect_column_values_to_be_between", {"column": "luck", "min_value": 0}, About("x", "window")),
-            "asks for measure 'luck'",
+            "'x' of suite 'mine' asks for 'luck'",
         ),
     ],
 )
