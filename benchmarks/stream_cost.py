@@ -1,9 +1,9 @@
 """What a streamed transaction costs its client in CPU, from record bytes to decision, archive, profile and checkpoint.
 
-Runs against the embedded emulator, whose own CPU is not counted, in batches of 500: both contracts, with 20 transactions
-and with 1 of each user in a batch. Beside it, on the same stream: (a) async-kinesis, the seed's scikit-learn pipeline
-on the batch and boto3's `batch_writer`; (b) one call of that pipeline and one `put_item` for each record. They keep no
-profiles, no archive and no promise. Also the core alone, and with --growth whether its cost grows.
+Runs against the embedded emulator, whose own CPU is not counted, in batches of 500: both contracts, with 20 and with 1
+transaction of each user in a batch. Beside it, on the same records: (a) async-kinesis, the seed's scikit-learn
+pipeline on the batch and boto3's `batch_writer`; (b) a call of that pipeline and a `put_item` for each record. They
+keep no profiles, no archive and no promise. Also the core alone, and with --growth whether its cost grows.
 
     python benchmarks/stream_cost.py
     python benchmarks/stream_cost.py --growth
@@ -16,10 +16,12 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import msgspec
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
@@ -28,8 +30,10 @@ from fraudline.adapters.draining import Limits
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import stream_deps
+from fraudline.archive import Account, Row, encode_archive
 from fraudline.clock import format_micros, parse_timestamp
 from fraudline.contract import Contract, load_contract
+from fraudline.decision import Decision, decision_item
 from fraudline.durations import MINUTE
 from fraudline.features.definition import feature_set
 from fraudline.local.emulator import environment_of, running_emulator
@@ -45,6 +49,8 @@ WARM_UP = 1_000
 BEGIN = parse_timestamp("2026-01-05T08:00:00Z", "UTC")
 KNOTS = 8
 FLAGGED = 0.01
+# Of a batch with 20 of each user: records, intent, 6 look-ups, archive, 21 of decisions and alerts, commit, checkpoint.
+CALLS = 32
 ASYNC_KINESIS = "3.0.1"
 BASELINES = Path(__file__).with_name("stream_baselines.py")
 
@@ -117,7 +123,7 @@ def cards_event(number: int, user: str, rng: random.Random) -> Sent:
     return user, json.dumps(record).encode()
 
 
-def decided(bundle: Model, sent: Sequence[Sent]) -> Iterator[Sequence]:
+def decided(bundle: Model, sent: Sequence[Sent]) -> Iterator[Sequence[Decision]]:
     """The core alone on everything sent, batch after batch, profiles in a dictionary."""
     core, shard = MicroBatches(bundle), Shard("s", 0, 2**128)
     profiles: dict[str, StoredProfile] = {}
@@ -173,14 +179,33 @@ def one_shard(contract: Contract, name: str) -> Settings:
     return create_resources(Settings(contract=contract.name, **own), shards=1)
 
 
+def floor(contract: Contract, count: int) -> str:
+    """Where the CPU of an event goes, each part measured alone; what is left over is threads, waiting and garbage."""
+    bundle, sent = model(contract), events(contract, count, BATCH // 20)
+    core = core_cost(contract, count, BATCH // 20).cpu
+    batches = list(decided(bundle, sent))
+    rows = cpu(lambda: [msgspec.json.encode([decision_item(d) for d in batch]) for batch in batches]) / count
+    raw = [Row(position_of(str(n), "s"), BEGIN, BEGIN, msgspec.Raw(data)) for n, (_, data) in enumerate(sent)]
+    account = Account("s", "", "", "v1", BEGIN, None, BATCH, BATCH, (), (), ())
+    archive = cpu(lambda: [encode_archive(account, raw[at : at + BATCH]) for at in range(0, count, BATCH)]) / count
+    calls = call_cost() * CALLS / BATCH
+    parts = {"core": core, "rows as JSON": rows, "archive": archive, f"{CALLS} calls a batch": calls}
+    told = " + ".join(f"{name} {value:.0f}" for name, value in parts.items())
+    return f"the floor in this design: {told} = {sum(parts.values()):.0f} µs"
+
+
 def call_cost(calls: int = 300) -> float:
     """Microseconds of CPU that one signed call costs, whatever it is about."""
     service = AwsJson("dynamodb")
     service.call("ListTables", {}, "DynamoDB", within(10))
+    return cpu(lambda: [service.call("ListTables", {}, "DynamoDB", within(10)) for _ in range(calls)]) / calls
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """Microseconds of this process's CPU."""
     begin = time.process_time()
-    for _ in range(calls):
-        service.call("ListTables", {}, "DynamoDB", within(10))
-    return (time.process_time() - begin) / calls * 1e6
+    work()
+    return (time.process_time() - begin) * 1e6
 
 
 def baseline_costs(count: int, single: int) -> list[Cost]:
@@ -200,25 +225,27 @@ def installed(requirement: str) -> Path:
     """A folder with a package that only this benchmark needs, and what it needs."""
     folder = Path(__file__).parent.parent / "out" / requirement.replace("==", "-")
     if not folder.exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(folder), requirement]
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--target", str(folder), requirement]
         subprocess.run(command, check=True)
     return folder
 
 
 def print_costs(count: int, single: int) -> None:
     print(f"{'':52} {'events':>8} {'µs CPU':>10} {'':>8}")
-    with TemporaryDirectory() as directory, running_emulator(Path(directory)) as emulator:
-        with environment_of(emulator.environment):
-            ours = stream_cost(load_contract("ecommerce"), count, 20)
-            print(ours.line(ours.cpu), flush=True)
-            for name, per_user in (("ecommerce", 1), ("cards", 20), ("cards", 1)):
-                print(stream_cost(load_contract(name), count, per_user).line(ours.cpu), flush=True)
-            for name in ("ecommerce", "cards"):
-                print(core_cost(load_contract(name), count, 25).line(ours.cpu), flush=True)
-            for cost in baseline_costs(count, single):
-                print(cost.line(ours.cpu), flush=True)
-            calls = (1 + 1 + 6 + 1 + 20 + 1 + 1) / BATCH
-            print(f"one signed call: {call_cost():.0f} µs; {calls:.3f} calls an event with 20 of each user in a batch")
+    with (
+        TemporaryDirectory() as directory,
+        running_emulator(Path(directory)) as emulator,
+        environment_of(emulator.environment),
+    ):
+        ours = stream_cost(load_contract("ecommerce"), count, 20)
+        print(ours.line(ours.cpu), flush=True)
+        for name, per_user in (("ecommerce", 1), ("cards", 20), ("cards", 1)):
+            print(stream_cost(load_contract(name), count, per_user).line(ours.cpu), flush=True)
+        for name in ("ecommerce", "cards"):
+            print(core_cost(load_contract(name), count, 25).line(ours.cpu), flush=True)
+        for cost in baseline_costs(count, single):
+            print(cost.line(ours.cpu), flush=True)
+        print(floor(load_contract("ecommerce"), count))
 
 
 def print_growth(largest: int) -> None:
