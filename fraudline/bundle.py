@@ -25,6 +25,7 @@ PIPELINE = "model.joblib"
 GOLDEN = "golden.jsonl"
 REASONS = 3
 
+# Gives a file of a version by name; `KeyError` or `FileNotFoundError` if the version has none such.
 ReadFile = Callable[[str], bytes]
 
 
@@ -108,7 +109,7 @@ def seal(manifest: Manifest, files: Mapping[str, bytes]) -> tuple[Manifest, dict
 def read_manifest(read: ReadFile, version: str) -> Manifest:
     """The manifest of a version, which must be the one that was asked for."""
     try:
-        manifest = msgspec.json.decode(read(MANIFEST), type=Manifest)
+        manifest = msgspec.json.decode(_read(read, version, MANIFEST), type=Manifest)
     except msgspec.DecodeError as error:
         raise Tampered(f"version {version}: {MANIFEST} is damaged ({error}); do not use it") from error
     if manifest.version != version or version_of(manifest) != version:
@@ -118,10 +119,17 @@ def read_manifest(read: ReadFile, version: str) -> Manifest:
 
 def read_verified(read: ReadFile, manifest: Manifest, name: str) -> bytes:
     """A file of the version, if its sha256 is the manifest's."""
-    data = read(name)
+    data = _read(read, manifest.version, name)
     if manifest.files.get(name) != sha256(data):
         raise Tampered(f"version {manifest.version}: {name} is not what its manifest says; do not use it")
     return data
+
+
+def _read(read: ReadFile, version: str, name: str) -> bytes:
+    try:
+        return read(name)
+    except (KeyError, FileNotFoundError) as error:
+        raise Tampered(f"version {version}: {name} is missing; do not use it") from error
 
 
 def load_bundle(read: ReadFile, version: str) -> Bundle:
