@@ -149,7 +149,7 @@ def handbook_features(table: TransactionTable) -> npt.NDArray[np.float64]:
             "one": 1.0,
         }
     )
-    columns: list[Any] = [frame["amount"], (time.weekday >= 5).astype(float), (time.hour <= 6).astype(float)]
+    columns: list[Any] = [frame["amount"], (time.day_of_week >= 5).astype(float), (time.hour <= 6).astype(float)]
     for days in (1, 7, 30):
         count = _rolling(frame, "customer", "one", days)
         columns += [count, _rolling(frame, "customer", "amount", days) / count]

@@ -7,9 +7,10 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
-from fraudline.candidates import CANDIDATES
+from fraudline.candidates import candidates_named
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
+from fraudline.labels import with_verdicts
 from fraudline.promotion import Decision
 from fraudline.training import Plan
 from tasks import landing, training
@@ -38,6 +39,13 @@ class RetrainRequest(BaseModel):
         default_factory=defaults.refused_rows,
         description="Where rows that are no transactions go: a folder or s3://bucket/prefix",
     )
+    labels: list[str] = Field(
+        default=[],
+        description="Files with transaction_id, label, known_at; what they say counts over the transactions' own",
+    )
+    candidates: list[str] = Field(
+        default=[], description="Only these: logistic, logistic_smote, boosted_trees; none: all of them"
+    )
     seed: int = Field(0, ge=0, description="Same seed, input and date: the same version, byte for byte")
 
 
@@ -63,19 +71,24 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     """Train candidates on what was known as of a date, publish the best as a version, promote it if it wins."""
     contract = load_contract(request.contract)
     plan = Plan(contract, day_start(request.as_of), request.seed)
+    candidates = candidates_named(request.candidates)
     registry = training.registry_at(request.models, contract.name)
     number = registry.next_number()
 
     landed = landing.history(contract, request.transactions, plan.as_of)
     table = landed.table.take(landed.table.timestamp < plan.as_of)
+    labels = landing.read_labels(request.labels, table)
+    table = with_verdicts(table, labels.verdicts, plan.as_of)
     plan = replace(plan, excluded=training.judge(table, plan))
 
     dataset = training.features(table, plan)
-    measured = training.measure_all(CANDIDATES, dataset, plan)
+    measured = training.measure_all(candidates, dataset, plan)
     challenger = training.fit_challenger(measured, dataset, plan)
     decision = training.compare(challenger, table, training.champion(registry), plan)
     # Only now is anything written: a retrain that is stopped above changes nothing.
-    kept = landing.quarantine(landed, request.quarantine, f"quarantine/{contract.name}-retrain-{request.as_of}.jsonl")
+    run = f"{contract.name}-retrain-{request.as_of}"
+    kept = landing.quarantine(landed.rejects, request.quarantine, f"quarantine/{run}.jsonl")
+    landing.quarantine(labels.rejects, request.quarantine, f"quarantine/{run}-labels.jsonl")
     manifest = training.publish(challenger, table, plan, request.models)
     training.record(registry, decision, manifest, number)
     tag_run(contract=contract.name, version=manifest.version, decision=decision.action)

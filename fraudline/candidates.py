@@ -3,7 +3,7 @@
 They stand from simple to complex: of two that measure alike, the earlier one is chosen.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from fraudline.errors import BadInput
 from fraudline.features.definition import FeatureSet
 from fraudline.pieces import PiecewiseLinear
 
@@ -128,6 +129,14 @@ CANDIDATES = (
         "Gradient-boosted trees",
     ),
 )
+
+
+def candidates_named(names: Sequence[str]) -> tuple[Candidate, ...]:
+    """The candidates of these names, from simple to complex; all of them for none."""
+    known = [candidate.name for candidate in CANDIDATES]
+    if unknown := [name for name in names if name not in known]:
+        raise BadInput(f"there is no candidate {unknown[0]!r}: choose of {', '.join(known)}")
+    return tuple(candidate for candidate in CANDIDATES if not names or candidate.name in names)
 
 
 def stripped(pipeline: Pipeline) -> Pipeline:

@@ -7,11 +7,13 @@ from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.files import load_transactions, rejected_lines
 from fraudline.adapters.history import load_history
+from fraudline.adapters.label_files import LabelFile, load_labels
 from fraudline.adapters.labels import Labels
 from fraudline.adapters.objects import open_objects
-from fraudline.columns import Landed
+from fraudline.columns import Landed, RejectedRow
 from fraudline.contract import Contract
 from fraudline.settings import load_settings
+from fraudline.table import TransactionTable
 from tasks.progress import say
 from tasks.steps import step
 
@@ -37,15 +39,24 @@ def history(contract: Contract, locations: Sequence[str], as_of: int) -> Landed:
     return load(contract, locations) if locations else load_all(contract, as_of)
 
 
+@step(name="read labels")
+def read_labels(files: Sequence[str], table: TransactionTable) -> LabelFile:
+    """What files of their own say of these transactions."""
+    labels = load_labels(files, table)
+    if files:
+        say(f"Read labels of {len(labels.verdicts):,} transactions, {len(labels.rejects):,} rows refused")
+    return labels
+
+
 def _tell(source: str, rows: int) -> None:
     say(f"Read {rows:,} rows from {source}")
 
 
 @step(name="quarantine rejected rows", retries=2, retry_delay_seconds=2)
-def quarantine(landed: Landed, location: str, key: str) -> str | None:
+def quarantine(rejects: Sequence[RejectedRow], location: str, key: str) -> str | None:
     """Where the rejected rows were put, or None where there are none."""
-    if not landed.rejects:
+    if not rejects:
         return None
     objects = open_objects(location)
-    objects.put(key, rejected_lines(landed.rejects))
+    objects.put(key, rejected_lines(rejects))
     return f"{objects.location}/{key}"

@@ -29,6 +29,12 @@ def retrain(
     models: ModelsOption = "models",
     contract: ContractOption = "ecommerce",
     quarantine: Annotated[str | None, typer.Option(help="Where rejected rows go; by default with the models.")] = None,
+    labels: Annotated[
+        list[str] | None, typer.Option(help="A file with transaction_id, label, known_at; repeatable.")
+    ] = None,
+    candidate: Annotated[
+        list[str] | None, typer.Option(help="Only this one: logistic, logistic_smote, boosted_trees; repeatable.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, input and date: the same version, byte for byte.")] = 0,
     json: JsonOption = False,
 ) -> None:
@@ -47,6 +53,8 @@ def retrain(
             as_of=day,
             models=models,
             quarantine=quarantine or models,
+            labels=labels or [],
+            candidates=candidate or [],
             seed=seed,
         )
         result = run_flow(flow, request)

@@ -1,0 +1,85 @@
+"""Labels from files of their own: `transaction_id, label, known_at`, a row each time that something became known."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from fraudline.clock import parse_timestamp
+from fraudline.columns import RejectedRow
+from fraudline.contract import Contract
+from fraudline.errors import BadInput
+from fraudline.labels import Verdict
+from fraudline.table import TransactionTable
+from fraudline.transaction import Problem
+
+COLUMNS = ("transaction_id", "label", "known_at")
+_LABELS = {"0": 0, "1": 1, "true": 1, "false": 0}
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """What was read: labels by transaction id, and the rows that are none."""
+
+    verdicts: Mapping[str, Sequence[Verdict]]
+    rejects: tuple[RejectedRow, ...]
+
+
+def load_labels(files: Sequence[str], table: TransactionTable) -> LabelFile:
+    """Labels of the table's transactions; a row for an unknown id, or known before its transaction, is rejected."""
+    times = dict(zip(table.ids.to_pylist(), table.timestamp.tolist(), strict=True)) if files else {}
+    verdicts: defaultdict[str, list[Verdict]] = defaultdict(list)
+    rejects = []
+    for file in files:
+        for number, cells in enumerate(_rows(Path(file))):
+            outcome = _verdict(table.contract, cells, times)
+            if isinstance(outcome, Problem):
+                rejects.append(RejectedRow(file, number, json.dumps(cells, default=str), (outcome,)))
+            else:
+                verdicts[str(cells["transaction_id"])].append(outcome)
+    return LabelFile(verdicts, tuple(rejects))
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    readers = {".csv": _csv, ".jsonl": pyarrow.json.read_json, ".parquet": pq.read_table}
+    if not file.exists():
+        raise BadInput(f"there is no {file}: check the path of the labels")
+    if file.suffix not in readers:
+        raise BadInput(f"{file} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+    try:
+        rows = readers[file.suffix](file)
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
+    missing = [name for name in COLUMNS if name not in rows.column_names]
+    if missing:
+        raise BadInput(f"{file} lacks column {missing[0]!r}: labels need {', '.join(COLUMNS)}")
+    return rows.select(list(COLUMNS)).to_pylist()  # type: ignore[no-any-return]
+
+
+def _csv(file: Path) -> pa.Table:
+    options = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in COLUMNS})
+    return pyarrow.csv.read_csv(file, convert_options=options)
+
+
+def _verdict(contract: Contract, cells: Mapping[str, Any], times: Mapping[str, int]) -> Verdict | Problem:
+    time = times.get(str(cells["transaction_id"]))
+    label = _LABELS.get(str(cells["label"]).lower())
+    if time is None:
+        return Problem("transaction_id", "unknown_transaction", "is no transaction of the files given")
+    if label is None:
+        return Problem("label", "label_malformed", "is not 0, 1, true or false")
+    moment = cells["known_at"]
+    try:
+        known_at = parse_timestamp(moment if isinstance(moment, str) else moment.isoformat(), contract.timezone)
+    except (ValueError, AttributeError):
+        return Problem("known_at", "timestamp_malformed", "is not an RFC 3339 timestamp")
+    if known_at < time:
+        return Problem("known_at", "label_before_transaction", "is before the transaction itself")
+    return Verdict(label, known_at, by="file")
