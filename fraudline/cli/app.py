@@ -15,10 +15,13 @@ from fraudline.cli import (
     quality,
     quarantine,
     retrain,
+    review,
     score,
     send,
     simulate,
+    status,
     stream,
+    up,
 )
 from fraudline.errors import BadInput, FraudlineError, Unavailable
 
@@ -30,7 +33,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (simulate, retrain, backfill, quality, models, send, stream, score, quarantine, package, cost, demo):
+for module in (
+    *(demo, up, status, simulate, retrain, backfill, quality, models),
+    *(send, stream, score, quarantine, review, package, cost),
+):
     module.register(app)
 
 INTERRUPTED = 130

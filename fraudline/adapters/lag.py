@@ -1,0 +1,42 @@
+"""How far the consumer group is behind, asked of the stream itself: `fraudline status` and people look at this."""
+
+import time
+from dataclasses import dataclass
+
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import Deadline, within
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.kinesis import Stream
+from fraudline.adapters.leases import Lease, Leases
+from fraudline.durations import SECOND
+from fraudline.settings import Settings
+from fraudline.stream import TRIM_HORIZON, Shard
+
+ASK_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class ShardLag:
+    """The age of the oldest record that waits on a shard (0: none does), and who holds its lease ("": nobody)."""
+
+    shard: str
+    lag_seconds: float
+    owner: str
+
+
+def shard_lags(settings: Settings) -> list[ShardLag]:
+    """Every shard that is not read to its end, in the order of their names."""
+    stream = Stream(AwsJson("kinesis"), settings.stream)
+    leases = Leases(DynamoDB(AwsJson("dynamodb")), settings.leases_table, settings.consumer, "status")
+    rows, now, deadline = leases.rows(), leases.now(), within(ASK_SECONDS)
+    return [
+        _lag(stream, shard, rows.get(shard.id), now, deadline)
+        for shard in sorted(stream.shards(deadline), key=lambda shard: shard.id)
+        if not (shard.id in rows and rows[shard.id].closed)
+    ]
+
+
+def _lag(stream: Stream, shard: Shard, lease: Lease | None, now: int, deadline: Deadline) -> ShardLag:
+    oldest = stream.oldest_after(shard, lease.checkpoint if lease else TRIM_HORIZON, deadline)
+    waiting = time.time() - oldest.arrived_at / SECOND if oldest else 0.0
+    return ShardLag(shard.id, round(max(waiting, 0.0), 1), lease.owner if lease and lease.is_held(now) else "")

@@ -1,0 +1,133 @@
+"""`fraudline review`, `fraudline review show ID`, `fraudline review verdict ID fraud|legitimate`."""
+
+import getpass
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from fraudline.cli.common import JsonOption, out, parse_date, print_json, print_pairs, print_rows
+
+app = typer.Typer(help="The review queue: today's alerts, one alert, a verdict.", invoke_without_command=True)
+IdArgument = Annotated[str, typer.Argument(help="The transaction's id.")]
+ASK_SECONDS = 30.0
+RECENT = 10
+
+
+class Found(StrEnum):
+    fraud = "fraud"
+    legitimate = "legitimate"
+
+
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="review")
+
+
+@app.callback()
+def queue(
+    context: typer.Context,
+    day: Annotated[str | None, typer.Option(help="The day the alerts were raised (UTC); by default today.")] = None,
+    most: Annotated[int, typer.Option(help="Show so many.", min=1)] = 20,
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="Those too that have a verdict.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Alerts that wait for a verdict, the largest expected loss first."""
+    if context.invoked_subcommand:
+        return
+    from fraudline.adapters.backoff import within
+    from fraudline.review import waiting
+
+    chosen = parse_date(day, "--day") if day else datetime.now(UTC).date()
+    review = _review()
+    alerts = review.alerts(chosen.isoformat(), within(ASK_SECONDS))
+    verdicts = review.verdicts(alerts, within(ASK_SECONDS))
+    left = alerts if reviewed else waiting(alerts, verdicts)
+    rows = [_row(alert, verdicts) for alert in left[:most]]
+    if json:
+        print_json({"day": chosen, "alerts": len(alerts), "reviewed": len(verdicts), "queue": rows})
+    elif rows:
+        print_rows(f"{len(left)} of {len(alerts)} alerts of {chosen}", rows)
+    else:
+        out.print(f"No alert of {chosen} waits for a verdict.")
+
+
+@app.command()
+def show(transaction_id: IdArgument, json: JsonOption = False) -> None:
+    """One alert: why it was flagged, what was found, and what the user did before."""
+    from fraudline.adapters.backoff import within
+
+    review = _review()
+    alert = review.alert(transaction_id, within(ASK_SECONDS))
+    verdicts = review.verdicts([alert], within(ASK_SECONDS))
+    history = [_decision(decision) for decision in review.recent(alert, RECENT, within(ASK_SECONDS))]
+    pairs = {
+        **_row(alert, verdicts),
+        "time": _time(alert.event_time),
+        **alert.entities,
+        "model": alert.model_version,
+    }
+    if json:
+        print_json({"alert": pairs, "history": history})
+        return
+    print_pairs("Alert", pairs)
+    print_rows("The latest transactions scored of the same user", history)
+
+
+@app.command()
+def verdict(
+    transaction_id: IdArgument,
+    found: Annotated[Found, typer.Argument(help="What it turned out to be.")],
+    note: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who says so; by default you.")] = None,
+) -> None:
+    """Record what a flagged transaction turned out to be: from now on it is its label, and retrain learns from it."""
+    from fraudline.adapters.backoff import within
+    from fraudline.labels import Verdict
+
+    given = Verdict(int(found is Found.fraud), time.time_ns() // 1000, by or getpass.getuser(), note)
+    _review().decide(transaction_id, given, within(ASK_SECONDS))
+    out.print(f"{transaction_id} is {found.value}, says {given.by}.")
+
+
+def _review() -> Any:
+    from fraudline.adapters.review_queue import review_queue
+    from fraudline.contract import load_contract
+    from fraudline.settings import load_settings
+
+    settings = load_settings()
+    return review_queue(settings, load_contract(settings.contract))
+
+
+def _row(alert: Any, verdicts: dict[str, Any]) -> dict[str, Any]:
+    given = verdicts.get(alert.transaction_id, ())
+    return {
+        "transaction": alert.transaction_id,
+        "expected loss": round(alert.expected_loss, 2),
+        "amount": alert.amount,
+        "score": alert.score,
+        "reasons": "; ".join(alert.reasons),
+        "verdict": "; ".join(map(_verdict, given)),
+    }
+
+
+def _decision(decision: Any) -> dict[str, Any]:
+    return {
+        "transaction": decision.transaction_id,
+        "time": _time(decision.event_time),
+        "amount (minor units)": decision.amount,
+        "score": decision.score,
+        "flagged": decision.is_fraud,
+    }
+
+
+def _verdict(verdict: Any) -> str:
+    words = "fraud" if verdict.label else "legitimate"
+    return f"{words} ({verdict.by}, {_time(verdict.known_at)}{', ' + verdict.note if verdict.note else ''})"
+
+
+def _time(micros: int) -> str:
+    from fraudline.clock import format_micros
+
+    return format_micros(micros)

@@ -1,0 +1,61 @@
+"""`fraudline status`."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fraudline.cli.common import JsonOption, out, print_json, print_pairs, print_rows
+
+UNHEALTHY = 1
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+
+
+def status(
+    stack: Annotated[Path, typer.Option(help="The stack to ask, if one runs from there.")] = Path("out/stack"),
+    json: JsonOption = False,
+) -> None:
+    """The parts, shard lag, champion, last runs and what waits for people; exits 1 where a part is missing.
+
+    Of the stack that `fraudline up` runs here, or else of the deployment that AWS_*, PREFECT_* and FRAUDLINE_* name.
+    """
+    point_at(stack)
+    from fraudline.local.status import status as ask
+    from fraudline.settings import load_settings
+
+    told = ask(load_settings())
+    if json:
+        print_json(told)
+    else:
+        _print(told)
+    if not told["healthy"]:
+        raise typer.Exit(UNHEALTHY)
+
+
+def point_at(stack: Path) -> None:
+    """Let this process use the stack that runs from the folder, if there is one and nothing else is named."""
+    from fraudline.errors import NotReady
+    from fraudline.local.stack import find
+
+    if os.environ.get("PREFECT_API_URL") or os.environ.get("AWS_ENDPOINT_URL"):
+        return
+    try:
+        os.environ.update(find(stack).environment)
+    except NotReady:
+        return
+
+
+def _print(told: dict[str, Any]) -> None:
+    out.print("[green]Healthy[/]" if told["healthy"] else "[red]Not healthy[/]")
+    for problem in told["problems"]:
+        out.print(f"- {problem}", highlight=False)
+    print_pairs("Parts", told["parts"])
+    print_pairs("Today", {"champion": told["champion"] or "none yet", **(told["waiting"] or {})})
+    if told["shards"]:
+        print_rows("Shards", told["shards"])
+    if told["runs"]:
+        print_rows("Last runs", told["runs"])

@@ -1,0 +1,45 @@
+"""`fraudline up` and `fraudline down`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fraudline.cli.common import err, out, print_pairs
+
+OutOption = Annotated[Path, typer.Option(help="Where the stack keeps its state and its logs.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(up)
+    app.command()(down)
+
+
+def up(
+    rate: Annotated[float, typer.Option(help="Sample transactions a second; 0 for none.", min=0.0)] = 2.0,
+    port: Annotated[int, typer.Option(help="Where the Prefect UI listens.")] = 4200,
+    aws_port: Annotated[int, typer.Option("--aws-port", help="Where the AWS emulator listens.")] = 4566,
+    stack: OutOption = Path("out/stack"),
+) -> None:
+    """Run the whole pipeline on this machine until Ctrl-C or `fraudline down`: emulator, Prefect, worker, traffic.
+
+    Everything listens on 127.0.0.1 only. What it holds is there again at the next start.
+    """
+    from fraudline.local.stack import Plan, running_stack
+    from tasks.stopping import stop_flag
+
+    with running_stack(Plan(stack, port, aws_port, rate), lambda text: err.print(text, highlight=False)) as running:
+        out.print(f"Up. The Prefect UI: {running.running.ui}")
+        print_pairs("Logs", {part.name: part.log for part in running.parts})
+        out.print("`fraudline status` shows how it is doing; Ctrl-C or `fraudline down` ends it.", highlight=False)
+        with stop_flag() as stop:
+            running.watch(stop)
+    err.print("Down.")
+
+
+def down(stack: OutOption = Path("out/stack")) -> None:
+    """End the stack that `fraudline up` started; its state stays for the next start."""
+    from fraudline.local.stack import stop
+
+    stop(stack)
+    out.print("Down.")

@@ -1,0 +1,74 @@
+"""How a deployment is doing: its parts, how far the stream is behind, the champion, the last runs, what waits."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from fraudline.adapters.backoff import within
+from fraudline.adapters.clients import client
+from fraudline.adapters.lag import shard_lags
+from fraudline.adapters.objects import open_objects
+from fraudline.adapters.quarantine import Quarantine
+from fraudline.adapters.registry import Registry
+from fraudline.adapters.review_queue import review_queue
+from fraudline.adapters.s3 import S3Objects
+from fraudline.contract import load_contract
+from fraudline.errors import FraudlineError
+from fraudline.local import orchestration
+from fraudline.local.processes import answers
+from fraudline.review import waiting
+from fraudline.settings import Settings
+
+ASK_SECONDS = 15.0
+# How many deployments prefect.yaml has.
+DEPLOYMENTS = 6
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """What `fraudline status` shows. `healthy` is about the parts being there, not about what they have to do."""
+    parts, runs = _prefect(os.environ.get("PREFECT_API_URL", ""))
+    questions: dict[str, Callable[[], Any]] = {
+        "champion": lambda: _registry(settings).champion(),
+        "shards": lambda: [vars(lag) for lag in shard_lags(settings)],
+        "waiting": lambda: _waiting(settings),
+    }
+    problems = [f"the {name} is not there" for name, there in parts.items() if not there]
+    answered: dict[str, Any] = {}
+    for name, ask in questions.items():
+        try:
+            answered[name] = ask()
+        except FraudlineError as error:
+            answered[name] = None
+            problems.append(str(error))
+    parts["AWS"] = all(answered[name] is not None for name in ("shards", "waiting"))
+    return {"healthy": not problems, "problems": problems, "parts": parts, **answered, "runs": runs}
+
+
+def _prefect(api: str) -> tuple[dict[str, bool], list[dict[str, Any]]]:
+    if not api or not answers(f"{api}/health"):
+        return {"Prefect server": False, "worker": False, "deployments": False}, []
+    there = {
+        "Prefect server": True,
+        "worker": orchestration.worker_is_online(),
+        "deployments": len(orchestration.deployments()) >= DEPLOYMENTS,
+    }
+    return there, orchestration.last_runs()
+
+
+def _registry(settings: Settings) -> Registry:
+    return Registry(open_objects(f"s3://{settings.models_bucket}"), load_contract(settings.contract).name)
+
+
+def _waiting(settings: Settings) -> dict[str, int]:
+    """What people have to look at: of today (UTC), batches with refused records and alerts without a verdict."""
+    day = datetime.now(UTC).date().isoformat()
+    quarantine = Quarantine(S3Objects(client("s3"), settings.quarantine_bucket))
+    review = review_queue(settings, load_contract(settings.contract))
+    alerts = review.alerts(day, within(ASK_SECONDS))
+    reviewed = review.verdicts(alerts, within(ASK_SECONDS))
+    return {
+        "batches with quarantined records": sum(1 for _ in quarantine.list(day)),
+        "alerts": len(alerts),
+        "alerts to review": len(waiting(alerts, reviewed)),
+    }
