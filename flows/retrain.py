@@ -46,6 +46,7 @@ class RetrainRequest(BaseModel):
     candidates: list[str] = Field(
         default=[], description="Only these: logistic, logistic_smote, boosted_trees; none: all of them"
     )
+    save_splits: bool = Field(False, description="Keep the landed, train, test and resampled sets for audit")
     seed: int = Field(0, ge=0, description="Same seed, input and date: the same version, byte for byte")
 
 
@@ -90,6 +91,8 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     kept = landing.quarantine(landed.rejects, request.quarantine, f"quarantine/{run}.jsonl")
     landing.quarantine(labels.rejects, request.quarantine, f"quarantine/{run}-labels.jsonl")
     manifest = training.publish(challenger, table, plan, request.models)
+    if request.save_splits:
+        training.save_splits(challenger, dataset, plan, request.models, manifest.version)
     training.record(registry, decision, manifest, number)
     tag_run(contract=contract.name, version=manifest.version, decision=decision.action)
     return RetrainResult(

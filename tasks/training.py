@@ -20,6 +20,7 @@ from fraudline.publishing import assemble
 from fraudline.quality.check import check
 from fraudline.quality.outcome import QualityResult, gate
 from fraudline.scoring_matrix import score_matrix
+from fraudline.splits import split_files
 from fraudline.table import TransactionTable
 from fraudline.training import Challenger, Dataset, Measured, Plan, choose, measure_candidate, prepare, refit
 from tasks import artifacts
@@ -106,6 +107,14 @@ def publish(challenger: Challenger, table: TransactionTable, plan: Plan, models:
     artifacts.show_markdown(f"model-card-{name}", files["model_card.md"].decode(), manifest.version)
     artifacts.show_picture(f"evaluation-{name}", files["evaluation.png"], manifest.version)
     return manifest
+
+
+@step(name="save splits", retries=2, retry_delay_seconds=2)
+def save_splits(challenger: Challenger, dataset: Dataset, plan: Plan, models: str, version: str) -> None:
+    """Keep the sets that the version was made of, in `splits/` beside the versions."""
+    objects = open_objects(models)
+    for name, data in split_files(challenger, dataset, plan).items():
+        objects.put(f"{plan.contract.name}/splits/{version}/{name}", data)
 
 
 @step(name="record the decision")

@@ -119,6 +119,48 @@ def rollback(
 
 
 @app.command()
+def diff(
+    one: Annotated[str, typer.Argument(help="A version, or champion.")],
+    other: Annotated[str, typer.Argument(help="Another one.")],
+    models: ModelsOption = "models",
+    contract: ContractOption = "ecommerce",
+    json: JsonOption = False,
+) -> None:
+    """What differs between two versions: candidate, parameters, training window, threshold, figures, features."""
+    registry = _registry(models, contract)
+    names = [registry.resolve(one), registry.resolve(other)]
+    ours, theirs = (_facts(registry, name) for name in names)
+    rows = [
+        {"what": what, names[0]: ours.get(what, ""), names[1]: theirs.get(what, "")}
+        for what in dict.fromkeys((*ours, *theirs))
+        if ours.get(what) != theirs.get(what)
+    ]
+    if json:
+        print_json({"versions": names, "differences": rows})
+    elif rows:
+        print_rows("Differences", rows)
+    else:
+        out.print("They do not differ in anything that a manifest tells.")
+
+
+def _facts(registry: Any, version: str) -> dict[str, Any]:
+    from fraudline.bundle import read_manifest
+
+    manifest = read_manifest(registry.read(version).__getitem__, version)
+    figures = manifest.metrics["candidates"][manifest.candidate]
+    return {
+        "candidate": manifest.candidate,
+        **{f"parameter {name}": str(value) for name, value in manifest.parameters.items()},
+        **{f"training {name}": str(value) for name, value in manifest.training.items()},
+        "threshold": manifest.threshold,
+        **figures,
+        "feature hash": manifest.feature_hash,
+        "features": len(manifest.features),
+        **{f"library {name}": text for name, text in manifest.libraries.items()},
+    }
+
+
+@app.command()
 def verify(
     version: VersionArgument = "champion",
     models: ModelsOption = "models",

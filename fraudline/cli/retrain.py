@@ -35,6 +35,9 @@ def retrain(
     candidate: Annotated[
         list[str] | None, typer.Option(help="Only this one: logistic, logistic_smote, boosted_trees; repeatable.")
     ] = None,
+    save_splits: Annotated[
+        bool, typer.Option("--save-splits", help="Keep the landed, train, test and resampled sets for audit.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, input and date: the same version, byte for byte.")] = 0,
     json: JsonOption = False,
 ) -> None:
@@ -55,6 +58,7 @@ def retrain(
             quarantine=quarantine or models,
             labels=labels or [],
             candidates=candidate or [],
+            save_splits=save_splits,
             seed=seed,
         )
         result = run_flow(flow, request)
