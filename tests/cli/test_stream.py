@@ -1,0 +1,53 @@
+"""The commands that talk to AWS, against the emulator: warm up, send, score, and the registry in S3."""
+
+from pathlib import Path
+
+from fraudline.adapters.objects import open_objects
+from fraudline.local.emulator import Emulator
+from fraudline.settings import Settings
+from tests.cli.conftest import Shop
+from tests.support.command import Person
+
+
+def test_a_stream_is_warmed_up_fed_and_scored(shop: Shop, person: Person, aws: Emulator, resources: Settings) -> None:
+    variables = aws.environment | resources.to_environment()
+    registry = f"s3://{resources.models_bucket}"
+    _upload(person.folder / "models", registry)
+    header, *rows = (person.folder / "tx.csv").read_text().splitlines(keepends=True)
+    for name, day in (("monday.csv", "2026-02-16"), ("tuesday.csv", "2026-02-17")):
+        (person.folder / name).write_text(header + "".join(row for row in rows if f",{day}T" in row))
+
+    warm = ("warm-up", "--transactions", "tx.csv", "--before", "2026-02-16", "--json")
+    assert person.runs(*warm, **variables).json["profiles"] > 200
+    sent = person.runs("send", "--transactions", "monday.csv", "tuesday.csv", "--json", **variables).json
+    scored = person.runs("score-stream", "--seconds", "60", "--json", **variables).json
+    assert scored["read"] == sent["records"] > 300
+    assert scored["read"] == scored["scored"] + scored["quarantined"] + scored["duplicates"]
+    assert person.runs("score-stream", "--seconds", "60", "--json", **variables).json["read"] == 0
+    listed = person.runs("models", "list", "--models", registry, "--json", **variables).json
+    assert shop.first["version"] in [row["version"] for row in listed["versions"]]
+
+
+def test_a_stream_without_a_champion_is_one_sentence(person: Person, aws: Emulator, resources: Settings) -> None:
+    done = person.runs("score-stream", **(aws.environment | resources.to_environment()))
+    assert done.code == 3
+    assert "no champion yet" in done.sentence
+
+
+def test_a_stream_that_is_not_there_is_one_sentence(person: Person, aws: Emulator) -> None:
+    done = person.runs("send", "--transactions", "tx.csv", "--stream", "nowhere", **aws.environment)
+    assert done.code != 0
+    assert "'nowhere'" in done.sentence
+
+
+def test_a_malformed_setting_is_named(person: Person, aws: Emulator) -> None:
+    done = person.runs("score-stream", **aws.environment, FRAUDLINE_MODELS_BUCKET="Not A Bucket")
+    assert done.code == 2
+    assert "FRAUDLINE_MODELS_BUCKET" in done.sentence
+
+
+def _upload(folder: Path, location: str) -> None:
+    objects = open_objects(location)
+    for path in folder.rglob("*"):
+        if path.is_file() and "quarantine" not in path.parts:
+            objects.put(path.relative_to(folder).as_posix(), path.read_bytes())
