@@ -7,6 +7,7 @@ from typing import NoReturn
 import typer
 
 from fraudline.cli import (
+    automations,
     backfill,
     cost,
     demo,
@@ -35,7 +36,7 @@ app = typer.Typer(
 )
 for module in (
     *(demo, up, status, simulate, retrain, backfill, quality, models),
-    *(send, stream, score, quarantine, review, package, cost),
+    *(send, stream, score, quarantine, review, automations, package, cost),
 ):
     module.register(app)
 

@@ -92,6 +92,9 @@ def verdict(
 
 
 def _review() -> Any:
+    from fraudline.cli.status import use_stack
+
+    use_stack()
     from fraudline.adapters.review_queue import review_queue
     from fraudline.contract import load_contract
     from fraudline.settings import load_settings

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from fraudline.cli.common import JsonOption, out, print_json, print_pairs, print_rows
+from fraudline.cli.common import JsonOption, err, out, print_json, print_pairs, print_rows
 
 UNHEALTHY = 1
+DEFAULT_STACK = Path("out/stack")
 
 
 def register(app: typer.Typer) -> None:
@@ -16,14 +17,14 @@ def register(app: typer.Typer) -> None:
 
 
 def status(
-    stack: Annotated[Path, typer.Option(help="The stack to ask, if one runs from there.")] = Path("out/stack"),
+    stack: Annotated[Path, typer.Option(help="The stack to ask, if one runs from there.")] = DEFAULT_STACK,
     json: JsonOption = False,
 ) -> None:
     """The parts, shard lag, champion, last runs and what waits for people; exits 1 where a part is missing.
 
     Of the stack that `fraudline up` runs here, or else of the deployment that AWS_*, PREFECT_* and FRAUDLINE_* name.
     """
-    point_at(stack)
+    use_stack(stack)
     from fraudline.local.status import status as ask
     from fraudline.settings import load_settings
 
@@ -36,7 +37,7 @@ def status(
         raise typer.Exit(UNHEALTHY)
 
 
-def point_at(stack: Path) -> None:
+def use_stack(stack: Path = DEFAULT_STACK) -> None:
     """Let this process use the stack that runs from the folder, if there is one and nothing else is named."""
     from fraudline.errors import NotReady
     from fraudline.local.stack import find
@@ -44,9 +45,11 @@ def point_at(stack: Path) -> None:
     if os.environ.get("PREFECT_API_URL") or os.environ.get("AWS_ENDPOINT_URL"):
         return
     try:
-        os.environ.update(find(stack).environment)
+        running = find(stack)
     except NotReady:
         return
+    os.environ.update(running.environment)
+    err.print(f"Using the stack in {stack}, {running.ui}", highlight=False)
 
 
 def _print(told: dict[str, Any]) -> None:

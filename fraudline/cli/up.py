@@ -1,11 +1,13 @@
 """`fraudline up` and `fraudline down`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fraudline.cli.common import err, out, print_pairs
+from fraudline.cli.status import DEFAULT_STACK
 
 OutOption = Annotated[Path, typer.Option(help="Where the stack keeps its state and its logs.")]
 
@@ -13,13 +15,14 @@ OutOption = Annotated[Path, typer.Option(help="Where the stack keeps its state a
 def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command()(down)
+    app.command("env")(environment)
 
 
 def up(
     rate: Annotated[float, typer.Option(help="Sample transactions a second; 0 for none.", min=0.0)] = 2.0,
     port: Annotated[int, typer.Option(help="Where the Prefect UI listens.")] = 4200,
     aws_port: Annotated[int, typer.Option("--aws-port", help="Where the AWS emulator listens.")] = 4566,
-    stack: OutOption = Path("out/stack"),
+    stack: OutOption = DEFAULT_STACK,
 ) -> None:
     """Run the whole pipeline on this machine until Ctrl-C or `fraudline down`: emulator, Prefect, worker, traffic.
 
@@ -37,9 +40,17 @@ def up(
     err.print("Down.")
 
 
-def down(stack: OutOption = Path("out/stack")) -> None:
+def down(stack: OutOption = DEFAULT_STACK) -> None:
     """End the stack that `fraudline up` started; its state stays for the next start."""
     from fraudline.local.stack import stop
 
     stop(stack)
     out.print("Down.")
+
+
+def environment(stack: OutOption = DEFAULT_STACK) -> None:
+    """The variables that point a shell at the running stack: `eval "$(fraudline env)"`."""
+    from fraudline.local.stack import find
+
+    for name, value in sorted(find(stack).environment.items()):
+        typer.echo(f"export {name}={shlex.quote(value)}")

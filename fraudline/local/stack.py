@@ -121,7 +121,7 @@ def stop(directory: Path) -> None:
     raise Unavailable(f"the stack in {directory} has not ended after {STOP_SECONDS:.0f} s: end process {running.pid}")
 
 
-def _prepare() -> Mapping[str, str]:
+def _prepare() -> dict[str, str]:
     """Resources, and a history to train on where nothing has landed yet; the settings that name them."""
     from fraudline.local.resources import create_resources
     from fraudline.local.traffic import landed, sample
