@@ -1,4 +1,4 @@
-"""`fraudline quality`."""
+"""`fraudline quality`, and `fraudline quality suite`, which drafts what it judges by."""
 
 from typing import Annotated, Any
 
@@ -7,27 +7,39 @@ import typer
 from fraudline.cli.common import (
     ContractOption,
     JsonOption,
-    TransactionsOption,
     print_json,
     print_pairs,
     print_rows,
     working,
 )
+from fraudline.errors import BadInput
 
 CRITICAL = 1
 
+app = typer.Typer(invoke_without_command=True)
+FilesOption = Annotated[
+    list[str] | None,
+    typer.Option("--transactions", "-t", help="A .csv, .jsonl or .parquet file, a folder, or s3://...; repeatable."),
+]
 
-def register(app: typer.Typer) -> None:
-    app.command()(quality)
+
+def register(parent: typer.Typer) -> None:
+    parent.add_typer(app, name="quality")
 
 
+@app.callback()
 def quality(
-    transactions: TransactionsOption,
+    context: typer.Context,
+    transactions: FilesOption = None,
     out: Annotated[str, typer.Option(help="Where the report goes: a folder or s3://bucket/prefix.")] = "out/quality",
     contract: ContractOption = "ecommerce",
     json: JsonOption = False,
 ) -> None:
     """Judge files against the contract and the expectations, and write report.html; exits 1 on a critical failure."""
+    if context.invoked_subcommand:
+        return
+    if not transactions:
+        raise BadInput("no transactions given: name a file, a folder or an s3:// prefix with --transactions")
     with working("Judging"):
         from fraudline.adapters.files import load_transactions
         from fraudline.adapters.objects import open_objects
@@ -49,6 +61,33 @@ def quality(
         _print(result, report)
     if result.critical_failures:
         raise typer.Exit(CRITICAL)
+
+
+@app.command()
+def suite(
+    contract: ContractOption = "ecommerce",
+    stage: Annotated[str, typer.Option(help="landed, training, labels or decisions.")] = "landed",
+    transactions: FilesOption = None,
+    to: Annotated[str | None, typer.Option(help="The file; by default expectations/<contract>/<stage>.json.")] = None,
+) -> None:
+    """Draft a suite of expectations from a contract and, better, a sample of transactions, for a person to edit."""
+    from expectations import write_draft
+    from fraudline.contract import load_contract
+    from fraudline.quality.suite import STAGES
+
+    if stage not in STAGES:
+        raise BadInput(f"--stage {stage!r} is none: use one of {', '.join(STAGES)}")
+    definition = load_contract(contract)
+    path = write_draft(definition, stage, _sample(definition, transactions), to)
+    typer.echo(f"Wrote {path}: edit it as you see fit.")
+
+
+def _sample(contract: Any, transactions: list[str] | None) -> Any:
+    if not transactions:
+        return None
+    from fraudline.adapters.files import load_transactions
+
+    return load_transactions(contract, transactions)
 
 
 def _values(result: Any, report: str) -> dict[str, Any]:
