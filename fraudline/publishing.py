@@ -13,7 +13,7 @@ from fraudline.clock import format_day
 from fraudline.golden import make_golden
 from fraudline.pictures import evaluation_picture
 from fraudline.quality.histograms import reference
-from fraudline.table import TransactionTable
+from fraudline.table import UNKNOWN, TransactionTable
 from fraudline.training import Challenger, Plan
 
 LIBRARIES = ("scikit-learn", "imbalanced-learn", "numpy", "joblib", "onnxruntime", "skl2onnx", "msgspec")
@@ -40,7 +40,7 @@ def assemble(challenger: Challenger, table: TransactionTable, plan: Plan) -> tup
         kind=measured.candidate.kind,
         parameters=measured.parameters,
         as_of=format_day(plan.as_of),
-        training={**challenger.training, "fingerprint": fingerprint(table)},
+        training={**challenger.training, "fingerprint": fingerprint(table.labels_known_by(plan.as_of))},
         metrics=_metrics(challenger),
         threshold=threshold,
         threshold_rule={
@@ -57,9 +57,10 @@ def assemble(challenger: Challenger, table: TransactionTable, plan: Plan) -> tup
 
 
 def fingerprint(table: TransactionTable) -> str:
-    """sha256 of the transactions and labels themselves, however their files were written."""
+    """sha256 of the transactions and known labels themselves, however their files were written."""
     digest = hashlib.sha256()
-    columns = (table.timestamp, table.effective_time, table.amount, table.label, table.known_at, *table.flags)
+    known_at = np.where(table.label == UNKNOWN, 0, table.known_at)
+    columns = (table.timestamp, table.effective_time, table.amount, table.label, known_at, *table.flags)
     for column in columns:
         digest.update(np.ascontiguousarray(column).tobytes())
     texts = (table.ids, *(codes.text() for codes in (*table.entities, *table.categories)))

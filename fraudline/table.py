@@ -28,6 +28,11 @@ class Codes:
     def text(self) -> pa.StringArray:
         return self.values.take(pa.array(self.codes))
 
+    def by_appearance(self) -> "Codes":
+        """The same texts numbered as they appear, so that equal rows have equal codes however they were read."""
+        encoded = pa.array(self.codes).dictionary_encode()
+        return Codes(encoded.indices.to_numpy(zero_copy_only=False), self.values.take(encoded.dictionary))
+
     def equal_to(self, value: str) -> npt.NDArray[np.bool_]:
         """Which rows hold `value`."""
         code: int = self.values.index(value).as_py()
@@ -79,12 +84,20 @@ class TransactionTable:
         )
 
     def sorted(self) -> "TransactionTable":
-        """In (timestamp, transaction id) order: how transactions count where no arrival order is recorded."""
+        """In (timestamp, transaction id) order: how transactions count where no arrival order is recorded.
+
+        Nothing of the order they came in is left: codes are numbered anew.
+        """
         order = pa.compute.sort_indices(
             pa.table({"time": self.timestamp, "id": self.ids}),
             sort_keys=[("time", "ascending"), ("id", "ascending")],
         )
-        return self.take(order.to_numpy())
+        table = self.take(order.to_numpy())
+        return replace(
+            table,
+            entities=tuple(codes.by_appearance() for codes in table.entities),
+            categories=tuple(codes.by_appearance() for codes in table.categories),
+        )
 
     def labels_known_by(self, as_of: int) -> "TransactionTable":
         """The same rows, labels that became known after `as_of` forgotten."""
