@@ -28,6 +28,18 @@ MAX_FILE_BYTES = 4 * 2**30
 
 
 def load_transactions(contract: Contract, locations: Sequence[str], progress: Progress | None = None) -> Landed:
+    """The same as `read_transactions`, of files that hold at least one valid transaction."""
+    landed = read_transactions(contract, locations, progress)
+    if not len(landed.table):
+        reason, count = next(iter(landed.reasons().items()))
+        raise BadInput(
+            f"{_name(locations)} has no valid transaction among {landed.rows} rows, most often for {reason} ({count}):"
+            f" check that contract {contract.name!r} describes it, with `fraudline quality`"
+        )
+    return landed
+
+
+def read_transactions(contract: Contract, locations: Sequence[str], progress: Progress | None = None) -> Landed:
     """All rows of all files, in the order they count: sorted by (timestamp, id), first copies only.
 
     `locations` are files, folders, or `s3://` objects and prefixes. `progress` is told each file and its rows.
@@ -43,12 +55,6 @@ def load_transactions(contract: Contract, locations: Sequence[str], progress: Pr
     landed = keep_first_copies(Landed(sum(part.rows for part in parts), table, rejects), _name(locations))
     if not landed.rows:
         raise BadInput(f"{_name(locations)} has no rows: name a file with transactions")
-    if not len(landed.table):
-        reason, count = next(iter(landed.reasons().items()))
-        raise BadInput(
-            f"{_name(locations)} has no valid transaction among {landed.rows} rows, most often for {reason} ({count}):"
-            f" check that contract {contract.name!r} describes it, with `fraudline quality`"
-        )
     return replace(landed, table=landed.table.sorted())
 
 
@@ -177,4 +183,3 @@ def _require(contract: Contract, source: str, columns: pa.Table | pa.Schema) -> 
 def rejected_lines(rejects: Sequence[RejectedRow]) -> bytes:
     """Rejected rows as JSON lines: source, row, original content, problems."""
     return b"".join(msgspec.json.encode(reject) + b"\n" for reject in rejects)
-

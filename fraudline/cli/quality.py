@@ -41,14 +41,14 @@ def quality(
     if not transactions:
         raise BadInput("no transactions given: name a file, a folder or an s3:// prefix with --transactions")
     with working("Judging"):
-        from fraudline.adapters.files import load_transactions
+        from fraudline.adapters.files import read_transactions
         from fraudline.adapters.objects import open_objects
         from fraudline.adapters.quality_report import REPORT, run_quality
         from fraudline.contract import load_contract
         from tasks.progress import say
 
         definition = load_contract(contract)
-        landed = load_transactions(
+        landed = read_transactions(
             definition, transactions, lambda source, rows: say(f"Read {rows:,} rows from {source}")
         )
         say(f"Judging {landed.rows:,} rows against the expectations")

@@ -39,6 +39,17 @@ def test_a_table_that_is_fit_for_use_exits_0_and_one_that_is_not_exits_1(
     assert json.loads(unfit.stdout)["duplicates"] == 1_000
 
 
+def test_a_file_of_which_no_row_is_a_transaction_has_a_report_of_its_own(
+    clean: pd.DataFrame, orders: Callable[[pd.DataFrame], str], tmp_path: Path
+) -> None:
+    words = ["quality", "--transactions", orders(clean.head(50).assign(amount=-1.0)), "--out", str(tmp_path / "out")]
+    report = RUN.invoke(app, [*words, "--json"])
+    assert report.exit_code == 1
+    assert json.loads(report.stdout)["reasons"] == {"amount_negative": 50}
+    assert "orders.csv, row 49" not in (tmp_path / "out" / "report.html").read_text()
+    assert "orders.csv, row 0: amount -1.0 is not between" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_suite_is_drafted_from_a_sample_for_a_person_to_edit(
     clean: pd.DataFrame, orders: Callable[[pd.DataFrame], str], tmp_path: Path
 ) -> None:
