@@ -1,6 +1,7 @@
 """A page that talks to a server of ours on 127.0.0.1, and to nothing else."""
 
 import base64
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,9 +48,14 @@ class LivePage:
         for kind in ("mousePressed", "mouseReleased"):
             self._page._call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
 
-    def type(self, text: str) -> None:
-        """Type into what has the focus, over what is selected there."""
-        self._page._call("Input.insertText", text=text)
+    def fill(self, expression: str, text: str) -> None:
+        """Give the input that a JavaScript expression gives a value, with the events that typing it would raise."""
+        self.wait(
+            f"(() => {{ const e = {expression}; if (!e) return false;"
+            f" Object.getOwnPropertyDescriptor(Object.getPrototypeOf(e), 'value').set.call(e, {json.dumps(text)});"
+            " for (const kind of ['input', 'change', 'blur']) e.dispatchEvent(new Event(kind, {bubbles: true}));"
+            " return true; })()"
+        )
 
     def evaluate(self, expression: str) -> Any:
         return self._page.evaluate(expression)
@@ -60,7 +66,7 @@ class LivePage:
 
     def strangers(self) -> list[str]:
         """Addresses beside 127.0.0.1 that the page has asked for."""
-        return [url for url in self._page.requests() if not url.startswith("http://127.0.0.1:")]
+        return [url for url in self._page.requests() if "://127.0.0.1:" not in url]
 
 
 def labelled(text: str, tag: str = "*") -> str:
