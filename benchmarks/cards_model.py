@@ -1,9 +1,10 @@
-"""Average precision and ROC AUC on public card data, week by week, beside the handbook's features with the same learners.
+"""Average precision and ROC AUC on public card data, beside the handbook's features with the same learners.
 
     python benchmarks/cards_model.py [FOLDER] [--weeks N]
 
-Each test week of June and July: train on 7 days, labels 7 days late. "unknown cards" leaves out, day by day, cards whose
-fraud was known by then, as the handbook does. FOLDER holds the months' Parquet files (../shared/data/cards by default).
+Each test week of June and July: train on 7 days, labels 7 days late. "unknown cards" leaves out, day by day, cards
+whose fraud was known by then, as the handbook does. FOLDER holds the months' Parquet files (by default
+../shared/data/cards).
 """
 
 import argparse
