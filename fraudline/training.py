@@ -180,9 +180,19 @@ def _no_labels(plan: Plan, table: TransactionTable) -> str:
 
 
 def folds(dataset: Dataset, plan: Plan) -> list[Fold]:
-    """Walk-forward folds, oldest first: at least two, each with enough frauds to train and to judge on."""
+    """Walk-forward folds, oldest first: at least two, each with enough frauds to train and to judge on.
+
+    `NotReady` if there are not, or if the newest window, which the published model is fitted on, has not.
+    """
+    begin = plan.mature_until - plan.contract.training_window
+    if not _enough(dataset, begin, plan.mature_until):
+        raise NotReady(
+            f"fewer than {MIN_FRAUDS} frauds or honest transactions from {format_day(begin)} to"
+            f" {format_day(plan.mature_until)}, the newest mature training window, are too few to train on: check its"
+            " labels, or choose another --as-of"
+        )
     for length, count in ((TEST_LENGTH, FOLDS), (TEST_LENGTH // 7 * 3, 2), (DAY, 2)):
-        found = [fold for fold in _spans(plan, length, count) if _enough(dataset, fold)]
+        found = [fold for fold in _spans(plan, length, count) if _usable(dataset, fold)]
         if len(found) >= 2:
             return found
     frauds = int((dataset.label == 1).sum())
@@ -200,12 +210,13 @@ def _spans(plan: Plan, length: int, count: int) -> Iterator[Fold]:
         yield Fold(train_end - plan.contract.training_window, train_end, end - length, end)
 
 
-def _enough(dataset: Dataset, fold: Fold) -> bool:
-    for begin, end in ((fold.train_begin, fold.train_end), (fold.test_begin, fold.test_end)):
-        label = dataset.label[dataset.span(begin, end)]
-        if (label == 1).sum() < MIN_FRAUDS or (label == 0).sum() < MIN_FRAUDS:
-            return False
-    return True
+def _usable(dataset: Dataset, fold: Fold) -> bool:
+    return _enough(dataset, fold.train_begin, fold.train_end) and _enough(dataset, fold.test_begin, fold.test_end)
+
+
+def _enough(dataset: Dataset, begin: int, end: int) -> bool:
+    label = dataset.label[dataset.span(begin, end)]
+    return bool((label == 1).sum() >= MIN_FRAUDS and (label == 0).sum() >= MIN_FRAUDS)
 
 
 def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Measured:

@@ -1,0 +1,318 @@
+"""What a retrain is fitted and judged on, and what it says when it cannot be."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from fraudline.adapters.files import load_transactions
+from fraudline.clock import day_start
+from fraudline.contract import Alerts, contract_from, load_contract
+from fraudline.durations import DAY
+from fraudline.errors import FraudlineError, NotReady
+from fraudline.evaluation import Judged, average_precision, card_precision, choose_thresholds, measure
+from fraudline.features.definition import feature_set
+from fraudline.features.offline import offline_features
+from fraudline.scoring_matrix import score_matrix
+from fraudline.table import UNKNOWN, TransactionTable, from_transactions
+from fraudline.training import (
+    MIN_FRAUDS,
+    TEST_LENGTH,
+    Dataset,
+    Plan,
+    calibrate,
+    choose,
+    folds,
+    measure_candidate,
+    prepare,
+)
+from tests.unit.retrained import AS_OF, frame, plan, quick, retrain, shop
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> TransactionTable:
+    path = tmp_path_factory.mktemp("in") / "transactions.csv"
+    frame().to_csv(path, index=False)
+    return load_transactions(shop(), [str(path)]).table
+
+
+def relabelled(table: TransactionTable, label: Callable[[np.ndarray], np.ndarray]) -> TransactionTable:
+    return replace(table, label=label(table.label).astype(np.int8))
+
+
+# What may train
+
+
+def test_only_labels_that_are_due_are_learnt_from(table: TransactionTable) -> None:
+    dataset = prepare(table.take(table.timestamp < plan().as_of), plan())
+    assert dataset.time.max() < plan().mature_until == day_start(AS_OF) - DAY
+    assert set(np.unique(dataset.label)) == {0, 1}
+    assert len(dataset.features) == len(dataset.label) == len(dataset.rows)
+
+
+def test_a_label_that_came_late_is_not_learnt_from_though_it_is_due(table: TransactionTable) -> None:
+    late = np.arange(len(table)) % 7 == 0
+    delayed = replace(table, known_at=np.where(late, plan().as_of + 1, table.known_at))
+    dataset = prepare(delayed, plan())
+    assert not late[dataset.rows].any()
+
+
+def test_rows_that_expectations_exclude_train_nothing_but_stay_history(table: TransactionTable) -> None:
+    excluded = np.arange(len(table)) % 3 == 0
+    dataset = prepare(table, plan(excluded=excluded))
+    assert not excluded[dataset.rows].any()
+    wanted = np.zeros(len(table), bool)
+    wanted[dataset.rows] = True
+    known = table.labels_known_by(plan().as_of)
+    assert dataset.features.tobytes() == offline_features(known, wanted).tobytes()
+
+
+def test_unlabelled_rows_are_left_out_and_not_taken_for_honest(table: TransactionTable) -> None:
+    silent = np.arange(len(table)) % 2 == 0
+    dataset = prepare(relabelled(table, lambda label: np.where(silent, UNKNOWN, label)), plan())
+    assert not silent[dataset.rows].any()
+
+
+def test_every_fold_keeps_the_gap_that_labels_leave_in_service(table: TransactionTable) -> None:
+    current = plan()
+    spans = folds(prepare(table, current), current)
+    assert len(spans) >= 2
+    for fold in spans:
+        assert fold.train_end - fold.train_begin == current.contract.training_window
+        assert fold.test_begin - fold.train_end == current.contract.label_delay
+        assert current.earliest <= fold.train_begin
+    assert spans[-1].test_end == current.mature_until
+    assert all(a.test_end <= b.test_begin for a, b in pairwise(spans))
+
+
+def test_a_long_history_is_judged_on_weeks() -> None:
+    current = plan()
+    time = np.arange(current.earliest, current.mature_until, DAY // 24)
+    label = (np.arange(len(time)) % 5 == 0).astype(np.int8)
+    nothing = np.zeros((len(time), 1))
+    dataset = Dataset(from_transactions(shop(), []), np.arange(len(time)), nothing, label, time)
+    assert [f.test_end - f.test_begin for f in folds(dataset, current)] == [TEST_LENGTH] * 3
+
+
+# When there is nothing to learn
+
+
+def refusal(table: TransactionTable, current: Plan | None = None) -> str:
+    current = current or plan()
+    with pytest.raises(NotReady) as refused:
+        folds(prepare(table, current), current)
+    assert refused.value.exit_code == 3
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_a_day_before_the_first_label_is_due_is_too_early(table: TransactionTable) -> None:
+    early = plan(as_of=date(2026, 1, 6))
+    sentence = refusal(table.take(table.timestamp < early.as_of), early)
+    assert sentence.startswith("no mature labels as of 2026-01-06: labels come 1d after their transaction")
+    assert "2026-01-05 to 2026-01-05" in sentence
+    assert "later --as-of" in sentence
+
+
+def test_a_day_before_the_first_transaction_is_too_early(table: TransactionTable) -> None:
+    early = plan(as_of=date(2025, 1, 1))
+    assert refusal(table.take(table.timestamp < early.as_of), early).startswith("no transactions before 2025-01-01")
+
+
+def test_a_file_without_labels_has_nothing_to_learn_from(table: TransactionTable) -> None:
+    assert refusal(relabelled(table, lambda label: np.full_like(label, UNKNOWN))).startswith("no mature labels")
+
+
+@pytest.mark.parametrize(("value", "word"), [(0, "honest"), (1, "fraud")])
+def test_a_window_of_one_class_is_named(table: TransactionTable, value: int, word: str) -> None:
+    sentence = refusal(relabelled(table, lambda label: np.full_like(label, value)))
+    assert f"are {word}: a model needs both" in sentence
+    assert "2026-01-18" in sentence
+
+
+def test_too_few_frauds_are_counted(table: TransactionTable) -> None:
+    def few(label: np.ndarray) -> np.ndarray:
+        return np.where((label == 1) & (np.cumsum(label == 1) <= MIN_FRAUDS), 1, 0)
+
+    sentence = refusal(relabelled(table, few))
+    assert "the newest mature training window, are too few" in sentence
+
+
+def test_too_few_frauds_before_the_newest_window_are_counted(table: TransactionTable) -> None:
+    early = table.timestamp < day_start(date(2026, 1, 15))
+    sentence = refusal(relabelled(table, lambda label: np.where(early, 0, label)))
+    left = ~early & (table.timestamp < plan().mature_until) & (table.label == 1)
+    assert f"with {left.sum()} frauds before 2026-01-18 are too few" in sentence
+
+
+def test_a_test_span_without_fraud_is_not_judged_on(table: TransactionTable) -> None:
+    current = plan()
+    quiet = table.timestamp >= current.mature_until - 6 * DAY
+    sentence = refusal(relabelled(table, lambda label: np.where(quiet, 0, label)))
+    assert "too few" in sentence
+
+
+def test_a_newest_window_without_fraud_is_refused_before_anything_is_fitted_on_it(table: TransactionTable) -> None:
+    values = shop().to_json()
+    contract = contract_from({**values, "training": {"window": "1d"}, "alerts": {"per_day": 3}}, "test")
+    current = Plan(contract, day_start(AS_OF))
+    quiet = table.timestamp >= current.mature_until - DAY
+    silenced = replace(relabelled(table, lambda label: np.where(quiet, 0, label)), contract=contract)
+    with pytest.raises(NotReady, match="from 2026-01-17 to 2026-01-18, the newest mature training window"):
+        retrain(_more_frauds(silenced, quiet), current)
+
+
+def _more_frauds(table: TransactionTable, quiet: np.ndarray) -> TransactionTable:
+    """Enough frauds on every earlier day."""
+    return relabelled(table, lambda label: np.where(~quiet & (np.arange(len(label)) % 9 == 0), 1, label))
+
+
+def test_every_refusal_of_training_is_one_that_the_command_line_prints() -> None:
+    assert issubclass(NotReady, FraudlineError)
+
+
+# What comes out
+
+
+def test_the_published_model_is_the_measured_recipe_on_the_newest_mature_window(table: TransactionTable) -> None:
+    made = retrain(table, plan())
+    training = made.manifest.training
+    assert (training["begin"], training["end"]) == ("2026-01-15", "2026-01-18")
+    inside = (table.timestamp >= day_start(date(2026, 1, 15))) & (table.timestamp < day_start(date(2026, 1, 18)))
+    assert training["transactions"] == inside.sum()
+    assert training["frauds"] == (table.label[inside] == 1).sum()
+    assert made.manifest.parameters == made.challenger.measured.parameters
+    assert made.manifest.features == feature_set(shop()).names
+
+
+def test_recent_rows_and_their_scores_stand_side_by_side(table: TransactionTable) -> None:
+    challenger = retrain(table, plan()).challenger
+    rows = challenger.recent_rows
+    assert len(rows) == len(challenger.recent.score)
+    assert (challenger.recent.time == table.timestamp[rows]).all()
+    assert (challenger.recent.label == table.label[rows]).all()
+    assert (challenger.recent.amount == table.amount[rows] / 100).all()
+
+
+def test_recent_scores_are_of_a_model_that_never_saw_the_rows(table: TransactionTable) -> None:
+    challenger = retrain(table, plan()).challenger
+    known = table.labels_known_by(plan().as_of)
+    wanted = np.zeros(len(table), bool)
+    wanted[challenger.recent_rows] = True
+    refitted = score_matrix(challenger.scorer, offline_features(known, wanted))
+    assert not np.array_equal(refitted, challenger.recent.score)
+
+
+def test_calibration_makes_scores_sum_to_the_frauds() -> None:
+    rng = np.random.default_rng(4)
+    margins = rng.normal(-3, 2, 20_000)
+    label = (rng.random(20_000) < 1 / (1 + np.exp(-(0.5 * margins - 1)))).astype(np.int8)
+    calibration = calibrate(margins, label)
+    assert sum(map(calibration.score, margins.tolist())) == pytest.approx(label.sum(), rel=1e-3)
+    assert calibration.slope == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_simpler_candidate_is_chosen_when_the_difference_is_noise(table: TransactionTable) -> None:
+    dataset = prepare(table, plan())
+    simple = measure_candidate(quick("logistic"), dataset, plan())
+    twin = replace(simple, candidate=quick("boosted_trees"))
+    chosen, why = choose([simple, twin])
+    assert chosen is simple
+    lucky = replace(twin, metrics=replace(twin.metrics, average_precision=twin.metrics.average_precision + 1e-6))
+    chosen, why = choose([simple, lucky])
+    assert chosen is simple
+    assert "logistic is simpler than boosted_trees" in why
+    assert "within noise" in why
+
+
+def test_a_candidate_that_is_better_beyond_noise_is_chosen_though_it_is_not_simple(table: TransactionTable) -> None:
+    dataset = prepare(table, plan())
+    simple = measure_candidate(quick("logistic"), dataset, plan())
+    oracle = replace(simple.judged, score=np.where(simple.judged.label == 1, 0.9, 0.1))
+    better = replace(
+        simple,
+        candidate=quick("boosted_trees"),
+        judged=oracle,
+        metrics=replace(simple.metrics, average_precision=1.0),
+    )
+    chosen, why = choose([simple, better])
+    assert chosen is better
+    assert "best average precision (1.0000)" in why
+
+
+# Thresholds and figures, on scores whose answer is known
+
+
+def judged(score: list[float], label: list[int], amount: list[float] | None = None, days: int = 1) -> Judged:
+    count = len(score)
+    return Judged(
+        np.array(score),
+        np.array(label, dtype=np.int8),
+        np.array(amount or [10.0] * count),
+        np.arange(count, dtype=np.int64) % days * DAY,
+        np.arange(count, dtype=np.int32),
+    )
+
+
+def test_the_budget_is_spent_on_the_highest_scores() -> None:
+    scores = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    thresholds = choose_thresholds(judged(scores, [1, 0, 1, 0, 0, 0], days=2), Alerts(per_day=1))
+    assert thresholds.budget == 0.8
+    assert thresholds.chosen(Alerts()) == thresholds.budget
+
+
+def test_a_budget_above_all_transactions_alerts_on_all() -> None:
+    assert choose_thresholds(judged([0.5, 0.2], [1, 0]), Alerts(per_day=100)).budget == 0.2
+
+
+def test_the_cost_threshold_stops_where_reviews_cost_more_than_they_save() -> None:
+    scores, labels, amounts = [0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0], [100.0, 5.0, 3.0, 50.0]
+    assert choose_thresholds(judged(scores, labels, amounts), Alerts(rule="cost", review_cost=2.0)).cost == 0.9
+    assert choose_thresholds(judged(scores, labels, amounts), Alerts(rule="cost", review_cost=1.0)).cost == 0.7
+
+
+def test_where_no_review_pays_nothing_is_an_alert() -> None:
+    thresholds = choose_thresholds(judged([0.9, 0.8], [1, 0], [1.0, 1.0]), Alerts(rule="cost", review_cost=5.0))
+    assert thresholds.cost > 1.0
+
+
+def test_equal_scores_are_on_one_side_of_the_cost_threshold() -> None:
+    scores, labels, amounts = [0.9, 0.9, 0.9, 0.1], [1, 0, 0, 0], [10.0, 1.0, 1.0, 1.0]
+    thresholds = choose_thresholds(judged(scores, labels, amounts), Alerts(rule="cost", review_cost=4.0))
+    # One review would pay, but the three cannot be told apart and cost more than they save.
+    assert thresholds.cost > 1.0
+
+
+def test_figures_of_known_scores() -> None:
+    metrics = measure(
+        judged([0.9, 0.8, 0.3, 0.1], [1, 0, 1, 0], [100.0, 20.0, 40.0, 5.0]), 0.5, Alerts(review_cost=3.0)
+    )
+    assert (metrics.precision, metrics.recall, metrics.alerts_per_day) == (0.5, 0.5, 2.0)
+    assert (metrics.caught_amount, metrics.missed_amount, metrics.cost_per_day) == (100.0, 40.0, 46.0)
+    assert metrics.average_precision == pytest.approx((1 + 2 / 3) / 2)
+    assert metrics.roc_auc == 0.75
+    assert metrics.predicted_to_actual == pytest.approx(2.1 / 2)
+
+
+def test_card_precision_counts_compromised_entities_among_the_highest_of_each_day() -> None:
+    two_days = Judged(
+        np.array([0.9, 0.8, 0.7, 0.2, 0.6, 0.5]),
+        np.array([1, 0, 0, 1, 0, 1], dtype=np.int8),
+        np.full(6, 1.0),
+        np.array([0, 0, 0, 0, DAY, DAY], dtype=np.int64),
+        np.array([1, 2, 2, 3, 1, 1], dtype=np.int32),
+    )
+    assert card_precision(two_days, 2) == pytest.approx((1 / 2 + 1 / 2) / 2)
+
+
+def test_average_precision_of_a_perfect_ranking_is_one() -> None:
+    assert average_precision(np.array([0, 1, 1]), np.array([0.1, 0.8, 0.9])) == 1.0
+
+
+def test_windows_reach_back_as_far_as_the_contract_says() -> None:
+    current = Plan(load_contract("cards"), day_start(AS_OF))
+    assert current.mature_until == day_start(AS_OF - timedelta(days=7))
+    assert current.earliest == day_start(AS_OF - timedelta(days=7 + 21 + 7 + 7))
