@@ -1,6 +1,7 @@
 """The demo, end to end: as `make demo` runs it, on somebody's file and on made transactions."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -37,6 +38,7 @@ def test_the_demo_passes_on_what_it_makes(person: Person, still_running: Callabl
     assert len(summary["reasons"]) >= 8
     assert summary["alerts"] > 0
     assert 0 < summary["frauds"] < 0.05 * summary["scored"]
+    assert_readme_shows(summary)
     assert still_running() == []
 
 
@@ -73,6 +75,20 @@ def checked(done: Finished, out: Path) -> dict[str, Any]:
     for place in summary["reports"].values():
         assert (out.parents[1] / place).exists(), place
     return summary
+
+
+def assert_readme_shows(summary: dict[str, Any]) -> None:
+    """The README's picture of the demo is what it prints; figures of models may differ a little between processors."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = readme[readme.index("<!-- demo -->") : readme.index("<!-- /demo -->")]
+    for name in ("rows_in", "scored", "quarantined", "duplicates", "frauds"):
+        assert re.search(rf"^ {name.replace('_', ' ')} +{summary[name]:,}$", shown, re.MULTILINE), name
+    for name, figure in summary["candidates"].items():
+        told = re.search(rf"^ {name} +([\d.]+)$", shown, re.MULTILINE)
+        assert told is not None, name
+        assert float(told[1]) == pytest.approx(figure, abs=0.02), name
+    told_checks = re.findall(r"^ ✓  (.+?)  +\S", shown, re.MULTILINE)
+    assert told_checks == [check["name"] for check in summary["checks"]]
 
 
 def _wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
