@@ -30,9 +30,14 @@ class Block:
 
 
 def tracked() -> list[str]:
-    """All files of the repository, by their paths in it."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout.decode()
-    return [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+    """All files of the repository, by their paths in it; of an unpacked archive, all that `make` did not put there."""
+    try:
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout.decode()
+        names = listed.split("\0")
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        made = {".venv", ".venv-emulator", "out", "node_modules", "__pycache__"}
+        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if not made & set(path.parts)]
+    return [name for name in names if name and (ROOT / name).is_file()]
 
 
 def documents() -> list[str]:
