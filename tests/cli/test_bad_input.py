@@ -1,6 +1,7 @@
 """Whatever is wrong with a command's input: one sentence that names it and what to do, and nothing is changed."""
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -94,6 +95,22 @@ def test_it_is_told_in_one_sentence_and_nothing_is_changed(case: str, person: Pe
     assert done.code == code, done.err
     assert all(word in done.sentence for word in words), done.sentence
     assert done.out == ""
+    assert listing(person.folder) == before
+
+
+@pytest.mark.parametrize("option", ["--port", "--aws-port"])
+def test_a_port_in_use_is_told_in_one_sentence(option: str, person: Person) -> None:
+    before = listing(person.folder)
+    with socket.socket() as taken, socket.socket() as free:
+        for holder in (taken, free):
+            holder.bind(("127.0.0.1", 0))
+        taken.listen()
+        port, other = (str(holder.getsockname()[1]) for holder in (taken, free))
+        free.close()
+        others = {"--port": other, "--aws-port": other, option: port}
+        done = person.runs("up", "--stack", "stack", *(word for pair in others.items() for word in pair))
+    assert done.code == 2, done.err
+    assert f"port {port} on 127.0.0.1" in done.sentence
     assert listing(person.folder) == before
 
 
