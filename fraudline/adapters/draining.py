@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fraudline.adapters.batches import BatchWorker, Steps
+from fraudline.adapters.kinesis import Page
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account
@@ -156,20 +157,24 @@ class _Work:
         most = min(self._limits.batch_records, self._limits.records - self._totals["read"])
         with self._steps.at("read"):
             page = self._reader.read(most, self._limits.batch_bytes, self._deps.leases.deadline())
-        if page.records:
-            worker = self._worker(self._deps.bundle.version)
-            self._lease = worker.intend(self._lease, page.records)
-            self._finish(worker, page.records, is_replay=False)
-            return ""
+        if not page.records:
+            return self._found_nothing(page, looked_at)
+        worker = self._worker(self._deps.bundle.version)
+        self._lease = worker.intend(self._lease, page.records)
+        self._finish(worker, page.records, is_replay=False)
+        return ""
+
+    def _found_nothing(self, page: Page, looked_at: int) -> str:
+        leases = self._deps.leases
         if page.ended:
-            self._lease = self._deps.leases.renew(self._lease, closed=True, seen_through=looked_at)
+            self._lease = leases.renew(self._lease, closed=True, seen_through=looked_at)
             return CLOSED
         if page.at_tip and not self._limits.follow:
-            self._lease = self._deps.leases.renew(self._lease, seen_through=looked_at)
+            self._lease = leases.renew(self._lease, seen_through=looked_at)
             return CAUGHT_UP
         if time.monotonic() >= self._renew_at:
             known = {"seen_through": looked_at} if page.at_tip else {}
-            self._lease = self._deps.leases.renew(self._lease, **known)
+            self._lease = leases.renew(self._lease, **known)
             self._keep()
         if page.at_tip:
             time.sleep(_TIP_SECONDS)

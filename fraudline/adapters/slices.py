@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from fraudline.adapters.draining import CLOSED, DrainReport, Limits, OnBatch, drain
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.stream_deps import StreamDeps
-from fraudline.stream import TRIM_HORIZON, Shard
+from fraudline.stream import TRIM_HORIZON, Shard, timestamp_in
 
 _RETRY_SECONDS = 0.5
+# Rounds for which shards are left to workers that wait for their share.
+_COURTESY = 3
 _OBJECTS_OF_A_BATCH = 50_000
 
 
@@ -87,7 +89,8 @@ def run_forever(
 ) -> None:
     """Slice after slice until `stop`, each following its shards until its time is up.
 
-    `deps_of_now` brings the champion of the moment; between two slices, workers share the shards anew.
+    `deps_of_now` brings the champion of the moment; between two slices, workers share the shards anew and begin with
+    the children of those that were closed.
     """
     while not stop():
         report = run_slice(deps_of_now(), replace(limits, follow=True), start=start)
@@ -108,6 +111,8 @@ def _rarer_collections() -> Iterator[None]:
 
 
 class _Slice:
+    """A slice under way."""
+
     def __init__(
         self,
         deps: StreamDeps,
@@ -122,19 +127,20 @@ class _Slice:
         self._start = start
         self._ends_at = ends_at
         self._done: set[str] = set()
+        self._waited = 0
 
     def drains(self) -> Iterator[DrainReport]:
         """Round after round: closing a shard makes way for its children."""
         while not self._is_over():
             self._deps.leases.report_waiting()
             shards = {shard.id: shard for shard in self._deps.stream.shards(self._deps.leases.deadline())}
-            leases = self._sync(shards)
-            ready = ready_to_drain(leases, shards)
-            mine = self._share(ready)
-            if mine:
+            ready = ready_to_drain(self._sync(shards), shards)
+            if mine := self._share(ready):
                 yield from self._drain_all(mine, shards)
-            elif self._waits_for_others(ready):
+                self._waited = 0
+            elif self._may_come_by_more(ready):
                 time.sleep(_RETRY_SECONDS)
+                self._waited += 1
             else:
                 return
 
@@ -146,29 +152,37 @@ class _Slice:
         leases = self._deps.leases.rows()
         new = [shard for shard in shards.values() if shard.id not in leases]
         for shard in new:
-            # All of a child's records are new: its parent was read up to its end.
-            is_child = any(parent in leases for parent in shard.parents)
-            self._deps.leases.create(shard, TRIM_HORIZON if is_child else self._start)
+            self._deps.leases.create(shard, first_checkpoint(shard, leases, self._start))
         for lease in leases.values():
             if lease.closed and lease.shard not in shards:
                 self._deps.leases.retire(lease)
         return self._deps.leases.rows() if new else leases
 
     def _share(self, ready: Sequence[Lease]) -> list[Lease]:
-        """The leases to take now: free ones, the longest unseen first, up to a fair share with those done before."""
-        now = self._deps.leases.now()
-        free = [lease for lease in ready if not lease.is_held(now) and lease.shard not in self._done]
+        """The leases to take now: free ones, the longest unseen first, up to a fair share with those done before.
+
+        What others leave lying all the same is taken after a while: they may be dead.
+        """
+        free = sorted((lease for lease in self._undone(ready) if not self._is_held(lease)), key=_seen_through)
+        if self._waited >= _COURTESY:
+            return free
         done = sum(lease.shard in self._done for lease in ready)
-        return sorted(free, key=lambda lease: lease.seen_through)[: max(0, self._fair(ready) - done)]
+        return free[: max(0, self._fair(ready) - done)]
 
     def _fair(self, ready: Sequence[Lease]) -> int:
         return -(-len(ready) // len(self._deps.leases.workers(ready)))
 
-    def _waits_for_others(self, ready: Sequence[Lease]) -> bool:
-        """Whether others hold what this worker should have: a dead one's leases expire, a live one's slice ends."""
-        now = self._deps.leases.now()
-        held = [lease for lease in ready if lease.is_held(now) and lease.shard not in self._done]
-        return bool(held) and len(self._done) < self._fair(ready)
+    def _may_come_by_more(self, ready: Sequence[Lease]) -> bool:
+        """Whether shards lie free, or others hold what should be ours: a dead one's leases expire, a slice ends."""
+        undone = self._undone(ready)
+        are_free = not all(map(self._is_held, undone))
+        return are_free or (bool(undone) and len(self._done) < self._fair(ready))
+
+    def _undone(self, ready: Sequence[Lease]) -> list[Lease]:
+        return [lease for lease in ready if lease.shard not in self._done]
+
+    def _is_held(self, lease: Lease) -> bool:
+        return lease.is_held(self._deps.leases.now())
 
     def _drain_all(self, leases: Sequence[Lease], shards: Mapping[str, Shard]) -> Iterator[DrainReport]:
         # Whoever follows a shard makes way for no other.
@@ -187,6 +201,22 @@ class _Slice:
             return None
         limits = replace(self._limits, seconds=self._ends_at - time.monotonic())
         return drain(self._deps, acquired, shard, limits, self._on_batch)
+
+
+def _seen_through(lease: Lease) -> int:
+    return lease.seen_through
+
+
+def first_checkpoint(shard: Shard, leases: Mapping[str, Lease], start: str) -> str:
+    """Where a shard without a row is read from: `start`, unless it is a child of shards that the group reads.
+
+    All that such a child holds is new, for it began when its parents ended; but a parent that is itself read from a
+    time on, and has no record since, leaves that time to the child.
+    """
+    parents = [leases[parent].checkpoint for parent in shard.parents if parent in leases]
+    if not parents:
+        return start
+    return next((checkpoint for checkpoint in parents if timestamp_in(checkpoint) is not None), TRIM_HORIZON)
 
 
 def ready_to_drain(leases: Mapping[str, Lease], shards: Mapping[str, Shard]) -> list[Lease]:

@@ -18,7 +18,7 @@ from tests.stream.worker import LEASE_SECONDS, Orders, Worker
 def test_a_worker_killed_as_any_step_begins_changes_nothing(
     resources: Settings, send: Send, expected: Expected
 ) -> None:
-    send(dirty_events(600, users=60))
+    send(dirty_events(900, users=60))
     for number, step in enumerate(STEPS):
         orders = Orders(f"w{number}", harm=signal.SIGKILL, step=step, count=2)
         assert Worker(resources, orders).wait() == -signal.SIGKILL, f"{step} was not reached twice"

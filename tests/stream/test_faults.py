@@ -97,7 +97,7 @@ def test_throttles_and_unprocessed_work_change_nothing_but_the_time(
 
 @pytest.mark.parametrize(
     ("operation", "count"),
-    [("BatchWriteItem", 2), ("BatchWriteItem", 5), ("BatchExecuteStatement", 2), ("BatchExecuteStatement", 4)],
+    [("BatchWriteItem", 5), ("BatchExecuteStatement", 2), ("BatchExecuteStatement", 4)],
 )
 def test_a_worker_killed_in_the_middle_of_a_step_changes_nothing(
     resources: Settings,

@@ -2,6 +2,7 @@
 
 import time
 
+import msgspec
 import pytest
 
 from fraudline.adapters.aws_json import AwsJson
@@ -11,10 +12,10 @@ from fraudline.adapters.draining import CLOSED, Limits
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.producer import Producer
-from fraudline.adapters.slices import ready_to_drain, run_slice
+from fraudline.adapters.slices import first_checkpoint, ready_to_drain, run_slice
 from fraudline.local.resources import create_stream
 from fraudline.settings import Settings
-from fraudline.stream import Shard
+from fraudline.stream import TRIM_HORIZON, Shard, at_timestamp
 from tests.stream.conftest import Expected, assert_same
 from tests.stream.events import dirty_events
 from tests.stream.storage import accounts, stored
@@ -107,6 +108,15 @@ def test_a_child_waits_for_all_its_parents() -> None:
     assert [one.shard for one in ready_to_drain(leases, shards)] == ["b"]
     leases["b"] = lease("b", closed=True)
     assert [one.shard for one in ready_to_drain(leases, shards)] == ["c"]
+
+
+def test_children_begin_where_their_parents_group_began() -> None:
+    child = Shard("c", 0, 1, ("a", "b"))
+    read = msgspec.structs.replace(lease("a", closed=True), checkpoint="17")
+    idle = msgspec.structs.replace(lease("b", closed=True), checkpoint=at_timestamp(5))
+    assert first_checkpoint(child, {}, at_timestamp(9)) == at_timestamp(9)
+    assert first_checkpoint(child, {"a": read}, at_timestamp(9)) == TRIM_HORIZON
+    assert first_checkpoint(child, {"a": read, "b": idle}, at_timestamp(9)) == at_timestamp(5)
 
 
 def test_a_parent_that_is_gone_for_good_holds_nobody_up() -> None:
