@@ -1,0 +1,223 @@
+"""A challenger becomes champion when it is better beyond noise, and not by luck."""
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from fraudline.contract import Alerts
+from fraudline.evaluation import Judged, Metrics, average_precision, compare_average_precision, measure
+from fraudline.promotion import (
+    CALIBRATION_RANGE,
+    MIN_LIFT,
+    MIN_SEGMENT_FRAUDS,
+    SEGMENT_MARGIN,
+    calibration_problem,
+    decide,
+    decide_first,
+)
+
+Floats = npt.NDArray[np.float64]
+TRIALS = 200
+
+
+def week(rng: np.random.Generator, transactions: int = 3_000, users: int = 600, frauds: int = 90) -> Judged:
+    """A week whose frauds come in episodes: three at a time, of one user, with a risk that scores see through noise."""
+    entity = rng.integers(0, users, transactions).astype(np.int32)
+    compromised = rng.choice(users, frauds // 3, replace=False)
+    label = (np.isin(entity, compromised) & (rng.random(transactions) < 0.6)).astype(np.int8)
+    nothing = np.zeros(transactions)
+    return Judged(nothing, label, np.full(transactions, 10.0), np.zeros(transactions, np.int64), entity)
+
+
+def scores(rng: np.random.Generator, judged: Judged, skill: float) -> Floats:
+    """Probabilities that sum to the frauds, the better the higher `skill`; the same users look odd to both models."""
+    odd = np.random.default_rng(7).normal(0, 1, int(judged.entity.max()) + 1)[judged.entity]
+    margin = 1.5 * (skill * judged.label + 0.5 * odd + rng.normal(0, 1, len(judged.label)))
+    low, high = -50.0, 50.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _logistic(margin + middle).sum() > judged.label.sum() else (middle, high)
+    return _logistic(margin + low)
+
+
+def _logistic(margin: Floats) -> Floats:
+    return 1 / (1 + np.exp(-margin))
+
+
+def test_a_challenger_that_is_no_better_is_promoted_in_at_most_one_trial_of_twenty() -> None:
+    promoted = 0
+    for trial in range(TRIALS):
+        rng = np.random.default_rng(trial)
+        judged = week(rng, transactions=1_000, users=200, frauds=60)
+        challenger, champion = scores(rng, judged, 2.5), scores(rng, judged, 2.5)
+        promoted += decide(replace(judged, score=challenger), champion, {}).action == "promote"
+    assert promoted <= TRIALS * 0.05
+
+
+def test_a_challenger_that_is_better_is_promoted() -> None:
+    promoted = 0
+    for trial in range(20):
+        rng = np.random.default_rng(1000 + trial)
+        judged = week(rng, transactions=2_000, users=400, frauds=120)
+        better = replace(judged, score=scores(rng, judged, 4.0))
+        promoted += decide(better, scores(rng, judged, 2.0), {}).action == "promote"
+    assert promoted >= 19
+
+
+def test_a_challenger_that_is_worse_is_rejected_as_worse() -> None:
+    rng = np.random.default_rng(1)
+    judged = week(rng)
+    decision = decide(replace(judged, score=scores(rng, judged, 1.0)), scores(rng, judged, 3.5), {})
+    assert decision.action == "reject"
+    assert decision.reason.startswith("worse than the champion: -")
+
+
+def test_the_champion_against_itself_is_not_better() -> None:
+    rng = np.random.default_rng(2)
+    judged = week(rng)
+    same = scores(rng, judged, 2.5)
+    decision = decide(replace(judged, score=same), same, {})
+    assert decision.action == "reject"
+    assert decision.reason.startswith("not better than the champion beyond noise: +0.0000")
+    assert decision.metrics["difference"] == decision.metrics["difference_low"] == 0.0
+
+
+def test_a_decision_keeps_the_figures_it_was_made_on() -> None:
+    rng = np.random.default_rng(3)
+    judged = week(rng)
+    challenger, champion = scores(rng, judged, 3.5), scores(rng, judged, 2.0)
+    decision = decide(replace(judged, score=challenger), champion, {})
+    figures = decision.metrics
+    assert figures["challenger_average_precision"] == average_precision(judged.label, challenger)
+    assert figures["champion_average_precision"] == average_precision(judged.label, champion)
+    assert figures["difference_low"] < figures["difference"] < figures["difference_high"]
+    assert (figures["transactions"], figures["frauds"]) == (len(judged.label), judged.label.sum())
+    assert f"{figures['difference']:+.4f}" in decision.reason
+
+
+# Guards
+
+
+@pytest.mark.parametrize("factor", [0.4, 2.5])
+def test_a_better_challenger_whose_scores_are_no_probabilities_is_kept_in_the_shadow(factor: float) -> None:
+    rng = np.random.default_rng(4)
+    judged = week(rng)
+    challenger = np.clip(scores(rng, judged, 3.5) * factor, 0, 1)
+    decision = decide(replace(judged, score=challenger), scores(rng, judged, 2.0), {})
+    assert decision.action == "shadow"
+    assert "times the frauds there were; 0.5 to 2.0 are allowed" in decision.reason
+
+
+def test_a_better_challenger_that_loses_a_segment_is_kept_in_the_shadow() -> None:
+    rng = np.random.default_rng(5)
+    judged = week(rng, transactions=12_000, users=2_400, frauds=360)
+    challenger, champion = scores(rng, judged, 4.5), scores(rng, judged, 2.0)
+    tablet = np.arange(len(judged.label)) % 4 == 0
+    assert judged.label[tablet].sum() >= MIN_SEGMENT_FRAUDS
+    challenger[tablet] = rng.permutation(challenger[tablet])
+    segments = {"device_type is tablet": tablet, "device_type is mobile": ~tablet}
+    decision = decide(replace(judged, score=challenger), champion, segments)
+    assert decision.action == "shadow"
+    assert "where device_type is tablet it loses" in decision.reason
+    assert f"({SEGMENT_MARGIN} is allowed)" in decision.reason
+    assert "mobile" not in decision.reason
+
+
+def test_a_segment_of_few_frauds_proves_nothing() -> None:
+    rng = np.random.default_rng(6)
+    judged = week(rng, transactions=12_000, users=2_400, frauds=360)
+    challenger, champion = scores(rng, judged, 4.5), scores(rng, judged, 2.0)
+    few = np.zeros(len(judged.label), bool)
+    few[np.flatnonzero(judged.label)[: MIN_SEGMENT_FRAUDS - 1]] = True
+    few[np.flatnonzero(judged.label == 0)[:500]] = True
+    # Among them the champion ranks perfectly, and the challenger not at all.
+    champion[few & (judged.label == 1)] = 0.99
+    challenger[few] = rng.permutation(challenger[few])
+    assert decide(replace(judged, score=challenger), champion, {"few": few}).action == "promote"
+
+
+def test_every_guard_that_broke_is_named() -> None:
+    rng = np.random.default_rng(5)
+    judged = week(rng, transactions=12_000, users=2_400, frauds=360)
+    challenger, champion = scores(rng, judged, 4.5), scores(rng, judged, 2.0)
+    tablet = np.arange(len(judged.label)) % 4 == 0
+    challenger[tablet] = rng.permutation(challenger[tablet])
+    decision = decide(replace(judged, score=challenger * 0.3), champion, {"tablet": tablet})
+    assert decision.reason.count(";") >= 1
+    assert "it predicts 0.30 times" in decision.reason
+    assert "where tablet it loses" in decision.reason
+
+
+@pytest.mark.parametrize("bound", CALIBRATION_RANGE)
+def test_the_ends_of_the_calibration_range_are_allowed(bound: float) -> None:
+    assert calibration_problem(bound) is None
+    assert calibration_problem(bound * (0.99 if bound < 1 else 1.01)) is not None
+
+
+# The first model
+
+
+def metrics_of(judged: Judged, score: Floats) -> Metrics:
+    return measure(replace(judged, score=score), 0.5, Alerts())
+
+
+def test_the_first_acceptable_model_is_promoted() -> None:
+    rng = np.random.default_rng(8)
+    judged = week(rng)
+    decision = decide_first(metrics_of(judged, scores(rng, judged, 2.5)))
+    assert decision.action == "promote"
+    assert decision.reason.startswith("first acceptable model: average precision 0.")
+
+
+def test_a_first_model_that_ranks_like_chance_is_rejected() -> None:
+    rng = np.random.default_rng(9)
+    judged = week(rng)
+    decision = decide_first(metrics_of(judged, scores(rng, judged, 0.0)))
+    assert decision.action == "reject"
+    assert "times better than chance" in decision.reason
+    assert f"{MIN_LIFT:.0f} are needed" in decision.reason
+
+
+def test_a_first_model_whose_scores_are_no_probabilities_is_rejected() -> None:
+    rng = np.random.default_rng(10)
+    judged = week(rng)
+    decision = decide_first(metrics_of(judged, scores(rng, judged, 3.5) * 0.2))
+    assert decision.action == "reject"
+    assert "it predicts 0.20 times the frauds" in decision.reason
+
+
+# The bootstrap
+
+
+def test_the_interval_of_a_difference_covers_the_true_one_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(11)
+    judged = week(rng, transactions=100_000, users=20_000, frauds=3_000)
+    ours, theirs = scores(rng, judged, 2.6), scores(rng, judged, 2.4)
+    truth = average_precision(judged.label, ours) - average_precision(judged.label, theirs)
+    covered = 0
+    for trial in range(60):
+        some = np.flatnonzero(np.isin(judged.entity, rng.choice(20_000, 750, replace=False)))
+        interval = compare_average_precision(
+            judged.label[some], ours[some], theirs[some], judged.entity[some], seed=trial, rounds=100
+        )
+        covered += interval.low <= truth <= interval.high
+    assert covered >= 50
+
+
+def test_the_same_rows_give_the_same_interval() -> None:
+    rng = np.random.default_rng(12)
+    judged = week(rng)
+    ours, theirs = scores(rng, judged, 2.6), scores(rng, judged, 2.4)
+    first, second = (compare_average_precision(judged.label, ours, theirs, judged.entity) for _ in range(2))
+    assert first == second
+
+
+def test_average_precision_under_the_bootstrap_is_that_of_the_library_ties_included() -> None:
+    rng = np.random.default_rng(13)
+    label = (rng.random(2_000) < 0.1).astype(np.int8)
+    ours = np.round(rng.random(2_000) + 0.3 * label, 1)
+    theirs = np.round(rng.random(2_000), 1)
+    found = compare_average_precision(label, ours, theirs, np.arange(2_000), rounds=2).difference
+    assert found == pytest.approx(average_precision(label, ours) - average_precision(label, theirs), abs=1e-12)
