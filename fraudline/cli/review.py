@@ -48,7 +48,9 @@ def queue(
     if json:
         print_json({"day": chosen, "alerts": len(alerts), "reviewed": len(verdicts), "queue": rows})
     elif rows:
-        print_rows(f"{len(left)} of {len(alerts)} alerts of {chosen}", rows)
+        # The first reason is the strongest; `show` has them all.
+        short = [{**row, "reasons": row["reasons"].partition(";")[0]} for row in rows]
+        print_rows(f"{len(left)} of {len(alerts)} alerts of {chosen}", short)
     else:
         out.print(f"No alert of {chosen} waits for a verdict.")
 

@@ -4,6 +4,7 @@
 stopped.
 """
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator
@@ -35,15 +36,18 @@ def landed(frame: Any) -> Any:
 
 
 def live(frame: Any) -> Iterator[Outgoing]:
-    """Today's transactions without labels for ever, each under a new id and at the moment it is asked for."""
+    """Today's transactions without labels for ever, each under a new id and at the moment it is asked for.
+
+    Those who have had their day are followed by newcomers who do the same: nobody shops a day's worth in a minute.
+    """
     today = frame[frame["timestamp"] >= datetime.now(UTC).date().isoformat()].drop(columns="is_fraud")
     records = today.to_dict("records")
-    while True:
+    for day in itertools.count():
         for record in records:
             now = time.time_ns() // 1000
-            id_ = f"{record['transaction_id']}-{now}"
-            data = {**record, "transaction_id": id_, "timestamp": format_micros(now)}
-            yield Outgoing(str(record["user_id"]), msgspec.json.encode(data))
+            user = f"{record['user_id']}-{day}" if day else str(record["user_id"])
+            data = {**record, "transaction_id": f"L{now:x}", "user_id": user, "timestamp": format_micros(now)}
+            yield Outgoing(user, msgspec.json.encode(data))
 
 
 def main(rate: float) -> None:

@@ -1,0 +1,156 @@
+"""`fraudline up`, `status` and `down`: one command runs it all, one says how it is doing, nothing is left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fraudline.errors import NotReady
+from fraudline.local.emulator import emulator_program
+from fraudline.local.processes import choose_port
+
+PROGRAM = Path(sys.executable).with_name("fraudline")
+# The promise is 90 s; what a loaded machine takes to start Python comes on top.
+PATIENCE = 110.0
+
+
+class Stack:
+    """A stack of this test's own, on ports of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ports = [str(choose_port()), str(choose_port())]
+        self.environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PREFECT_", "FRAUDLINE_"))
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+        self._output = directory.with_suffix(".out")
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text() if self._output.exists() else ""
+
+    def up(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [PROGRAM, "up", "--stack", self.directory, "--port", self.ports[0], "--aws-port", self.ports[1]]
+        with self._output.open("wb") as output:
+            return subprocess.Popen([*command, *options], env=self.environment, stdout=output, stderr=output)
+
+    def start(self, *options: str) -> None:
+        self.process = self.up(*options)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if "Up." in self.output:
+                assert self.ask()["healthy"], self.ask()["problems"]
+                return
+            time.sleep(0.2)
+        self.process.kill()
+        raise AssertionError(f"not up after {PATIENCE} s: {self.output}")
+
+    def ask(self) -> dict[str, Any]:
+        done = self.run("status", "--json")
+        told: dict[str, Any] = json.loads(done.stdout) if done.stdout.startswith("{") else {"healthy": False}
+        assert done.returncode == (0 if told["healthy"] else 1), done.stderr
+        return told
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [PROGRAM, arguments[0], "--stack", self.directory, *arguments[1:]]
+        return subprocess.run(command, env=self.environment, text=True, capture_output=True)
+
+    def ended(self, seconds: float = 60) -> int:
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def left(self) -> list[str]:
+        """Command lines of processes that name one of our ports or our folder."""
+        marks = (str(self.directory), *self.ports)
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if any(mark in line for mark in marks):
+                found.append(line)
+        return found
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    try:
+        emulator_program()
+    except NotReady as missing:
+        pytest.skip(f"NO STACK RUNS HERE: {missing}")
+    made = Stack(tmp_path / "stack")
+    yield made
+    if made.process and made.process.poll() is None:
+        made.process.send_signal(signal.SIGTERM)
+        made.process.wait(60)
+
+
+def test_up_is_healthy_within_its_promise_a_second_one_says_why_not_and_down_leaves_nothing(stack: Stack) -> None:
+    stack.start("--rate", "5")
+    told = stack.ask()
+    assert told["parts"] == {"Prefect server": True, "worker": True, "deployments": True, "AWS": True}
+    assert len(told["shards"]) == 4
+    assert {path.name for path in stack.directory.glob("*.log")} >= {"emulator.log", "prefect.log", "worker.log"}
+
+    second = Stack(stack.directory.parent / "second")
+    second.ports = stack.ports
+    refused = second.up()
+    assert refused.wait(60) == 2
+    assert f"port {stack.ports[0]} on 127.0.0.1 cannot be used" in second.output
+
+    assert stack.run("down").returncode == 0
+    assert stack.ended() == 0
+    assert stack.left() == []
+    assert stack.run("down").returncode == 3
+
+
+@pytest.mark.long
+def test_what_a_stack_holds_is_there_after_ctrl_c_and_a_new_start(stack: Stack) -> None:
+    stack.start("--rate", "0")
+    while stack.ask()["champion"] is None:
+        time.sleep(2)
+    before = stack.ask()
+    assert stack.process is not None
+    stack.process.send_signal(signal.SIGINT)
+    stack.ended()
+    assert stack.left() == []
+    stack.start("--rate", "0")
+    after = stack.ask()
+    assert after["champion"] == before["champion"]
+    assert {run["run"] for run in before["runs"]} <= {run["run"] for run in after["runs"]}
+
+
+@pytest.mark.long
+def test_a_supervisor_that_is_killed_takes_everything_with_it(stack: Stack) -> None:
+    stack.start("--rate", "1")
+    assert stack.process is not None
+    stack.process.kill()
+    deadline = time.monotonic() + 30
+    while stack.left() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert stack.left() == []
+    assert stack.run("down").returncode == 3
+
+
+@pytest.mark.long
+def test_a_part_that_dies_ends_the_stack_with_its_name(stack: Stack) -> None:
+    stack.start("--rate", "0")
+    (line,) = [line for line in stack.left() if "server start" in line and "guard" not in line][:1]
+    pids = [
+        int(entry.parent.name)
+        for entry in Path("/proc").glob("[0-9]*/cmdline")
+        if entry.read_bytes().replace(b"\0", b" ").decode(errors="replace") == line
+    ]
+    os.kill(pids[0], signal.SIGKILL)
+    assert stack.ended() == 5
+    assert "the Prefect server has ended by itself" in stack.output
+    assert stack.left() == []
