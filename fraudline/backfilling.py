@@ -34,10 +34,12 @@ class Partition:
 
 def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]:
     """The days of [start, end) that have transactions; `table` is in the order it counts (sorted by time)."""
-    if len(table) and not (table.timestamp[:-1] <= table.timestamp[1:]).all():
+    if not (table.timestamp[:-1] <= table.timestamp[1:]).all():
         raise ValueError("partitions need a table sorted by time")
+    if not len(table):
+        raise BadInput("there are no transactions to score: name a file that has some")
     first, stop = np.searchsorted(table.timestamp, [start, end])
-    if first == stop:
+    if first >= stop:
         raise BadInput(
             f"no transactions from {format_day(start)} up to {format_day(end)}: the input spans "
             f"{format_day(int(table.timestamp[0]))} to {format_day(int(table.timestamp[-1]))}"
@@ -52,19 +54,22 @@ def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]
 
 
 def _chained(table: TransactionTable, bounds: list[tuple[int, int]]) -> Iterator[str]:
-    """sha256 of all rows before each bound's end, computed in one pass."""
-    digest, done = hashlib.sha256(), 0
-    columns: list[Any] = [table.effective_time, table.amount, table.label, table.known_at, *table.flags]
-    if table.built_through is not None:
-        columns.append(table.built_through)
+    """sha256 of all rows before each bound's end, computed in one pass.
+
+    Each column has a digest of its own, so that where one bound ends and the next begins leaves no trace.
+    """
+    columns: list[Any] = [table.timestamp, table.effective_time, table.amount, table.label, table.known_at]
+    columns += table.flags if table.built_through is None else (*table.flags, table.built_through)
     texts = [table.ids, *(codes.text() for codes in (*table.entities, *table.categories))]
+    digests = [hashlib.sha256() for _ in (*columns, *texts)]
+    done = 0
     for _, end in bounds:
-        for column in columns:
-            digest.update(np.ascontiguousarray(column[done:end]).tobytes())
-        for text in texts:
-            digest.update("\n".join(text[done:end].to_pylist()).encode())
+        parts = [np.ascontiguousarray(column[done:end]).tobytes() for column in columns]
+        parts += ["".join(f"{value}\n" for value in text[done:end].to_pylist()).encode() for text in texts]
+        for digest, part in zip(digests, parts, strict=True):
+            digest.update(part)
         done = end
-        yield digest.copy().hexdigest()
+        yield hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
 
 
 def score_partitions(table: TransactionTable, parts: list[Partition], bundle: Bundle) -> Iterator[pa.Table]:
