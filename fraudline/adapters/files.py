@@ -8,6 +8,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -66,7 +67,10 @@ def _files(locations: Sequence[str]) -> Iterator[tuple[str, Path | bytes]]:
     if not locations:
         raise BadInput("no transactions given: name a file, a folder or an s3:// prefix")
     for location in locations:
-        found = list(_objects_at(location) if "://" in location else _paths_at(location))
+        try:
+            found = list(_objects_at(location) if "://" in location else _paths_at(location))
+        except PermissionError as error:
+            raise BadInput(f"no permission to read {location}: change its mode or its owner") from error
         if not found:
             raise BadInput(f"{location} holds no .csv, .jsonl or .parquet file: name one that does")
         yield from found
@@ -74,13 +78,15 @@ def _files(locations: Sequence[str]) -> Iterator[tuple[str, Path | bytes]]:
 
 def _paths_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
     path = Path(location)
-    if not path.exists():
-        raise BadInput(f"there is no {location}: check the path of the transactions")
+    if not location or not path.exists():
+        raise BadInput(f"there is no {location or 'file without a name'}: check the path of the transactions")
     paths = sorted(path.rglob("*")) if path.is_dir() else [path]
     yield from ((str(p), p) for p in paths if p.is_file() and (p == path or _reader(p.name)))
 
 
 def _objects_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
+    if not location.startswith("s3://"):
+        raise BadInput(f"{location} is no place for transactions: name a file, a folder or an s3:// prefix")
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     objects = open_objects(f"s3://{bucket}")
     for key in objects.list(prefix):
@@ -112,30 +118,37 @@ def _stream(data: Path | bytes) -> io.BufferedIOBase:
 
 def _read_csv(contract: Contract, source: str, data: Path | bytes) -> Landed:
     """Every cell as the text it is: the contract says what it means."""
+    torn: list[str] = []
     with _stream(data) as stream:
-        first = stream.readline()
-        if not first.strip():
+        header = stream.readline()
+        if not header.strip():
             raise BadInput(f"{source} is empty: it needs a header and rows")
         stream.seek(0)
-        names = pa.csv.open_csv(io.BytesIO(first)).schema.names
-        torn: list[str] = []
-
-        def keep(row: pa.csv.InvalidRow) -> str:
-            torn.append(row.text or "")
-            return "skip"
-
-        columns = pa.csv.read_csv(
-            stream,
-            parse_options=pa.csv.ParseOptions(invalid_row_handler=keep),
-            convert_options=pa.csv.ConvertOptions(
-                column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=["", "NaN"]
-            ),
-        )
+        columns = pa.csv.read_csv(stream, **csv_options(header, torn.append))
     _require(contract, source, columns)
     landed = screen(contract, columns, source)
     problem = Problem("", "torn_row", "has more or fewer cells than the header")
     rejects = tuple(RejectedRow(source, columns.num_rows + i, text, (problem,)) for i, text in enumerate(torn))
     return Landed(landed.rows + len(torn), landed.table, landed.rejects + rejects)
+
+
+def csv_options(header: bytes, tear: Callable[[str], None]) -> dict[str, Any]:
+    """How Arrow shall read a CSV file: cells as the texts they are, rows of another width left out and given to `tear`.
+
+    Only an empty cell and pandas' NaN are missing: Namibia's NA is not.
+    """
+    names = pa.csv.open_csv(io.BytesIO(header)).schema.names
+
+    def skip(row: pa.csv.InvalidRow) -> str:
+        tear(row.text or "")
+        return "skip"
+
+    return {
+        "parse_options": pa.csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True),
+        "convert_options": pa.csv.ConvertOptions(
+            column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=["", "NaN"]
+        ),
+    }
 
 
 def _read_parquet(contract: Contract, source: str, data: Path | bytes) -> Landed:
@@ -144,8 +157,8 @@ def _read_parquet(contract: Contract, source: str, data: Path | bytes) -> Landed
         size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
         if size > MAX_FILE_BYTES:
             raise BadInput(f"{source} unpacks to {size} bytes, {MAX_FILE_BYTES} are allowed: split it")
-        known = [name for name in file.schema_arrow.names if name in contract.known_columns]
         _require(contract, source, file.schema_arrow)
+        known = [name for name in file.schema_arrow.names if name in contract.known_columns]
         return screen(contract, file.read(columns=known), source)
 
 
@@ -172,6 +185,10 @@ def _read_lines(contract: Contract, source: str, data: Path | bytes) -> Landed:
 
 def _require(contract: Contract, source: str, columns: pa.Table | pa.Schema) -> None:
     names = columns.column_names if isinstance(columns, pa.Table) else columns.names
+    if twice := next(
+        (column for column in names if column in contract.known_columns and names.count(column) > 1), None
+    ):
+        raise BadInput(f"{source} has column {twice!r} twice: keep the one that is meant")
     missing = [column for column in contract.required_columns if column not in names]
     if missing:
         raise BadInput(

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from fraudline.adapters.files import csv_options
 from fraudline.adapters.producer import Outgoing
-from fraudline.columns import record_of
+from fraudline.columns import cells_of, record_of
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 
@@ -36,11 +37,17 @@ def _explained(path: Path, records: Iterator[Outgoing]) -> Iterator[Outgoing]:
 
 
 def _from_csv(contract: Contract, path: Path) -> Iterator[Outgoing]:
-    return (_from_cells(contract, cells) for cells in _csv_rows(path))
+    torn: list[str] = []
+    with path.open("rb") as stream:
+        header = stream.readline()
+    for batch in pa.csv.open_csv(path, **csv_options(header, torn.append)):
+        yield from (_from_cells(contract, cells) for cells in batch.to_pylist())
+    yield from (Outgoing(NO_KEY, text.encode()) for text in torn)
 
 
 def _from_parquet(contract: Contract, path: Path) -> Iterator[Outgoing]:
-    return (_from_cells(contract, cells) for cells in _parquet_rows(path))
+    for batch in pq.ParquetFile(path).iter_batches():
+        yield from (_from_cells(contract, cells) for cells in cells_of(pa.Table.from_batches([batch])))
 
 
 def _from_lines(contract: Contract, path: Path) -> Iterator[Outgoing]:
@@ -71,16 +78,3 @@ def _from_line(contract: Contract, line: bytes) -> Outgoing:
 def _key(contract: Contract, record: Mapping[str, Any]) -> str:
     value = record.get(contract.partition_entity.column)
     return str(value)[:256] if isinstance(value, str | int) and str(value) else NO_KEY
-
-
-def _csv_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    with path.open("rb") as stream:
-        names = pa.csv.open_csv(pa.BufferReader(stream.readline())).schema.names
-    options = pa.csv.ConvertOptions(column_types={name: pa.string() for name in names}, strings_can_be_null=True)
-    for batch in pa.csv.open_csv(path, convert_options=options):
-        yield from batch.to_pylist()
-
-
-def _parquet_rows(path: Path) -> Iterator[Mapping[str, Any]]:
-    for batch in pq.ParquetFile(path).iter_batches():
-        yield from batch.to_pylist()
