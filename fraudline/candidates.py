@@ -62,8 +62,8 @@ def _boosted_trees(_: FeatureSet, parameters: Parameters, seed: int) -> Pipeline
         learning_rate=parameters["learning_rate"],
         max_depth=parameters["depth"],
         subsample=0.7,
-        max_features=0.3,
-        min_samples_leaf=10,
+        max_features=0.2,
+        min_samples_leaf=30,
         random_state=seed,
     )
     sampler = RandomUnderSampler(sampling_strategy=_UnderSample(HONEST_PER_FRAUD), random_state=seed)

@@ -128,7 +128,7 @@ class Leases:
         if lease.generation not in ("", generation):
             raise NotReady(
                 f"{lease.shard} has profiles of generation {lease.generation}, the model needs {generation}: "
-                "run `fraudline materialize` for it first"
+                "run `fraudline warm-up` for it first"
             )
         return self._update(lease, intent=intent, generation=generation)
 

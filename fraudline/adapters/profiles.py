@@ -1,12 +1,12 @@
 """Profiles in DynamoDB: read in batches, written each on the condition that nobody has moved it."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.dynamodb import DynamoDB, Statement, Wanted
-from fraudline.decision import STREAM
+from fraudline.decision import STREAM, Item
 from fraudline.features.profile import LaggedHistory
 from fraudline.microbatch import Reading, View
 from fraudline.profiles import ProfileChange, StoredProfile, built_through_key, decode_lagged, encode_history
@@ -63,7 +63,7 @@ class Profiles:
 
         A batch that reads some of them early reads them at its own hour, before which nothing has changed.
         """
-        items = (
+        items: Iterator[Item] = (
             {"entity": {"S": key}, "history": {"B": encode_history(history)}} for key, history in histories.items()
         )
         self._dynamodb.write(self._table, items, deadline)

@@ -11,6 +11,7 @@ from fraudline.cli import (
     backfill,
     cost,
     demo,
+    labels,
     models,
     package,
     quality,
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 for module in (
     *(demo, up, status, simulate, retrain, backfill, quality, models),
-    *(send, stream, score, quarantine, review, automations, package, cost),
+    *(send, stream, score, quarantine, labels, review, automations, package, cost),
 ):
     module.register(app)
 

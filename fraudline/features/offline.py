@@ -58,6 +58,11 @@ def offline_features(table: TransactionTable, rows: npt.NDArray[np.bool_] | None
     return out
 
 
+def explained_by_amount(table: TransactionTable) -> npt.NDArray[np.bool_]:
+    """For each row whether its amount alone would explain a fraud: over twice the usual of its partition entity."""
+    return _PartitionHistory(table).explained()
+
+
 def _lagged(
     table: TransactionTable, index: int, partition: "_PartitionHistory", wanted: npt.NDArray[np.bool_]
 ) -> Primitives:

@@ -95,7 +95,7 @@ def test_a_new_worker_does_not_move_a_checkpoint(group: Group) -> None:
 def test_profiles_of_another_generation_are_not_moved_on(group: Group) -> None:
     leases = group("w")
     lease = leases.intend(acquired(leases), INTENT, "old")
-    with pytest.raises(NotReady, match="materialize"):
+    with pytest.raises(NotReady, match="warm-up"):
         leases.intend(lease, INTENT, "new")
 
 

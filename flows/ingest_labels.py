@@ -1,0 +1,42 @@
+"""Ingest labels: what was found of transactions, from files, into the label store that retrains read."""
+
+from dataclasses import dataclass
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+from flows import defaults
+from fraudline.clock import to_micros
+from fraudline.contract import load_contract
+from fraudline.settings import load_settings
+from tasks import landing, materializing
+
+
+class IngestLabelsRequest(BaseModel):
+    """Which files say what became known, and when."""
+
+    labels: list[str] = Field(min_length=1, description="Files with transaction_id, label, known_at")
+    quarantine: str = Field(
+        default_factory=defaults.refused_rows, description="Where refused rows go: a folder or s3://bucket/prefix"
+    )
+
+
+@dataclass(frozen=True)
+class IngestLabelsResult:
+    """What became of the rows."""
+
+    applied: int
+    refused: int
+    quarantine: str | None
+
+
+@flow(name="ingest-labels")
+def ingest_labels(request: IngestLabelsRequest) -> IngestLabelsResult:
+    """Append labels of landed transactions to the store: late and corrected ones too, each once."""
+    settings = load_settings()
+    table = landing.load_all(load_contract(settings.contract), to_micros(defaults.due())).table
+    labels = landing.read_labels(request.labels, table)
+    applied = materializing.apply_labels(settings, labels.verdicts)
+    key = f"quarantine/{table.contract.name}-labels-{defaults.due_day()}.jsonl"
+    kept = landing.quarantine(labels.rejects, request.quarantine, key)
+    return IngestLabelsResult(applied, len(labels.rejects), kept)

@@ -1,0 +1,92 @@
+"""Later entities built from what has landed: the stream's features equal offline code's, labels among them."""
+
+import random
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from flows.ingest_labels import IngestLabelsRequest, ingest_labels
+from flows.materialize import MaterializeRequest, materialize
+from fraudline.adapters.archive import read_archive
+from fraudline.adapters.draining import Limits
+from fraudline.adapters.objects import open_objects
+from fraudline.adapters.slices import run_slice
+from fraudline.clock import format_micros, from_micros
+from fraudline.decision import pack
+from fraudline.durations import DAY, HOUR, MINUTE
+from fraudline.features.definition import feature_set
+from fraudline.features.offline import offline_features
+from fraudline.labels import Verdict, with_verdicts
+from fraudline.materializing import build_lagged, newest_hour
+from fraudline.settings import Settings
+from fraudline.table import TransactionTable
+from tests.stream.conftest import Send
+from tests.stream.events import BEGIN
+from tests.stream.storage import stored
+from tests.stream.test_lagged import CARDS, WORKER, archive, payments
+from tests.stream.worker import deps_of
+
+PACE = 11 * MINUTE
+LATER = 1300
+
+
+def moment(time: int) -> datetime:
+    return from_micros(time)
+
+
+def labels_file(folder: Path, table: TransactionTable) -> tuple[str, dict[str, tuple[Verdict, ...]]]:
+    """Two thirds of the transactions labelled after the delay, some a day late, one of them corrected."""
+    rng, rows, verdicts = random.Random(5), ["transaction_id,label,known_at"], {}
+    for id_, time in zip(table.ids.to_pylist(), table.timestamp.tolist(), strict=True):
+        if rng.random() < 0.67:
+            known = time + CARDS.label_delay + rng.choice((0, DAY))
+            told = [Verdict(int(rng.random() < 0.4), known, "file")]
+            if rng.random() < 0.1:
+                told.append(Verdict(1 - told[0].label, known + HOUR, "file"))
+            verdicts[id_] = tuple(told)
+            rows += [f"{id_},{verdict.label},{format_micros(verdict.known_at)}" for verdict in told]
+    file = folder / "labels.csv"
+    file.write_text("\n".join(rows) + "\n")
+    return str(file), verdicts
+
+
+@pytest.fixture
+def cards(resources: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("FRAUDLINE_CONTRACT", "cards")
+    return resources
+
+
+def test_the_stream_sees_what_was_built_and_offline_code_follows(cards: Settings, send: Send, tmp_path: Path) -> None:
+    deps = deps_of(cards, WORKER)
+    send(payments(400, 0))
+    run_slice(deps, Limits())
+    file, verdicts = labels_file(tmp_path, archive(cards))
+    applied = [ingest_labels.fn(IngestLabelsRequest(labels=[file], quarantine=str(tmp_path))) for _ in range(2)]
+    assert {result.applied for result in applied} == {sum(map(len, verdicts.values()))}
+
+    now = BEGIN + LATER * PACE
+    built = materialize.fn(MaterializeRequest(now=moment(now)))
+    assert built.entities == 5
+    assert built.through == format_micros(newest_hour(archive(cards), now))
+    send(payments(60, LATER))
+    run_slice(deps, Limits())
+
+    table = with_verdicts(read_archive(open_objects(f"s3://{cards.landing_bucket}"), CARDS).table, verdicts, now)
+    names = feature_set(CARDS).names
+    features = offline_features(table)
+    new = [i for i, id_ in enumerate(table.ids.to_pylist()) if int(id_) >= LATER]
+    recorded = stored(cards).decisions
+    assert [pack(features[i]) for i in new] == [bytes(recorded[table.ids[i].as_py()]["features"].value) for i in new]
+    seen = features[new]
+    assert seen[:, names.index("terminal_fraud_30d")].max() > 0
+    assert seen[:, names.index("terminal_run")].max() > 0
+
+
+def test_what_is_built_twice_is_equal(cards: Settings, send: Send) -> None:
+    send(payments(200, 0))
+    run_slice(deps_of(cards, WORKER), Limits())
+    table = archive(cards)
+    through = newest_hour(table, BEGIN + 150 * PACE)
+    shuffled = table.take(random.Random(0).sample(range(len(table)), len(table)))
+    assert build_lagged(table, through) == build_lagged(shuffled.take(slice(None)).sorted(), through)
