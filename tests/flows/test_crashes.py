@@ -1,0 +1,107 @@
+"""Engines killed with SIGKILL in the middle of their work: what the server shows, and what the next run does."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fraudline.adapters.archive import read_accounts
+from fraudline.adapters.objects import open_objects
+from fraudline.adapters.registry import Registry
+from tests.stream.storage import table_items
+from tests.support.pipeline import Pipeline
+
+pytestmark = pytest.mark.long
+
+RECORDS = 5_000
+PATIENCE = 150.0
+
+
+@pytest.fixture(scope="module")
+def working(deployed: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """The deployment with a worker."""
+    with deployed.worker(tmp_path_factory.mktemp("worker") / "worker.log"):
+        yield deployed
+
+
+def wait_for(what: Callable[[], Any], sentence: str) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{sentence} within {PATIENCE} s")
+
+
+def begin(working: Pipeline, deployment: str) -> str:
+    made = working.api.deployment(deployment)
+    run: str = working.api.post(f"/deployments/{made['id']}/create_flow_run", {"parameters": {"request": {}}})["id"]
+    return run
+
+
+def ended(working: Pipeline, run: str) -> dict[str, Any]:
+    def state() -> dict[str, Any] | None:
+        found: dict[str, Any] = working.api.get(f"/flow_runs/{run}")["state"]
+        return found if found["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+    found: dict[str, Any] = wait_for(state, "the run has not ended")
+    return found
+
+
+def kill(working: Pipeline, run: str) -> None:
+    """The engine's process, as the out-of-memory killer would."""
+    pid = int(working.api.get(f"/flow_runs/{run}")["infrastructure_pid"].rpartition(":")[2])
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_stream_run_killed_between_batches_is_shown_as_crashed_and_the_next_one_loses_nothing_and_doubles_nothing(
+    working: Pipeline,
+) -> None:
+    settings = working.settings
+    with working.here():
+        working.send(RECORDS, "crash-")
+        landing = open_objects(f"s3://{settings.landing_bucket}")
+        before = sum(1 for _ in landing.list("archive/"))
+        run = begin(working, "score-stream/every-5-minutes")
+        wait_for(lambda: sum(1 for _ in landing.list("archive/")) > before, "no batch was archived")
+        kill(working, run)
+        scored = sum(item["transaction_id"].startswith("crash-") for item in _decisions(working))
+        state = ended(working, run)
+        assert state["type"] == "CRASHED"
+        assert scored < RECORDS, "it was too quick to be killed in the middle"
+
+        assert ended(working, begin(working, "score-stream/every-5-minutes"))["type"] == "COMPLETED"
+        ids = [item["transaction_id"] for item in _decisions(working)]
+        assert len({id_ for id_ in ids if id_.startswith("crash-")}) == RECORDS
+        assert len(ids) == len(set(ids))
+        found = list(read_accounts(landing))
+        assert all(account.balances for account in found)
+        assert sum(account.scored for account in found) == len(ids)
+
+
+def test_a_retrain_killed_in_the_middle_leaves_the_champion_and_the_next_one_makes_the_version_it_would_have_made(
+    working: Pipeline,
+) -> None:
+    with working.here():
+        registry = Registry(open_objects(f"s3://{working.settings.models_bucket}"), "ecommerce")
+        champion, versions, number = registry.champion(), registry.versions(), registry.next_number()
+        run = begin(working, "retrain/weekly")
+        wait_for(lambda: _is_measuring(working, run), "no candidate was measured")
+        kill(working, run)
+        assert ended(working, run)["type"] == "CRASHED"
+        assert (registry.champion(), registry.versions(), registry.next_number()) == (champion, versions, number)
+
+        assert ended(working, begin(working, "retrain/weekly"))["type"] == "COMPLETED"
+        assert registry.next_number() == number + 1
+
+
+def _decisions(working: Pipeline) -> list[dict[str, Any]]:
+    return [item for item in table_items(working.settings.decisions_table) if item["origin"] == "stream"]
+
+
+def _is_measuring(working: Pipeline, run: str) -> bool:
+    tasks = working.api.post("/task_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+    return any(task["name"].startswith("measure") and task["state"]["type"] == "RUNNING" for task in tasks)
