@@ -42,16 +42,17 @@ locals {
 
   # The application's settings, by the names it reads them under.
   settings = {
-    FRAUDLINE_CONTRACT          = var.contract
-    FRAUDLINE_STREAM            = local.stream.name
-    FRAUDLINE_DECISIONS_TABLE   = local.tables["decisions"].name
-    FRAUDLINE_PROFILES_TABLE    = local.tables["profiles"].name
-    FRAUDLINE_LEASES_TABLE      = local.tables["leases"].name
-    FRAUDLINE_LABELS_TABLE      = local.tables["labels"].name
-    FRAUDLINE_LANDING_BUCKET    = local.buckets["landing"].name
-    FRAUDLINE_QUARANTINE_BUCKET = local.buckets["quarantine"].name
-    FRAUDLINE_MODELS_BUCKET     = local.buckets["models"].name
-    FRAUDLINE_REPORTS_BUCKET    = local.buckets["reports"].name
-    FRAUDLINE_ALERTS_TOPIC_ARN  = local.alerts_topic.arn
+    FRAUDLINE_CONTRACT            = var.contract
+    FRAUDLINE_STREAM              = local.stream.name
+    FRAUDLINE_DECISIONS_TABLE     = local.tables["decisions"].name
+    FRAUDLINE_DECISIONS_KEEP_DAYS = tostring(var.decisions_keep_days)
+    FRAUDLINE_PROFILES_TABLE      = local.tables["profiles"].name
+    FRAUDLINE_LEASES_TABLE        = local.tables["leases"].name
+    FRAUDLINE_LABELS_TABLE        = local.tables["labels"].name
+    FRAUDLINE_LANDING_BUCKET      = local.buckets["landing"].name
+    FRAUDLINE_QUARANTINE_BUCKET   = local.buckets["quarantine"].name
+    FRAUDLINE_MODELS_BUCKET       = local.buckets["models"].name
+    FRAUDLINE_REPORTS_BUCKET      = local.buckets["reports"].name
+    FRAUDLINE_ALERTS_TOPIC_ARN    = local.alerts_topic.arn
   }
 }

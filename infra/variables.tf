@@ -30,6 +30,17 @@ variable "contract" {
   default     = "ecommerce"
 }
 
+variable "decisions_keep_days" {
+  description = "How long decisions are kept, in days: also how far back the stream tells a second copy from a new transaction."
+  type        = number
+  default     = 365
+
+  validation {
+    condition     = var.decisions_keep_days >= 30
+    error_message = "decisions_keep_days must be at least 30: labels, reviews and duplicates need them that long."
+  }
+}
+
 variable "image" {
   description = "Image of the Prefect worker, its flows and the server, by digest (REPOSITORY@sha256:...)."
   type        = string

@@ -163,6 +163,7 @@ TABLES = {
     "labels.py": ("labels",),
     "leases.py": ("leases",),
     "profiles.py": ("profiles", "decisions"),
+    "review_queue.py": ("decisions",),
 }
 BATCHES = {"read": "dynamodb:BatchGetItem", "write": "dynamodb:BatchWriteItem"}
 

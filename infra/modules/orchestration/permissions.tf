@@ -160,6 +160,15 @@ data "aws_iam_policy_document" "flow" {
   }
 
   statement {
+    sid     = "ReadsTheReviewQueue"
+    actions = ["dynamodb:Query"]
+    resources = [
+      "${var.table_arns.decisions}/index/by_alert_day",
+      "${var.table_arns.decisions}/index/by_entity",
+    ]
+  }
+
+  statement {
     # Profiles move by conditional statements in batches, which only PartiQL offers; whole generations are just written.
     sid = "BuildsAndMovesProfiles"
     actions = [
