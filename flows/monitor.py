@@ -4,7 +4,7 @@ from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
-from fraudline.clock import to_micros
+from fraudline.clock import from_micros, to_micros
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.errors import FraudlineError
@@ -46,6 +46,7 @@ def monitor(request: MonitorRequest) -> Monitored:
     end = to_micros(request.as_of or defaults.due())
     start = end - request.days * DAY
     bundle = monitoring.champion(request.models, contract)
+    monitoring.tell_age(request.models, contract, from_micros(end))
     if request.transactions:
         table, skew = landing.load(contract, request.transactions).table, None
     else:

@@ -1,5 +1,6 @@
 """The steps of the monitor: the champion, its drift, the skew between paths, and what is made of them."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,11 @@ from fraudline.quality.monitoring import LiveSkew, Monitored, monitor
 from fraudline.settings import Settings
 from fraudline.table import TransactionTable
 from tasks import artifacts
+from tasks.metrics import emit
 from tasks.steps import step
 from tasks.training import registry_at
 
+MAKES_CHAMPION = ("promote", "rollback")
 PAGE = "monitor.html"
 FIGURES = "monitor.json"
 READ_SECONDS = 300.0
@@ -49,6 +52,15 @@ def champion(models: str, contract: Contract) -> Bundle:
     if version is None:
         raise NotReady(f"contract {contract.name!r} has no champion in {models}: run `fraudline retrain` first")
     return load_bundle(registry.read(version).__getitem__, version)
+
+
+@step(name="tell the champion's age", retries=2, retry_delay_seconds=2)
+def tell_age(models: str, contract: Contract, now: datetime) -> float:
+    """Days since a champion was last made, also as a metric: an alarm waits for the one that nobody replaced."""
+    made = [entry.when for entry in registry_at(models, contract.name).history() if entry.action in MAKES_CHAMPION]
+    days = (now - made[-1]).total_seconds() / 86_400 if made else 0.0
+    emit(contract.name, "ChampionAgeDays", days)
+    return days
 
 
 @step(name="read a window of the archive", retries=2, retry_delay_seconds=5)

@@ -165,7 +165,6 @@ def test_silence_of_whatever_should_be_heard_is_an_alarm(plan: Plan) -> None:
     assert breaching == {"stream-lag", "stream-unattended", "worker-missing", "champion-stale"}
 
 
-@pytest.mark.xfail(strict=True, reason="the monitor flow does not write ChampionAgeDays yet: champion-stale is deaf")
 def test_alarms_and_graphs_look_only_at_metrics_that_the_code_writes(plan: Plan) -> None:
     ours = {
         alarm.values["metric_name"]
