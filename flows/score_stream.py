@@ -10,6 +10,7 @@ from fraudline.settings import load_settings
 from fraudline.stream import TRIM_HORIZON
 from tasks import backfilling, streaming
 from tasks.artifacts import tag_run
+from tasks.steps import in_flow_run
 from tasks.stopping import stop_flag
 from tasks.training import registry_at
 
@@ -32,4 +33,7 @@ def score_stream(request: ScoreStreamRequest) -> SliceReport:
     tag_run(contract=contract.name, version=bundle.version, stream=settings.stream)
     limits = Limits(records=request.records, seconds=request.seconds)
     with stop_flag() as stop:
-        return streaming.drain_shards(settings, bundle, limits, TRIM_HORIZON, stop)
+        report = streaming.drain_shards(settings, bundle, limits, TRIM_HORIZON, stop)
+    if in_flow_run():
+        streaming.show_queue(settings, contract)
+    return report

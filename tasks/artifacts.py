@@ -9,6 +9,7 @@ from prefect import runtime
 from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
+from prefect.settings import get_current_settings
 
 from tasks.steps import in_flow_run
 
@@ -31,8 +32,8 @@ def show_picture(key: str, png: bytes, description: str) -> None:
 
 
 def tell(event: str, resource: str, payload: Mapping[str, Any]) -> None:
-    """An event that automations can act on, such as `fraudline.model.promoted`."""
-    if in_flow_run():
+    """An event that automations can act on, such as `fraudline.model.promoted`; none where no server listens."""
+    if in_flow_run() or get_current_settings().api.url:
         emit_event(event, resource={"prefect.resource.id": resource}, payload=dict(payload))
 
 

@@ -4,17 +4,21 @@ import os
 import socket
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.review_queue import review_queue
 from fraudline.adapters.slices import SliceReport, run_slice
 from fraudline.adapters.stream_deps import stream_deps
 from fraudline.archive import Account
 from fraudline.bundle import Bundle
+from fraudline.contract import Contract
 from fraudline.generation import build_histories, new_profiles
+from fraudline.review import waiting
 from fraudline.settings import Settings
 from fraudline.table import TransactionTable
 from tasks.artifacts import show_table, tell
@@ -22,6 +26,8 @@ from tasks.progress import say
 from tasks.steps import step
 
 CHUNK = 500
+QUEUE_LENGTH = 50
+QUEUE_SECONDS = 30.0
 
 
 @step(name="drain shards")
@@ -43,6 +49,25 @@ def drain_shards(
         payload = {"shard": shard, "flags": flags, "lag_seconds": report.lag_seconds[shard]}
         tell("fraudline.stream.flagged", f"fraudline.stream.{settings.stream}.{shard}", payload)
     return report
+
+
+@step(name="show the review queue", retries=2, retry_delay_seconds=2)
+def show_queue(settings: Settings, contract: Contract) -> None:
+    """The dearest of today's alerts (UTC) that nobody has decided on, for those who begin their day."""
+    today, review = datetime.now(UTC).date().isoformat(), review_queue(settings, contract)
+    alerts = review.alerts(today, within(QUEUE_SECONDS), QUEUE_LENGTH)
+    left = waiting(alerts, review.verdicts(alerts, within(QUEUE_SECONDS)))
+    rows = [
+        {
+            "transaction": alert.transaction_id,
+            "expected loss": round(alert.expected_loss, 2),
+            "amount": alert.amount,
+            "score": round(alert.score, 4),
+            "reasons": "; ".join(alert.reasons),
+        }
+        for alert in left
+    ]
+    show_table(f"review-{contract.name}", rows, f"Of the {QUEUE_LENGTH} dearest alerts of {today}, those to review")
 
 
 def drain_rows(report: SliceReport) -> list[dict[str, object]]:

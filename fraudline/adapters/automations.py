@@ -21,7 +21,7 @@ PREFIX = "fraudline: "
 # Every run of ours carries the deployment's tag.
 _OURS = {"prefect.resource.role": "tag", "prefect.resource.id": "prefect.tag.fraudline"}
 _ENDED = ("Completed", "Failed", "Cancelled", "Crashed")
-# Three heartbeats (`fraudline.local.worker.HEARTBEAT_SECONDS`, on AWS an equal setting) and some patience.
+# Three heartbeats (the job variables in prefect.yaml say how often) and some patience.
 SILENCE = timedelta(seconds=100)
 # What chat tools show is `text`; the rest is for programs.
 _PAYLOAD = """{
@@ -64,8 +64,8 @@ NOTICES = (
     ),
     Notice(
         "a challenger was judged",
-        "A retrain promoted, shadowed or rejected its version.",
-        ("fraudline.model.promoted", "fraudline.model.shadowed", "fraudline.model.rejected"),
+        "A retrain promoted, shadowed or rejected its version, or a person rolled back.",
+        tuple(f"fraudline.model.{verb}" for verb in ("promoted", "shadowed", "rejected", "rolled_back")),
     ),
 )
 

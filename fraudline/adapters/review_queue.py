@@ -1,6 +1,7 @@
 """The review queue where it is kept: alerts of a day, one alert with what else its user did, and verdicts."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from fraudline.adapters.aws_json import AwsJson
@@ -26,11 +27,11 @@ class ReviewQueue:
         self._labels = labels
         self._contract = contract
 
-    def alerts(self, day: str, deadline: Deadline) -> list[Alert]:
-        """Alerts of a day of scoring (2026-01-31, UTC), the largest expected loss first."""
+    def alerts(self, day: str, deadline: Deadline, most: int | None = None) -> list[Alert]:
+        """Alerts of a day of scoring (2026-01-31, UTC), the largest expected loss first; all, or so many."""
         condition = {"KeyConditionExpression": "alert_day = :day", "ExpressionAttributeValues": {":day": {"S": day}}}
         rows = self._query({"IndexName": BY_ALERT_DAY, "ScanIndexForward": False, **condition}, deadline)
-        return [alert_from(row, self._contract.amount.minor_units) for row in rows]
+        return [alert_from(row, self._contract.amount.minor_units) for row in islice(rows, most)]
 
     def alert(self, transaction_id: str, deadline: Deadline) -> Alert:
         """One alert; `BadInput` if the transaction was not flagged."""

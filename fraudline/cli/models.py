@@ -1,6 +1,7 @@
 """`fraudline models list|show|promote|rollback`."""
 
 import getpass
+import os
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -98,6 +99,7 @@ def promote(
     number = registry.next_number()
     _verify(registry, version)
     entry = registry.promote(version, reason, {}, getpass.getuser(), datetime.now(UTC), number)
+    _announce("promoted", entry, contract)
     _report(entry, json)
 
 
@@ -115,7 +117,9 @@ def rollback(
     target = version or registry.previous_champion()
     if target:
         _verify(registry, target)
-    _report(registry.rollback(reason, getpass.getuser(), datetime.now(UTC), version, number), json)
+    entry = registry.rollback(reason, getpass.getuser(), datetime.now(UTC), version, number)
+    _announce("rolled_back", entry, contract)
+    _report(entry, json)
 
 
 @app.command()
@@ -185,6 +189,17 @@ def _verify(registry: Any, version: str) -> list[str]:
     for name in bundle.manifest.files:
         read_verified(files.__getitem__, bundle.manifest, name)
     return list(bundle.manifest.files)
+
+
+def _announce(verb: str, entry: Any, contract: str) -> None:
+    """An event for the Prefect server's automations, where a server is configured."""
+    if not os.environ.get("PREFECT_API_URL"):
+        return
+    from fraudline.contract import load_contract
+    from tasks.artifacts import tell
+
+    payload = {"version": entry.version, "reason": entry.reason, "who": entry.who}
+    tell(f"fraudline.model.{verb}", f"fraudline.model.{load_contract(contract).name}", payload)
 
 
 def _report(entry: Any, json: bool) -> None:

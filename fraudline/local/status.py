@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import yaml  # type: ignore[import-untyped]
+
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
 from fraudline.adapters.lag import shard_lags
@@ -17,12 +19,11 @@ from fraudline.contract import load_contract
 from fraudline.errors import FraudlineError
 from fraudline.local import orchestration
 from fraudline.local.processes import answers
+from fraudline.local.stack import ROOT
 from fraudline.review import waiting
 from fraudline.settings import Settings
 
 ASK_SECONDS = 15.0
-# How many deployments prefect.yaml has.
-DEPLOYMENTS = 6
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -51,9 +52,15 @@ def _prefect(api: str) -> tuple[dict[str, bool], list[dict[str, Any]]]:
     there = {
         "Prefect server": True,
         "worker": orchestration.worker_is_online(),
-        "deployments": len(orchestration.deployments()) >= DEPLOYMENTS,
+        "deployments": _declared() <= set(orchestration.deployments()),
     }
     return there, orchestration.last_runs()
+
+
+def _declared() -> set[str]:
+    """What prefect.yaml says there is, as `flow/deployment`; flows are named as their functions, with dashes."""
+    declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    return {f"{d['entrypoint'].rpartition(':')[2].replace('_', '-')}/{d['name']}" for d in declared}
 
 
 def _registry(settings: Settings) -> Registry:

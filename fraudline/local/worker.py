@@ -9,8 +9,6 @@ from pathlib import Path
 from fraudline.local.processes import Process
 
 POOL = "fraudline"
-# Where a run stops telling that it lives, automations call it crashed (`fraudline automations`).
-HEARTBEAT_SECONDS = 30
 
 
 @contextmanager
@@ -21,7 +19,6 @@ def running_worker(directory: Path, variables: Mapping[str, str]) -> Iterator[Pr
         **variables,
         "PREFECT_LOGGING_LEVEL": "INFO",
         "PREFECT_WORKER_QUERY_SECONDS": "5",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
     }
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     with Process("the Prefect worker", command, environment, directory / "worker.log") as process:

@@ -4,11 +4,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fraudline.adapters.archive import read_accounts
+from fraudline.adapters.automations import apply
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.registry import Registry
 from tests.stream.storage import table_items
@@ -17,13 +19,13 @@ from tests.support.pipeline import Pipeline
 pytestmark = pytest.mark.long
 
 RECORDS = 5_000
-PATIENCE = 150.0
+PATIENCE = 240.0
 
 
-@pytest.fixture(scope="module")
-def working(deployed: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+@pytest.fixture
+def working(deployed: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
     """The deployment with a worker."""
-    with deployed.worker(tmp_path_factory.mktemp("worker") / "worker.log"):
+    with deployed.worker(tmp_path / "worker.log"):
         yield deployed
 
 
@@ -96,6 +98,30 @@ def test_a_retrain_killed_in_the_middle_leaves_the_champion_and_the_next_one_mak
 
         assert ended(working, begin(working, "retrain/weekly"))["type"] == "COMPLETED"
         assert registry.next_number() == number + 1
+
+
+def test_a_run_whose_worker_died_with_it_is_called_crashed_and_the_next_worker_goes_on(
+    deployed: Pipeline, tmp_path: Path
+) -> None:
+    def heartbeats(run: str) -> bool:
+        found = deployed.api.events("prefect.flow-run.heartbeat")
+        return any(run in event["resource"]["prefect.resource.id"] for event in found)
+
+    def state(run: str) -> dict[str, Any]:
+        found: dict[str, Any] = deployed.api.get(f"/flow_runs/{run}")["state"]
+        return found
+
+    with deployed.here():
+        apply("http://127.0.0.1:9/nobody")
+        with deployed.worker(tmp_path / "first.log") as worker:
+            run = begin(deployed, "retrain/weekly")
+            wait_for(lambda: heartbeats(run), "no heartbeat was heard")
+            os.killpg(worker.pid, signal.SIGKILL)
+        assert state(run)["type"] == "RUNNING"
+        wait_for(lambda: state(run)["type"] == "CRASHED", "silence was not noticed")
+        assert "died without a word" in state(run)["message"]
+        with deployed.worker(tmp_path / "second.log"):
+            assert ended(deployed, begin(deployed, "retrain/weekly"))["type"] == "COMPLETED"
 
 
 def _decisions(working: Pipeline) -> list[dict[str, Any]]:

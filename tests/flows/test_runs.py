@@ -2,6 +2,9 @@
 
 import base64
 import json
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,17 @@ def test_a_promotion_is_an_event_that_names_the_version(pipeline: Pipeline) -> N
     assert event["payload"]["version"] == pipeline.result.version
 
 
+def test_a_rollback_by_a_person_is_an_event_too(here: Pipeline) -> None:
+    models = ["--models", f"s3://{here.settings.models_bucket}"]
+    program = [Path(sys.executable).with_name("fraudline"), "models"]
+    again = [*program, "rollback", "--version", here.result.version, "--reason", "a test of it", *models]
+    subprocess.run(again, check=True, capture_output=True)
+    deadline = time.monotonic() + 30
+    while not (events := here.api.events("fraudline.model.rolled_back")) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert events[0]["payload"]["reason"] == "a test of it"
+
+
 def test_a_backfill_shows_what_it_scored_day_by_day(here: Pipeline, tmp_path: Path) -> None:
     from flows.backfill import BackfillRequest, backfill
 
@@ -81,6 +95,9 @@ def test_a_slice_of_the_stream_shows_what_became_of_each_shard(here: Pipeline) -
     assert f"stream:{here.settings.stream}" in run["tags"]
     rows = json.loads(here.api.artifacts(run["id"])[f"stream-{here.settings.stream}"]["data"])
     assert len(rows) == len(report.drains)
+    queue = json.loads(here.api.artifacts(run["id"])["review-ecommerce"]["data"])
+    losses = [row["expected loss"] for row in queue]
+    assert losses == sorted(losses, reverse=True)
     assert sum(row["read"] for row in rows) == report.read >= 50
 
 

@@ -51,7 +51,7 @@ def test_deployments_are_registered_on_postgresql_with_the_password_only(server:
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]
     user, _, password = PASSWORD.partition(":")
     found = httpx.post(f"{server.api}/deployments/filter", json={}, auth=(user, password)).json()
-    assert len(found) == 6
+    assert {"weekly", "every-5-minutes", "on-demand"} <= {deployment["name"] for deployment in found}
 
 
 def test_a_run_on_postgresql_is_recorded_with_its_artifacts(server: PrefectServer, tmp_path: Path) -> None:

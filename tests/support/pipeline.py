@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -47,7 +48,13 @@ class Api:
         return answer.json()
 
     def try_post(self, path: str, body: object = None) -> httpx.Response:
-        return self._http.post(self.url + path, json={} if body is None else body)
+        """As Prefect's own client does: a server whose database is busy for a moment is asked again."""
+        for _ in range(20):
+            answer = self._http.post(self.url + path, json={} if body is None else body)
+            if answer.status_code != 503:
+                break
+            time.sleep(0.5)
+        return answer
 
     def get(self, path: str) -> Any:
         answer = self._http.get(self.url + path)
