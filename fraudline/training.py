@@ -294,10 +294,15 @@ def _join(parts: list[Judged]) -> Judged:
 
 def choose(measured: list[Measured]) -> tuple[Measured, str]:
     """The candidate with the best average precision, unless a simpler one is within noise of it; and why."""
-    best = max(measured, key=lambda m: m.metrics.average_precision)
-    for simpler in measured[: measured.index(best)]:
+    ranking = [m for m in measured if m.calibration.slope > 0]
+    if not ranking:
+        raise NotReady(
+            "no candidate gives frauds higher scores than honest transactions: check the labels, or give a longer history"
+        )
+    best = max(ranking, key=lambda m: m.metrics.average_precision)
+    for simpler in ranking[: ranking.index(best)]:
         gain = _gain(best, simpler)
-        if not gain.better and simpler.calibration.slope > 0:
+        if not gain.better:
             return simpler, (
                 f"{simpler.candidate.name} is simpler than {best.candidate.name}, whose average precision"
                 f" ({best.metrics.average_precision:.4f} against {simpler.metrics.average_precision:.4f})"

@@ -16,6 +16,7 @@ from fraudline.errors import FraudlineError, NotReady
 from fraudline.evaluation import Judged, average_precision, card_precision, choose_thresholds, measure
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
+from fraudline.scoring import Calibration
 from fraudline.scoring_matrix import score_matrix
 from fraudline.table import UNKNOWN, TransactionTable, from_transactions
 from fraudline.training import (
@@ -316,3 +317,12 @@ def test_windows_reach_back_as_far_as_the_contract_says() -> None:
     current = Plan(load_contract("cards"), day_start(AS_OF))
     assert current.mature_until == day_start(AS_OF - timedelta(days=7))
     assert current.earliest == day_start(AS_OF - timedelta(days=7 + 21 + 7 + 7))
+
+
+def test_a_candidate_that_ranks_the_wrong_way_round_is_never_chosen(table: TransactionTable) -> None:
+    right = measure_candidate(quick("logistic"), prepare(table, plan()), plan())
+    turned = replace(right, calibration=Calibration(slope=-1.0))
+    chosen, _ = choose([turned, right])
+    assert chosen is right
+    with pytest.raises(NotReady, match="no candidate gives frauds higher scores"):
+        choose([turned])
