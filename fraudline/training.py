@@ -297,7 +297,7 @@ def choose(measured: list[Measured]) -> tuple[Measured, str]:
     ranking = [m for m in measured if m.calibration.slope > 0]
     if not ranking:
         raise NotReady(
-            "no candidate gives frauds higher scores than honest transactions: check the labels, or give a longer history"
+            "no candidate gives frauds higher scores than honest transactions: check the labels, or add earlier files"
         )
     best = max(ranking, key=lambda m: m.metrics.average_precision)
     for simpler in ranking[: ranking.index(best)]:
