@@ -116,7 +116,9 @@ def test_a_run_whose_worker_died_with_it_is_called_crashed_and_the_next_worker_g
         with deployed.worker(tmp_path / "first.log") as worker:
             run = begin(deployed, "retrain/weekly")
             wait_for(lambda: heartbeats(run), "no heartbeat was heard")
+            # A run has a session of its own: it would go on without its worker.
             os.killpg(worker.pid, signal.SIGKILL)
+            kill(deployed, run)
         assert state(run)["type"] == "RUNNING"
         wait_for(lambda: state(run)["type"] == "CRASHED", "silence was not noticed")
         assert "died without a word" in state(run)["message"]

@@ -67,6 +67,19 @@ class Stack:
         assert self.process is not None
         return self.process.wait(seconds)
 
+    def engines(self) -> set[int]:
+        """Processes of flow runs of this stack: they tell it by their environment only."""
+        mark = f"PREFECT_API_URL=http://127.0.0.1:{self.ports[0]}/api".encode()
+        found = set()
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if mark in environment and b"PREFECT__FLOW_RUN_ID=" in environment:
+                found.add(int(entry.name))
+        return found
+
     def left(self) -> list[str]:
         """Command lines of processes that name one of our ports or our folder."""
         marks = (str(self.directory), *self.ports)
@@ -127,6 +140,18 @@ def test_what_a_stack_holds_is_there_after_ctrl_c_and_a_new_start(stack: Stack) 
     after = stack.ask()
     assert after["champion"] == before["champion"]
     assert {run["run"] for run in before["runs"]} <= {run["run"] for run in after["runs"]}
+
+
+@pytest.mark.long
+def test_down_ends_a_run_that_is_under_way(stack: Stack) -> None:
+    stack.start("--rate", "0")
+    while not any(run["state"] == "Running" for run in stack.ask()["runs"]):
+        time.sleep(0.5)
+    engines = stack.engines()
+    assert engines
+    assert stack.run("down").returncode == 0
+    assert stack.ended() == 0
+    assert engines & stack.engines() == set()
 
 
 @pytest.mark.long
