@@ -63,7 +63,7 @@ def _boosted_trees(_: FeatureSet, parameters: Parameters, seed: int) -> Pipeline
         max_depth=parameters["depth"],
         subsample=0.7,
         max_features=0.2,
-        min_samples_leaf=30,
+        min_samples_leaf=parameters["smallest_leaf"],
         random_state=seed,
     )
     sampler = RandomUnderSampler(sampling_strategy=_UnderSample(HONEST_PER_FRAUD), random_state=seed)
@@ -125,7 +125,10 @@ CANDIDATES = (
         "boosted_trees",
         "trees",
         _boosted_trees,
-        ({"trees": 200, "learning_rate": 0.06, "depth": 4}, {"trees": 200, "learning_rate": 0.06, "depth": 3}),
+        (
+            {"trees": 200, "learning_rate": 0.06, "depth": 4, "smallest_leaf": 30},
+            {"trees": 200, "learning_rate": 0.06, "depth": 4, "smallest_leaf": 10},
+        ),
         "Gradient-boosted trees",
     ),
 )

@@ -18,7 +18,7 @@ from tests.realtime.bundles import examples
 SMALL: dict[str, dict[str, Any]] = {
     "logistic": {"C": 0.01},
     "logistic_smote": {"C": 0.01, "fraud_share": 0.2},
-    "boosted_trees": {"trees": 40, "learning_rate": 0.1, "depth": 3},
+    "boosted_trees": {"trees": 40, "learning_rate": 0.1, "depth": 3, "smallest_leaf": 10},
 }
 
 
