@@ -69,6 +69,9 @@ def _work(settings: Settings, orders: Orders, report: Any) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     report.send(run_slice(deps_of(settings, orders, stopping.is_set), orders.limits))
+    # A worker ends here: what the test process has registered for its own end (Prefect's threads) is not this one's.
+    report.close()
+    os._exit(0)
 
 
 class Worker:
