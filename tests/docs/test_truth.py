@@ -13,7 +13,7 @@ from tests.docs.reading import ROOT, documents, links, named_files, tracked
 
 PACKAGES = ("fraudline/", "tasks/", "flows/", "expectations/")
 # Put together here, or this file would tell them.
-REGISTRIES = (".".join(("pypi", "org")), ".".join(("files", "pythonhosted", "org")), ".".join(("npmjs", "org")))
+REGISTRIES = (".".join(("pypi", "org")), ".".join(("files", "python" + "hosted", "org")), ".".join(("npmjs", "org")))
 
 
 def _examples() -> list[str]:
