@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+# Blocks nest (a loop of slices around a slice): a signal that ends the inner one is meant for the outer one, too.
+_raised_together: list[threading.Event] = []
+
 
 @contextmanager
 def stop_flag() -> Iterator[Callable[[], bool]]:
@@ -19,11 +22,14 @@ def stop_flag() -> Iterator[Callable[[], bool]]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        stopping.set()
+        for flag in _raised_together:
+            flag.set()
 
+    _raised_together.append(stopping)
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stopping.is_set
     finally:
+        _raised_together.remove(stopping)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """`fraudline score-stream` and `fraudline warm-up`."""
 
+import time
 from typing import Annotated
 
 import typer
@@ -15,6 +16,9 @@ from fraudline.cli.common import (
     working,
 )
 from fraudline.errors import Unavailable
+
+# A stream with nothing new is not asked again at once.
+IDLE_SECONDS = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +43,8 @@ def score_stream(
         with stop_flag() as stop:
             report = run_flow(flow, request)
             while forever and not stop():
+                if not report.read:
+                    time.sleep(IDLE_SECONDS)
                 report = run_flow(flow, request)
     values = {
         "read": report.read,
