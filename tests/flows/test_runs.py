@@ -4,7 +4,6 @@ import base64
 import json
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ def test_a_retrain_shows_its_gates_its_model_card_and_its_picture_under_keys_tha
 
 
 def test_a_promotion_is_an_event_that_names_the_version(pipeline: Pipeline) -> None:
-    event = pipeline.api.events("fraudline.model.promoted")[-1]
+    event = pipeline.api.await_events("fraudline.model.promoted")[-1]
     assert event["resource"]["prefect.resource.id"] == "fraudline.model.ecommerce"
     assert event["payload"]["version"] == pipeline.result.version
 
@@ -66,10 +65,7 @@ def test_a_rollback_by_a_person_is_an_event_too(here: Pipeline) -> None:
     program = [Path(sys.executable).with_name("fraudline"), "models"]
     again = [*program, "rollback", "--version", here.result.version, "--reason", "a test of it", *models]
     subprocess.run(again, check=True, capture_output=True)
-    deadline = time.monotonic() + 30
-    while not (events := here.api.events("fraudline.model.rolled_back")) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    assert events[0]["payload"]["reason"] == "a test of it"
+    assert here.api.await_events("fraudline.model.rolled_back")[0]["payload"]["reason"] == "a test of it"
 
 
 def test_a_backfill_shows_what_it_scored_day_by_day(here: Pipeline, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
 
 from fraudline.adapters.clients import client
@@ -85,6 +86,14 @@ class Api:
         found: list[dict[str, Any]] = self.post("/events/filter", body)["events"]
         return found
 
+    def await_events(self, prefix: str) -> list[dict[str, Any]]:
+        """The same, once there are any: an event is stored some time after it has been sent."""
+        deadline = time.monotonic() + 30
+        while not (found := self.events(prefix)) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        assert found, f"no event {prefix} within 30 s"
+        return found
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -103,7 +112,12 @@ class Pipeline:
             environment_of(self.variables),
             temporary_settings({PREFECT_API_URL: self.api.url, PREFECT_LOGGING_LEVEL: "INFO"}),
         ):
-            yield
+            try:
+                yield
+            finally:
+                # Prefect keeps one connection for events, whatever server the settings come to name: the next server's
+                # events would go to this one.
+                EventsWorker.drain_all()
 
     @contextmanager
     def worker(self, log: Path) -> Iterator[Process]:
