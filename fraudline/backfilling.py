@@ -56,11 +56,13 @@ def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]
 def _chained(table: TransactionTable, bounds: list[tuple[int, int]]) -> Iterator[str]:
     """sha256 of all rows before each bound's end, computed in one pass.
 
-    Each column has a digest of its own, so that where one bound ends and the next begins leaves no trace.
+    Each column has a digest of its own, so that where one bound ends and the next begins leaves no trace. Of entities
+    it tells which rows are of the same one, not of whom: an erased id is no reason to score a day again.
     """
     columns: list[Any] = [table.timestamp, table.effective_time, table.amount, table.label, table.known_at]
     columns += table.flags if table.built_through is None else (*table.flags, table.built_through)
-    texts = [table.ids, *(codes.text() for codes in (*table.entities, *table.categories))]
+    columns += [codes.by_appearance().codes for codes in table.entities]
+    texts = [table.ids, *(codes.text() for codes in table.categories)]
     digests = [hashlib.sha256() for _ in (*columns, *texts)]
     done = 0
     for _, end in bounds:

@@ -135,7 +135,7 @@ class MicroBatches:
         if record.partition_key != transaction.entities[0]:
             message = "is not the record's partition key: send the record under it"
             return Rejected((Problem(column, WRONG_PARTITION_KEY, message),))
-        if not shard.owns(record.partition_key):
+        if not shard.owns(record.placed_by or record.partition_key):
             message = "does not hash into this shard: send the record without an explicit hash key"
             return Rejected((Problem(column, WRONG_SHARD, message),))
         return transaction

@@ -57,13 +57,16 @@ def assemble(challenger: Challenger, table: TransactionTable, plan: Plan) -> tup
 
 
 def fingerprint(table: TransactionTable) -> str:
-    """sha256 of the transactions and known labels themselves, however their files were written."""
+    """sha256 of the transactions and known labels themselves, however their files were written.
+
+    Of entities it tells which rows are of the same one, not of whom: it stays when a person's id is erased.
+    """
     digest = hashlib.sha256()
     known_at = np.where(table.label == UNKNOWN, 0, table.known_at)
     columns = (table.timestamp, table.effective_time, table.amount, table.label, known_at, *table.flags)
-    for column in columns:
+    for column in (*columns, *(codes.by_appearance().codes for codes in table.entities)):
         digest.update(np.ascontiguousarray(column).tobytes())
-    texts = (table.ids, *(codes.text() for codes in (*table.entities, *table.categories)))
+    texts = (table.ids, *(codes.text() for codes in table.categories))
     for text in texts:
         digest.update("\n".join(text.to_pylist()).encode())
     return digest.hexdigest()

@@ -4,6 +4,7 @@ Where AWS is and who we are there, its own variables tell. The real-time functio
 itself: it must start without pydantic.
 """
 
+import os
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, ValidationError
@@ -19,6 +20,9 @@ TopicArn = Annotated[str, StringConstraints(pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]
 ConsumerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 
 _PREFIX = "FRAUDLINE_"
+# A secret, so no setting: settings are shown in errors, handed to child processes and printed by `fraudline env`.
+ERASURE_KEY = f"{_PREFIX}ERASURE_KEY"
+_SHORTEST_KEY = 32
 
 
 class Settings(BaseSettings):
@@ -33,6 +37,7 @@ class Settings(BaseSettings):
     profiles_table: TableName = "fraudline-profiles"
     leases_table: TableName = "fraudline-leases"
     labels_table: TableName = "fraudline-labels"
+    erasures_table: TableName = "fraudline-erasures"
     landing_bucket: BucketName = "fraudline-landing"
     quarantine_bucket: BucketName = "fraudline-quarantine"
     models_bucket: BucketName = "fraudline-models"
@@ -61,3 +66,13 @@ def load_settings(**overrides: Any) -> Settings:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         raise BadInput(f"setting {_PREFIX}{name} is {first['input']!r}: {first['msg']}; correct it") from error
+
+
+def erasure_key() -> bytes | None:
+    """The key of erased people's hashes, None where there is none; `BadInput` if it could be guessed."""
+    key = os.environ.get(ERASURE_KEY, "")
+    if key and len(key) < _SHORTEST_KEY:
+        raise BadInput(
+            f"{ERASURE_KEY} is shorter than {_SHORTEST_KEY} characters: make one with `openssl rand -hex 32`"
+        )
+    return key.encode() or None

@@ -42,13 +42,17 @@ class Shard(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One record as Kinesis delivers it; `arrived_at` in microseconds since the epoch."""
+    """One record as Kinesis delivers it; `arrived_at` in microseconds since the epoch.
+
+    `placed_by` is the key that chose the shard, where an erased person's record goes by a pseudonym since.
+    """
 
     sequence: str
     position: str
     partition_key: str
     arrived_at: int
     data: bytes
+    placed_by: str = ""
 
 
 class Intent(msgspec.Struct, frozen=True):

@@ -46,11 +46,12 @@ class Steps:
 
 
 class BatchWorker:
-    """Does batches with one model."""
+    """Does batches with one model. Made once the lease is held: whoever was erased before then is known by then."""
 
     def __init__(self, deps: StreamDeps, bundle: ScoringBundle, steps: Steps) -> None:
         self._deps = deps
         self._batches = MicroBatches(bundle)
+        self._erased = deps.erased(bundle.contract)
         self._steps = steps
 
     def intend(self, lease: Lease, records: Sequence[Record]) -> Lease:
@@ -71,6 +72,7 @@ class BatchWorker:
         """
         deps, at = self._deps, self._steps.at
         deadline = deps.leases.deadline()
+        batch = self._erased.batch(batch)
         with at("decode"):
             reading = self._batches.read(batch)
         with at("look_up"):
@@ -86,7 +88,8 @@ class BatchWorker:
             # Another attempt was first to say what counts: follow it.
             return self.do(lease, batch, is_replay=True)
         with at("quarantine"):
-            deps.quarantine.write(batch, account)
+            refused = {refusal.position for refusal in account.refused}
+            deps.quarantine.write(self._erased.refused(batch, refused), account)
         with at("decisions"):
             deps.decisions.write(outcome.decisions, deadline)
         with at("commit"):

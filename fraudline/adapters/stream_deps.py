@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from fraudline.adapters.alerts import Alerts
 from fraudline.adapters.aws_json import AwsJson
@@ -17,7 +18,10 @@ from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.quarantine import Quarantine
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.s3 import S3Objects
+from fraudline.adapters.tombstones import erased_people
 from fraudline.bundle import load_bundle
+from fraudline.contract import Contract
+from fraudline.erasure import Erased, nobody
 from fraudline.errors import NotReady
 from fraudline.microbatch import ScoringBundle
 from fraudline.settings import Settings
@@ -36,8 +40,9 @@ def no_fault(step: str) -> None:
 class StreamDeps:
     """Where batches are read from and written to, and the model that scores them.
 
-    `bundle_of` loads the bundle of a version, for a batch that an earlier champion began. `clock` tells when decisions
-    are made. `fault` is called with the name of each step of a batch (`batches.STEPS`) as it begins.
+    `bundle_of` loads the bundle of a version, for a batch that an earlier champion began. `erased` reads who is erased;
+    each drain asks it, for somebody may be between two of them. `clock` tells when decisions are made. `fault` is
+    called with the name of each step of a batch (`batches.STEPS`) as it begins.
     """
 
     stream: Stream
@@ -49,6 +54,7 @@ class StreamDeps:
     alerts: Alerts
     bundle: ScoringBundle
     bundle_of: Callable[[str], ScoringBundle]
+    erased: Callable[[Contract], Erased] = nobody
     clock: Callable[[], int] = wall_clock
     fault: Callable[[str], None] = no_fault
 
@@ -79,4 +85,5 @@ def stream_deps(
         alerts=Alerts(client("sns"), settings.alerts_topic_arn, contract.amount.minor_units),
         bundle=bundle,
         bundle_of=lambda version: load_bundle(registry.read(version).__getitem__, version),
+        erased=partial(erased_people, settings),
     )

@@ -46,3 +46,4 @@ PROFILES = Table(Key("entity"))
 # A lease row holds a position: no TTL may forget it.
 LEASES = Table(Key("consumer", "shard"))
 LABELS = Table(Key("transaction_id"))
+ERASURES = Table(Key("person"))

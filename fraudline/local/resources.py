@@ -9,7 +9,7 @@ from typing import Any
 
 from fraudline.adapters.aws_errors import explained
 from fraudline.adapters.clients import client
-from fraudline.adapters.tables import DECISIONS, EXPIRES_AT, LABELS, LEASES, PROFILES, Key, Table
+from fraudline.adapters.tables import DECISIONS, ERASURES, EXPIRES_AT, LABELS, LEASES, PROFILES, Key, Table
 from fraudline.settings import Settings
 
 SHARDS = 4
@@ -24,6 +24,7 @@ def create_resources(settings: Settings, shards: int = SHARDS) -> Settings:
         settings.profiles_table: PROFILES,
         settings.leases_table: LEASES,
         settings.labels_table: LABELS,
+        settings.erasures_table: ERASURES,
     }
     dynamodb, s3 = client("dynamodb"), client("s3")
     for name, table in tables.items():

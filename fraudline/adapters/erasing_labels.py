@@ -1,0 +1,49 @@
+"""Erasure in the label store: rows go by transactions, but people write notes."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+from fraudline.adapters.backoff import within
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.erasing import Swept
+from fraudline.adapters.erasing_rows import CALL_SECONDS, Row, all_rows, rows_with
+from fraudline.erasure import Erased
+from fraudline.errors import LostRace
+
+
+class LabelRows:
+    """The label store as a store to sweep; a row that gets a verdict meanwhile is left to the next sweep."""
+
+    def __init__(self, dynamodb: DynamoDB, table: str) -> None:
+        self.name = f"table {table}"
+        self._dynamodb = dynamodb
+        self._table = table
+
+    def sweep(self, erased: Erased) -> Swept:
+        changed = 0
+        for row in self._rows():
+            verdicts = erased.value(row["verdicts"])
+            if verdicts != row["verdicts"]:
+                self._replace(row, verdicts)
+                changed += 1
+        return Swept(changed)
+
+    def tells_of(self, id_: str) -> Iterator[str]:
+        return rows_with(self._rows(), id_, self.name)
+
+    def _replace(self, row: Row, verdicts: dict[str, Any]) -> None:
+        body = {
+            "Key": {"transaction_id": row["transaction_id"]},
+            "UpdateExpression": "SET verdicts = :new",
+            "ConditionExpression": "verdicts = :old",
+            "ExpressionAttributeValues": {":new": verdicts, ":old": row["verdicts"]},
+        }
+        with suppress(LostRace):
+            self._dynamodb.single("UpdateItem", self._table, body, within(CALL_SECONDS))
+
+    def _rows(self) -> Iterator[Row]:
+        return all_rows(self._scan)
+
+    def _scan(self, body: dict[str, Any]) -> dict[str, Any]:
+        return self._dynamodb.single("Scan", self._table, body, within(CALL_SECONDS))

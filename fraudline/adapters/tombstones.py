@@ -1,0 +1,97 @@
+"""Tombstones of erased people in DynamoDB: a row for each, under the person's keyed hash."""
+
+import hmac
+import time
+from typing import Any
+
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import Deadline, within
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.clock import format_micros, parse_timestamp
+from fraudline.contract import Contract
+from fraudline.erasure import Erased, Tombstone, keyed_hash, nobody
+from fraudline.errors import BadInput, LostRace, NotReady
+from fraudline.settings import ERASURE_KEY, Settings, erasure_key
+
+# A row beside the tombstones that only the right key can have made.
+_CHECK = "#key"
+READ_SECONDS = 30.0
+
+
+class Tombstones:
+    """The rows of one deployment. None is ever removed: without it, an old file would bring the id back."""
+
+    def __init__(self, dynamodb: DynamoDB, table: str, key: bytes | None) -> None:
+        self._dynamodb = dynamodb
+        self._table = table
+        self._key = key
+
+    def add(self, entity: str, id_: str, pseudonym: str, deadline: Deadline) -> tuple[Tombstone, bool]:
+        """The person's tombstone and whether it is new; one that is there keeps its pseudonym."""
+        key = self._checked_key(self._rows(deadline), deadline)
+        now = time.time_ns() // 1000
+        tombstone = Tombstone(keyed_hash(key, entity, id_), entity, pseudonym, now)
+        try:
+            self._put(_item(tombstone), deadline)
+        except LostRace:
+            rows = self._rows(deadline)
+            return _tombstone(next(row for row in rows if row["person"]["S"] == tombstone.person)), False
+        return tombstone, True
+
+    def erased(self, contract: Contract, deadline: Deadline, known: tuple[tuple[str, str], ...] = ()) -> Erased:
+        """Everybody who is erased; `NotReady` if there is somebody and no key to know them by."""
+        rows = self._rows(deadline)
+        tombstones = [_tombstone(row) for row in rows if row["person"]["S"] != _CHECK]
+        return (
+            Erased(contract, self._checked_key(rows, deadline), tombstones, known) if tombstones else nobody(contract)
+        )
+
+    def _checked_key(self, rows: list[dict[str, Any]], deadline: Deadline) -> bytes:
+        """The key, if it is the one that the rows were made with; the first one is remembered by what it makes."""
+        if self._key is None:
+            raise NotReady(f"people are to be erased and there is no key: set {ERASURE_KEY} (docs/runbook.md)")
+        check = keyed_hash(self._key, _CHECK, "")
+        found = next((row["check"]["S"] for row in rows if row["person"]["S"] == _CHECK), None)
+        if found is None:
+            self._put({"person": {"S": _CHECK}, "check": {"S": check}}, deadline)
+        elif not hmac.compare_digest(found, check):
+            raise BadInput(f"{ERASURE_KEY} is not the key that people were erased with here: set that one")
+        return self._key
+
+    def _put(self, item: dict[str, Any], deadline: Deadline) -> None:
+        body = {"Item": item, "ConditionExpression": "attribute_not_exists(person)"}
+        self._dynamodb.single("PutItem", self._table, body, deadline)
+
+    def _rows(self, deadline: Deadline) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        body: dict[str, Any] = {"ConsistentRead": True}
+        while True:
+            answer = self._dynamodb.single("Scan", self._table, body, deadline)
+            rows += answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return rows
+            body["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def erased_people(settings: Settings, contract: Contract) -> Erased:
+    """Everybody who is erased in a deployment."""
+    store = Tombstones(DynamoDB(AwsJson("dynamodb")), settings.erasures_table, erasure_key())
+    return store.erased(contract, within(READ_SECONDS))
+
+
+def _item(tombstone: Tombstone) -> dict[str, Any]:
+    return {
+        "person": {"S": tombstone.person},
+        "entity": {"S": tombstone.entity},
+        "pseudonym": {"S": tombstone.pseudonym},
+        "erased_at": {"S": format_micros(tombstone.erased_at)},
+    }
+
+
+def _tombstone(row: dict[str, Any]) -> Tombstone:
+    return Tombstone(
+        row["person"]["S"],
+        row["entity"]["S"],
+        row["pseudonym"]["S"],
+        parse_timestamp(row["erased_at"]["S"], "UTC"),
+    )
