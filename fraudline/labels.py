@@ -6,16 +6,22 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from fraudline.table import TransactionTable
+from fraudline.builds import NEVER
+from fraudline.table import Statements, TransactionTable, join_statements
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What somebody found a transaction to be (1 fraud, 0 not), and when (microseconds since the epoch)."""
+    """What somebody found a transaction to be (1 fraud, 0 not), and when (microseconds since the epoch).
+
+    `UNKNOWN` (-1) withdraws what was found before: from then on the transaction has no label. `missed_by` is the hour
+    of the newest build of later entities that did not know of it.
+    """
 
     label: int
     known_at: int
     by: str
     note: str = ""
+    missed_by: int = NEVER
 
 
 def latest(verdicts: Iterable[Verdict], as_of: int) -> Verdict | None:
@@ -26,14 +32,34 @@ def latest(verdicts: Iterable[Verdict], as_of: int) -> Verdict | None:
     [None, 1, 0]
     """
     known = [verdict for verdict in verdicts if verdict.known_at <= as_of]
-    return max(known, key=lambda verdict: verdict.known_at, default=None)
+    return max(known, key=_known_at, default=None)
 
 
 def with_verdicts(table: TransactionTable, verdicts: Mapping[str, Sequence[Verdict]], as_of: int) -> TransactionTable:
     """The table with the labels that verdicts (by transaction id) known by `as_of` say, over what it had."""
     label, known_at = table.label.copy(), table.known_at.copy()
+    said: list[tuple[int, Verdict]] = []
     for row, id_ in enumerate(table.ids.to_pylist()) if verdicts else ():
-        verdict = latest(verdicts.get(id_, ()), as_of)
-        if verdict:
+        known = [verdict for verdict in verdicts.get(id_, ()) if verdict.known_at <= as_of]
+        if known:
+            # Of two at one time the first given has more weight.
+            said += ((row, verdict) for verdict in sorted(known, key=_known_at, reverse=True)[::-1])
+            verdict = said[-1][1]
             label[row], known_at[row] = verdict.label, verdict.known_at
-    return replace(table, label=label.astype(np.int8), known_at=known_at)
+    labelled = replace(table, label=label.astype(np.int8), known_at=known_at)
+    return replace(labelled, said=_joined(table.statements(), said)) if said else labelled
+
+
+def _joined(before: Statements, said: Sequence[tuple[int, Verdict]]) -> Statements:
+    rows, verdicts = zip(*said, strict=True)
+    new = Statements(
+        np.array(rows, dtype=np.int64),
+        np.array([verdict.label for verdict in verdicts], dtype=np.int8),
+        np.array([verdict.known_at for verdict in verdicts], dtype=np.int64),
+        np.array([verdict.missed_by for verdict in verdicts], dtype=np.int64),
+    )
+    return join_statements([before, new])
+
+
+def _known_at(verdict: Verdict) -> int:
+    return verdict.known_at

@@ -1,17 +1,21 @@
 """Profiles of later entities, built from all that has landed: volumes up to an hour, labels up to the delay before it.
 
-Built from scratch every time, so that a late record, a corrected label or a lost run changes nothing but the next hour.
+Built from scratch every time, so that a lost run changes nothing. What builds before had not seen counts from the
+newest of their hours on: decisions that were made after them could not know of it, and offline code follows.
 """
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from fraudline.contract import Entity
 from fraudline.durations import floor_hour, parse_duration
 from fraudline.features.definition import feature_set
+from fraudline.features.label_events import label_events
 from fraudline.features.offline import explained_by_amount
-from fraudline.features.online import LaggedCounter
+from fraudline.features.online import REACH, LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.profiles import profile_key
 from fraudline.table import TransactionTable
@@ -23,27 +27,34 @@ def newest_hour(table: TransactionTable, now: int) -> int:
     return floor_hour(now - min(lags))
 
 
-def build_lagged(table: TransactionTable, through: int) -> dict[str, LaggedHistory]:
+def build_lagged(table: TransactionTable, through: int, read_at: int | None = None) -> dict[str, LaggedHistory]:
     """Histories by profile key, of all later entities that had a transaction before the hour `through`.
 
-    A label counts at max(transaction time, known_at - label delay); only those that online readers may see by then.
+    `read_at` is the oldest hour of earlier builds that somebody may still read at: by default nobody does. A label
+    counts at max(transaction time, known_at - label delay); only those that online readers may see by then.
     """
+    past, oldest = table.as_builds_saw_it(), (read_at or through) - REACH
     histories: dict[str, LaggedHistory] = {}
-    for index, entity in enumerate(table.contract.entities[1:], start=1):
-        histories |= dict(_entity(table, index, entity, through))
+    for index, entity in enumerate(past.contract.entities[1:], start=1):
+        histories |= dict(_entity(past, index, entity, through, oldest))
     return histories
 
 
-def _entity(table: TransactionTable, index: int, entity: Entity, through: int) -> Iterator[tuple[str, LaggedHistory]]:
-    counter, generation = LaggedCounter(entity), feature_set(table.contract).hash
+def _entity(
+    table: TransactionTable, index: int, entity: Entity, through: int, oldest: int
+) -> Iterator[tuple[str, LaggedHistory]]:
+    lag, generation = parse_duration(entity.lag or "1h"), feature_set(table.contract).hash
+    shift = lag - table.contract.label_delay
+    counter = LaggedCounter(entity, oldest, oldest + shift)
     names, codes = table.entities[index].values.to_pylist(), table.entities[index].codes.tolist()
     histories: dict[int, LaggedHistory] = {}
     time, amount = table.effective_time.tolist(), table.amount.tolist()
     for row in _rows_before(table, through):
-        counter.count_transaction(histories.setdefault(codes[row], LaggedHistory()), time[row], amount[row])
+        history = histories.setdefault(codes[row], LaggedHistory(complete_from=oldest))
+        counter.count_transaction(history, time[row], amount[row])
     if entity.risk:
-        for row, label in _labels(table, through + parse_duration(entity.lag or "1h") - table.contract.label_delay):
-            counter.count_label(histories.setdefault(codes[row], LaggedHistory()), label)
+        for code, labels in _labels(table, codes, lag, through + shift).items():
+            _count(counter, histories.setdefault(code, LaggedHistory(complete_from=oldest)), labels)
     yield from ((profile_key(entity.name, names[code], generation), history) for code, history in histories.items())
 
 
@@ -54,11 +65,30 @@ def _rows_before(table: TransactionTable, through: int) -> list[int]:
     return order
 
 
-def _labels(table: TransactionTable, end: int) -> Iterator[tuple[int, LabelEvent]]:
-    """Known labels in the order they count, before the hour `end`."""
-    counts_at = np.maximum(table.effective_time, table.known_at - table.contract.label_delay)
-    rows = np.flatnonzero((table.label >= 0) & (counts_at < end))
-    explained = explained_by_amount(table)
-    for row in rows[np.argsort(counts_at[rows], kind="stable")].tolist():
-        fraud = int(table.label[row])
-        yield row, LabelEvent(int(counts_at[row]), fraud, int(fraud and not explained[row]))
+class _Label(NamedTuple):
+    """What becomes of the label of the transaction in this row: it begins to stand, or ceases to."""
+
+    row: int
+    begins: bool
+    event: LabelEvent
+
+
+def _labels(table: TransactionTable, codes: list[int], lag: int, end: int) -> dict[int, list[_Label]]:
+    """By entity, in the order they count, before the hour `end`."""
+    events, explained = label_events(table, lag), explained_by_amount(table).tolist()
+    found: defaultdict[int, list[_Label]] = defaultdict(list)
+    columns = (events.row.tolist(), events.time.tolist(), events.fraud.tolist(), events.sign.tolist())
+    for row, time, fraud, sign in zip(*columns, strict=True):
+        if time < end:
+            found[codes[row]].append(_Label(row, sign > 0, LabelEvent(time, fraud, int(fraud and not explained[row]))))
+    return found
+
+
+def _count(counter: LaggedCounter, history: LaggedHistory, labels: Sequence[_Label]) -> None:
+    standing: dict[int, LabelEvent] = {}
+    for row, begins, event in labels:
+        if begins:
+            standing[row] = event
+            counter.count_label(history, event)
+        else:
+            counter.withdraw_label(history, standing.pop(row), event.time, list(standing.values()))

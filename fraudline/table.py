@@ -12,7 +12,10 @@ from fraudline.contract import Contract
 from fraudline.transaction import Transaction
 
 Integers = npt.NDArray[np.int64]
+# A label that is not known, or that was withdrawn.
 UNKNOWN = -1
+# `built_through` of rows that no decision of the stream is recorded of: beyond any hour.
+NOT_RECORDED = 2**62
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,39 @@ class Codes:
 
 
 @dataclass(frozen=True)
+class Statements:
+    """All that was said of the labels of a table's rows: `row` was found to be `label` (`UNKNOWN`: neither, any more).
+
+    A row's statements stand in the order of their weight: while several are known, the last of them is its label.
+    `missed_by` is the hour of the newest build of later entities that did not know of it (0: none).
+    """
+
+    row: Integers
+    label: npt.NDArray[np.int8]
+    known_at: Integers
+    missed_by: Integers
+
+    def take(self, chosen: npt.NDArray[Any]) -> "Statements":
+        return Statements(self.row[chosen], self.label[chosen], self.known_at[chosen], self.missed_by[chosen])
+
+    def of_rows(self, positions: Integers, rows: int) -> "Statements":
+        """Those of the given rows out of so many, which become rows 0, 1, 2, ..."""
+        new = np.full(rows, -1, dtype=np.int64)
+        new[positions] = np.arange(len(positions))
+        moved = replace(self, row=new[self.row])
+        return moved.take(moved.row >= 0)
+
+
+@dataclass(frozen=True)
 class TransactionTable:
     """n transactions in the order they count, in the units of `fraudline.transaction.Transaction`.
 
     `label` is 1, 0 or -1 (not known); `known_at` is when it became known (microseconds). `effective_time` is the record
     of the stream where there is one, and equals `timestamp` in files, which are sorted. `built_through` is the hour up
-    to which later entities were built when the transaction was decided, None where offline code may assume the lag.
-    `source_row` is the row's number in what was read, for people and reports.
+    to which later entities were built when the transaction was decided, `NOT_RECORDED` (None: for all rows) where
+    offline code may assume the lag. `missed_by` is the hour of the newest build of later entities that had not seen the
+    row (0: none; None: for all rows). `said` is None where `label` and `known_at` are all that was ever said of labels.
+    `source_row` is the row's number in all that was read (`Landed.places` tells its file), for people and reports.
     """
 
     contract: Contract
@@ -61,6 +90,8 @@ class TransactionTable:
     known_at: Integers
     source_row: Integers
     built_through: Integers | None = None
+    missed_by: Integers | None = None
+    said: Statements | None = None
 
     def __len__(self) -> int:
         return len(self.timestamp)
@@ -81,6 +112,8 @@ class TransactionTable:
             known_at=self.known_at[rows],
             source_row=self.source_row[rows],
             built_through=None if self.built_through is None else self.built_through[rows],
+            missed_by=None if self.missed_by is None else self.missed_by[rows],
+            said=None if self.said is None else self.said.of_rows(positions, len(self)),
         )
 
     def sorted(self) -> "TransactionTable":
@@ -102,7 +135,23 @@ class TransactionTable:
     def labels_known_by(self, as_of: int) -> "TransactionTable":
         """The same rows, labels that became known after `as_of` forgotten."""
         known = self.known_at <= as_of
-        return replace(self, label=np.where(known, self.label, UNKNOWN).astype(np.int8))
+        said = None if self.said is None else self.said.take(self.said.known_at <= as_of)
+        return replace(self, label=np.where(known, self.label, UNKNOWN).astype(np.int8), said=said)
+
+    def as_builds_saw_it(self) -> "TransactionTable":
+        """The same rows as builds of later entities counted them: none before the hour of a build that missed it."""
+        if self.missed_by is None or not (self.missed_by > self.effective_time).any():
+            return self
+        time = np.maximum(self.effective_time, self.missed_by)
+        return replace(self, effective_time=time).take(np.argsort(time, kind="stable"))
+
+    def statements(self) -> Statements:
+        """All that is known to have been said of labels."""
+        if self.said is not None:
+            return self.said
+        rows = np.flatnonzero(self.label != UNKNOWN)
+        missed_by = np.zeros(len(self), dtype=np.int64) if self.missed_by is None else self.missed_by
+        return Statements(rows, self.label[rows], self.known_at[rows], missed_by[rows])
 
     def transactions(self) -> Iterable[Transaction]:
         """Row by row, as the online code takes them."""
@@ -172,9 +221,14 @@ def concatenate(tables: Sequence[TransactionTable]) -> TransactionTable:
     def joined(name: str) -> npt.NDArray[Any]:
         return np.concatenate([getattr(table, name) for table in tables])
 
-    recorded = any(table.built_through is not None for table in tables)
-    if recorded and any(table.built_through is None for table in tables):
-        raise ValueError("tables with and without a record of built hours do not mix")
+    def filled(name: str, default: int) -> Integers | None:
+        """None only if no table has the column."""
+        columns = [getattr(table, name) for table in tables]
+        if all(column is None for column in columns):
+            return None
+        pairs = zip(columns, tables, strict=True)
+        return np.concatenate([np.full(len(t), default) if column is None else column for column, t in pairs])
+
     return TransactionTable(
         contract=first.contract,
         ids=pa.concat_arrays([table.ids for table in tables]),
@@ -187,5 +241,25 @@ def concatenate(tables: Sequence[TransactionTable]) -> TransactionTable:
         label=joined("label"),
         known_at=joined("known_at"),
         source_row=joined("source_row"),
-        built_through=joined("built_through") if recorded else None,
+        built_through=filled("built_through", NOT_RECORDED),
+        missed_by=filled("missed_by", 0),
+        said=_said(tables),
+    )
+
+
+def _said(tables: Sequence[TransactionTable]) -> Statements | None:
+    if all(table.said is None for table in tables):
+        return None
+    firsts = np.cumsum([0, *map(len, tables)])[:-1].tolist()
+    parts = [table.statements() for table in tables]
+    return join_statements([replace(part, row=part.row + first) for part, first in zip(parts, firsts, strict=True)])
+
+
+def join_statements(parts: Sequence[Statements]) -> Statements:
+    """Those of the first part, then those of the next."""
+    return Statements(
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.label for part in parts]),
+        np.concatenate([part.known_at for part in parts]),
+        np.concatenate([part.missed_by for part in parts]),
     )

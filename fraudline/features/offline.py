@@ -22,8 +22,11 @@ from fraudline.features.constants import (
     SQUARE_CAP,
 )
 from fraudline.features.definition import feature_set, windows
+from fraudline.features.label_events import LabelEvents, label_events
+from fraudline.features.online import REACH
+from fraudline.features.profile import LabelEvent, Run, run_of
 from fraudline.features.vector import OPERATIONS
-from fraudline.table import TransactionTable
+from fraudline.table import NOT_RECORDED, TransactionTable
 
 Integers = npt.NDArray[np.int64]
 Primitives = dict[str, Integers]
@@ -43,7 +46,7 @@ def offline_features(table: TransactionTable, rows: npt.NDArray[np.bool_] | None
     destination = np.cumsum(wanted) - 1
     out = np.empty((int(wanted.sum()), len(definition.features)))
     history = _PartitionHistory(table)
-    later = [_lagged(table, index, history, wanted) for index in range(1, len(table.entities))]
+    later = _later_entities(table, history, wanted)
     positions = np.flatnonzero(wanted[history.order])
     for begin in range(0, len(positions), BLOCK):
         block = positions[begin : begin + BLOCK]
@@ -63,18 +66,41 @@ def explained_by_amount(table: TransactionTable) -> npt.NDArray[np.bool_]:
     return _PartitionHistory(table).explained()
 
 
-def _lagged(
-    table: TransactionTable, index: int, partition: "_PartitionHistory", wanted: npt.NDArray[np.bool_]
-) -> Primitives:
-    """Primitives of one later entity for the wanted rows, worked off entity by entity: bisections stay in the cache."""
-    history = _LaggedHistory(table, index, partition)
+def _later_entities(
+    table: TransactionTable, partition: "_PartitionHistory", wanted: npt.NDArray[np.bool_]
+) -> list[Primitives]:
+    """Primitives of each later entity for the wanted rows.
+
+    Rows that the stream decided on are shown what the builds before their decision saw; all others, what happened.
+    """
+    if len(table.entities) == 1:
+        return []
     rows = np.flatnonzero(wanted)
-    order = np.lexsort((table.effective_time[rows], table.entities[index].codes[rows]))
+    decided = np.zeros(len(rows), bool) if table.built_through is None else table.built_through[rows] != NOT_RECORDED
+    columns: list[Primitives] = [{} for _ in table.entities[1:]]
+    for chosen, of_decided in ((np.flatnonzero(~decided), False), (np.flatnonzero(decided), True)):
+        if not len(chosen):
+            continue
+        past = table.as_builds_saw_it() if of_decided else table
+        explained = (partition if past is table else _PartitionHistory(past)).explained()
+        for index, found in enumerate(columns, start=1):
+            history = _LaggedHistory(past, index, explained, of_decided)
+            _fill(found, _lagged(history, table, rows[chosen]), chosen, len(rows))
+    return columns
+
+
+def _fill(columns: Primitives, values: Primitives, at: Integers, rows: int) -> None:
+    for name, column in values.items():
+        columns.setdefault(name, np.empty(rows, dtype=np.int64))[at] = column
+
+
+def _lagged(history: "_LaggedHistory", table: TransactionTable, rows: Integers) -> Primitives:
+    """Primitives of one later entity for these rows, worked off entity by entity: bisections stay in the cache."""
+    order = np.lexsort((table.effective_time[rows], table.entities[history.index].codes[rows]))
     columns: Primitives = {}
     for begin in range(0, len(rows), BLOCK):
         block = order[begin : begin + BLOCK]
-        for name, values in history.primitives(rows[block]).items():
-            columns.setdefault(name, np.empty(len(rows), dtype=np.int64))[block] = values
+        _fill(columns, history.primitives(table, rows[block]), block, len(rows))
     return columns
 
 
@@ -295,23 +321,27 @@ class _Tops:
 class _LaggedHistory:
     """A later entity's volumes and labels, read at an hour that lies behind each row."""
 
-    def __init__(self, table: TransactionTable, index: int, partition: _PartitionHistory) -> None:
-        self._table = table
-        self._entity = table.contract.entities[index]
-        self._codes = table.entities[index].codes
+    def __init__(
+        self, past: TransactionTable, index: int, explained: npt.NDArray[np.bool_], as_builds_saw_it: bool
+    ) -> None:
+        self.index = index
+        self._entity = past.contract.entities[index]
+        codes = past.entities[index].codes
         self._lag = parse_duration(self._entity.lag or "1h")
-        hours = table.effective_time // HOUR
-        order = np.lexsort((hours, self._codes))
-        self._keys = _Keys.of(self._codes[order], hours[order])
-        self._sums = _before(table.amount[order])
-        self._labels = _Labels(table, self._codes, partition.explained()) if self._entity.risk else None
+        self._label_shift = (self._lag - past.contract.label_delay) // HOUR
+        hours = past.effective_time // HOUR
+        order = np.lexsort((hours, codes))
+        self._keys = _Keys.of(codes[order], hours[order])
+        self._sums = _before(past.amount[order])
+        events = label_events(past, self._lag if as_builds_saw_it else None) if self._entity.risk else None
+        self._labels = _Labels(events, codes, explained) if events is not None else None
 
-    def primitives(self, rows: Integers) -> Primitives:
-        e, codes = self._entity.name, self._codes[rows]
-        time = self._table.effective_time[rows]
+    def primitives(self, table: TransactionTable, rows: Integers) -> Primitives:
+        e, codes = self._entity.name, table.entities[self.index].codes[rows]
+        time = table.effective_time[rows]
         end = (time - self._lag) // HOUR
-        if self._table.built_through is not None:
-            end = np.minimum(end, self._table.built_through[rows] // HOUR)
+        if table.built_through is not None:
+            end = _within_reach(end, table.built_through[rows])
         high = self._keys.first_at_or_after(codes, end)
         values: Primitives = {}
         for w, starts in _window_starts(end, self._entity):
@@ -319,27 +349,32 @@ class _LaggedHistory:
             values[f"{e}_n_{w}"] = high - low
             values[f"{e}_s_{w}"] = self._sums[high] - self._sums[low]
         if self._labels:
-            label_end = end + (self._lag - self._table.contract.label_delay) // HOUR
-            values |= self._labels.primitives(self._entity, codes, label_end, time)
+            values |= self._labels.primitives(self._entity, codes, end + self._label_shift, time)
         return values
 
 
-class _Labels:
-    """Known labels of one entity in the order they count: sums, and runs of frauds since the last cleared one."""
+def _within_reach(end: Integers, built_through: Integers) -> Integers:
+    """At which hours rows that the stream decided on were shown a later entity: none, if theirs was out of reach."""
+    end = np.minimum(end, built_through // HOUR)
+    reached = (built_through == NOT_RECORDED) | ((built_through > 0) & (end >= (built_through - REACH) // HOUR))
+    return np.where(reached, end, 0)
 
-    def __init__(self, table: TransactionTable, codes: npt.NDArray[np.int32], explained: npt.NDArray[np.bool_]) -> None:
-        known = np.flatnonzero(table.label >= 0)
-        time = np.maximum(table.effective_time[known], table.known_at[known] - table.contract.label_delay)
-        order = np.lexsort((time, codes[known]))
-        rows = known[order]
-        self._codes, self._time = codes[rows], time[order]
-        fraud = table.label[rows] == 1
-        plain = fraud & ~explained[rows]
+
+class _Labels:
+    """Labels of one entity in the order they count: sums, and runs of frauds since the last cleared one."""
+
+    def __init__(self, events: LabelEvents, codes: npt.NDArray[np.int32], explained: npt.NDArray[np.bool_]) -> None:
+        events = events.take(_stable_order(codes[events.row]))
+        self._codes, self._time = codes[events.row], events.time
+        fraud = events.fraud == 1
+        plain = fraud & ~explained[events.row]
         self._keys = _Keys.of(self._codes, self._time // HOUR)
-        self._frauds, self._plain = _before(fraud), _before(plain)
+        self._known = _before(events.sign)
+        self._frauds, self._plain = _before(events.sign * fraud), _before(events.sign * plain)
         # Positions of the last cleared and last fraudulent label before each position, -1 for none.
         self._cleared_at, self._fraud_at = _last_before(~fraud), _last_before(fraud)
         self._plain_at = np.flatnonzero(plain)
+        self._withdrawn = _runs_with_withdrawals(events, self._codes, plain)
 
     def primitives(self, entity: Entity, codes: npt.NDArray[np.int32], end: Integers, now: Integers) -> Primitives:
         e = entity.name
@@ -348,19 +383,27 @@ class _Labels:
         values: Primitives = {}
         for w, starts in _window_starts(end, entity):
             low = self._keys.first_at_or_after(codes, starts)
-            values[f"{e}_known_{w}"] = high - low
-            values[f"{e}_fraud_{w}"] = self._frauds[high] - self._frauds[low]
-            values[f"{e}_plain_{w}"] = self._plain[high] - self._plain[low]
+            for part, sums in (("known", self._known), ("fraud", self._frauds), ("plain", self._plain)):
+                # Labels that were withdrawn in the window, but began before it, are none of its own.
+                values[f"{e}_{part}_{w}"] = np.maximum(sums[high] - sums[low], 0)
+        run, *ages = self._run(first, high, now)
+        values[f"{e}_run"] = run
+        values |= {f"{e}_{part}_age": age for part, age in zip(("run", "fraud", "cleared"), ages, strict=True)}
+        return values
+
+    def _run(self, first: Integers, high: Integers, now: Integers) -> tuple[Integers, Integers, Integers, Integers]:
+        """The run before `high`, and how long ago it, the last fraud and the last cleared transaction counted."""
         # What came before the entity's first label belongs to another entity.
         cleared = np.where(self._cleared_at[high] >= first, self._cleared_at[high], -1)
         fraud = np.where(self._fraud_at[high] >= first, self._fraud_at[high], -1)
         since = np.maximum(cleared + 1, first)
         run = self._plain[high] - self._plain[since]
-        values[f"{e}_run"] = run
-        values[f"{e}_run_age"] = self._elapsed(now, self._run_start(since, run))
-        values[f"{e}_fraud_age"] = self._elapsed(now, fraud)
-        values[f"{e}_cleared_age"] = self._elapsed(now, cleared)
-        return values
+        ages = [self._elapsed(now, at) for at in (self._run_start(since, run), fraud, cleared)]
+        for row in np.flatnonzero((high > first) & np.isin(high - 1, list(self._withdrawn))).tolist():
+            run[row], *moments = self._withdrawn[int(high[row]) - 1]
+            for age, moment in zip(ages, moments, strict=True):
+                age[row] = now[row] - moment if moment >= 0 else -1
+        return run, ages[0], ages[1], ages[2]
 
     def _run_start(self, since: Integers, run: Integers) -> Integers:
         """Position of the first unexplained fraud at or after `since`, -1 where there is no run."""
@@ -373,6 +416,23 @@ class _Labels:
         if not len(self._time):
             return np.full(len(now), -1)
         return np.where(position >= 0, now - self._time[np.maximum(position, 0)], -1)
+
+
+def _runs_with_withdrawals(
+    events: LabelEvents, codes: npt.NDArray[np.int32], plain: npt.NDArray[np.bool_]
+) -> dict[int, Run]:
+    """The run after each label of the few entities that had one withdrawn, by the label's position."""
+    runs: dict[int, Run] = {}
+    for code in np.unique(codes[events.sign < 0]):
+        standing: dict[int, LabelEvent] = {}
+        for at in range(*np.searchsorted(codes, [code, code + 1])):
+            row = int(events.row[at])
+            if events.sign[at] < 0:
+                del standing[row]
+            else:
+                standing[row] = LabelEvent(int(events.time[at]), int(events.fraud[at]), int(plain[at]))
+            runs[at] = run_of(list(standing.values()))
+    return runs
 
 
 def _last_before(condition: npt.NDArray[np.bool_]) -> Integers:

@@ -7,9 +7,10 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fraudline.clock import local_hour_and_weekday
+from fraudline.clock import format_micros, local_hour_and_weekday
 from fraudline.contract import Contract, Entity
 from fraudline.durations import DAY, HOUR, floor_day, floor_hour, parse_duration
+from fraudline.errors import Unavailable
 from fraudline.features.constants import (
     EXPLAINED_RATIO,
     MAX_SEEN_VALUES,
@@ -18,7 +19,7 @@ from fraudline.features.constants import (
     SQUARE_CAP,
 )
 from fraudline.features.definition import feature_set, windows
-from fraudline.features.profile import History, LabelEvent, LaggedHistory, Tiles
+from fraudline.features.profile import History, LabelEvent, LaggedHistory, Tiles, run_of
 from fraudline.features.scalar import OPERATIONS
 from fraudline.transaction import Transaction
 
@@ -137,9 +138,15 @@ class _LaggedReader:
         self._delay = contract.label_delay
 
     def primitives(self, history: LaggedHistory | None, time: int, built_through: int | None) -> list[int]:
-        history = history or LaggedHistory()
         latest = floor_hour(time - self._lag)
         end = latest if built_through is None else min(built_through, latest)
+        if history is None or (built_through is not None and not is_within_reach(end, built_through)):
+            history = LaggedHistory()
+        elif end < history.complete_from:
+            raise Unavailable(
+                f"later entities were built without the hours before {format_micros(history.complete_from)}, which a"
+                " batch still reads: run `fraudline materialize`, which keeps the hours of batches that are under way"
+            )
         values: list[int] = []
         now = history.volume_hours.at(end, history.volume)
         for start, hourly in self._starts(end):
@@ -157,7 +164,8 @@ class _LaggedReader:
         for start, hourly in self._starts(end):
             tiles = history.label_hours if hourly else history.label_days
             before = tiles.at(start, history.labels)
-            values += (known - before[0], fraud - before[1], plain - before[2])
+            # Labels that were withdrawn in the window, but began before it, are none of its own.
+            values += (max(known - before[0], 0), max(fraud - before[1], 0), max(plain - before[2], 0))
         values.append(run)
         values.append(time - began if run else -1)
         values.append(time - last_fraud if last_fraud >= 0 else -1)
@@ -169,42 +177,62 @@ class _LaggedReader:
         return [(end - length if hourly else day - length, hourly) for length, hourly in self._windows]
 
 
-class LaggedCounter:
-    """Builds a later entity's history from its transactions and labels, each given in time order."""
+def is_within_reach(end: int, built_through: int) -> bool:
+    """Whether a reader at the hour `end` finds later entities that were built up to another: they are kept for so long.
 
-    def __init__(self, entity: Entity) -> None:
+    Beyond that, and before the first build, nothing is known of them, by rule: offline code follows.
+    """
+    return built_through > 0 and end >= built_through - REACH
+
+
+class LaggedCounter:
+    """Builds a later entity's history from its transactions and labels, each given in time order.
+
+    Tiles are kept for readers at the hour `volumes_from` and later, and for their labels, which end at `labels_from`;
+    by default for readers that are `REACH` behind the newest tile.
+    """
+
+    def __init__(self, entity: Entity, volumes_from: int | None = None, labels_from: int | None = None) -> None:
         self._days_kept = _days_kept(entity)
+        self._volumes_from = volumes_from
+        self._labels_from = labels_from
 
     def count_transaction(self, history: LaggedHistory, time: int, amount: int) -> None:
         totals = history.volume
-        self._open(history.volume_hours, history.volume_days, time, totals)
+        self._open(history.volume_hours, history.volume_days, time, totals, self._volumes_from)
         history.volume = [totals[0] + 1, totals[1] + amount]
 
     def count_label(self, history: LaggedHistory, label: LabelEvent) -> None:
-        totals = known, fraud, plain, run, began, last_fraud, last_cleared = history.labels
-        self._open(history.label_hours, history.label_days, label.time, totals)
-        if label.fraud and label.sign > 0:
+        known, fraud, plain, *run = self._labels_at(history, label.time)
+        length, began, last_fraud, last_cleared = run
+        if label.fraud:
             last_fraud = label.time
             if label.unexplained:
-                began = began if run else label.time
-                run += 1
-        elif label.sign > 0:
-            run, began, last_cleared = 0, -1, label.time
-        history.labels = [
-            known + label.sign,
-            fraud + label.sign * label.fraud,
-            plain + label.sign * label.unexplained,
-            run,
-            began,
-            last_fraud,
-            last_cleared,
-        ]
+                began = began if length else label.time
+                length += 1
+        else:
+            length, began, last_cleared = 0, -1, label.time
+        counts = known + 1, fraud + label.fraud, plain + label.unexplained
+        history.labels = [*counts, length, began, last_fraud, last_cleared]
 
-    def _open(self, hours: Tiles, days: Tiles, time: int, totals: list[int]) -> None:
-        # Readers may stand an hour or more behind the newest tile, so tiles are kept for longer than the windows.
-        hours.open(floor_hour(time), totals, floor_hour(time) - LAGGED_HOURS_KEPT)
-        days.open(floor_day(time), totals, floor_day(time) - self._days_kept - LAGGED_HOURS_KEPT)
+    def withdraw_label(
+        self, history: LaggedHistory, label: LabelEvent, time: int, standing: Sequence[LabelEvent]
+    ) -> None:
+        """Take a label back at `time`: its counts are given back then, the run is that of those still `standing`."""
+        known, fraud, plain, *_ = self._labels_at(history, time)
+        history.labels = [known - 1, fraud - label.fraud, plain - label.unexplained, *run_of(standing)]
+
+    def _labels_at(self, history: LaggedHistory, time: int) -> list[int]:
+        self._open(history.label_hours, history.label_days, time, history.labels, self._labels_from)
+        return history.labels
+
+    def _open(self, hours: Tiles, days: Tiles, time: int, totals: list[int], reader: int | None) -> None:
+        hour, day = floor_hour(time), floor_day(time)
+        oldest = hour - REACH if reader is None else reader
+        hours.open(hour, totals, min(oldest, hour) - DAY)
+        days.open(day, totals, floor_day(min(oldest, hour)) - self._days_kept)
 
 
-# Hours that a later entity's hour tiles reach back: a reader may be up to two days behind the builder.
-LAGGED_HOURS_KEPT = 3 * DAY
+# How far behind the hour that later entities are built through a reader may stand. One is that far behind when it
+# scores transactions of the day before yesterday: an outage that is made up for, a terminal that was offline.
+REACH = 2 * DAY

@@ -5,6 +5,8 @@ window that starts on a tile's edge are then one bisection and one subtraction: 
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -58,7 +60,7 @@ class LaggedHistory(msgspec.Struct, array_like=True):
 
     `volume` totals are count and sum. `labels` totals are known, frauds, unexplained frauds, the running count of
     unexplained frauds since the last cleared transaction, and when that run began, the last fraud and the last cleared
-    transaction happened (microseconds; -1 for never).
+    transaction happened (microseconds; -1 for never). Readers may stand at the hour `complete_from` and later.
     """
 
     volume: list[int] = msgspec.field(default_factory=lambda: [0, 0])
@@ -67,6 +69,7 @@ class LaggedHistory(msgspec.Struct, array_like=True):
     labels: list[int] = msgspec.field(default_factory=lambda: [0, 0, 0, 0, -1, -1, -1])
     label_hours: Tiles = msgspec.field(default_factory=Tiles)
     label_days: Tiles = msgspec.field(default_factory=Tiles)
+    complete_from: int = 0
 
 
 class LabelEvent(msgspec.Struct, frozen=True):
@@ -75,5 +78,34 @@ class LabelEvent(msgspec.Struct, frozen=True):
     time: int
     fraud: int
     unexplained: int
-    # +1 for a label, -1 for one withdrawn.
-    sign: int = 1
+
+
+class Run(NamedTuple):
+    """The unexplained frauds since the last cleared transaction, and when the last of each kind counted (-1: never)."""
+
+    length: int
+    began: int
+    last_fraud: int
+    last_cleared: int
+
+
+def run_of(standing: Sequence[LabelEvent]) -> Run:
+    """The run that these labels make, in the order they count.
+
+    >>> fraud, cleared, again = LabelEvent(1, 1, 1), LabelEvent(2, 0, 0), LabelEvent(3, 1, 1)
+    >>> run_of([fraud, cleared, again])
+    Run(length=1, began=3, last_fraud=3, last_cleared=2)
+    >>> run_of([fraud, again])
+    Run(length=2, began=1, last_fraud=3, last_cleared=-1)
+    """
+    length, began, last_fraud, last_cleared = 0, -1, -1, -1
+    for label in reversed(standing):
+        if not label.fraud:
+            last_cleared = label.time if last_cleared < 0 else last_cleared
+        elif last_fraud < 0:
+            last_fraud = label.time
+        if label.unexplained and last_cleared < 0:
+            length, began = length + 1, label.time
+        if last_fraud >= 0 and last_cleared >= 0:
+            break
+    return Run(length, began, last_fraud, last_cleared)

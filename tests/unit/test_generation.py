@@ -168,9 +168,10 @@ def test_a_label_withdrawn_gives_its_counts_back() -> None:
     counter, history = LaggedCounter(CARDS.entities[1]), LaggedHistory()
     counter.count_label(history, LabelEvent(START, 0, 0))
     before = history.labels[:3]
-    counter.count_label(history, LabelEvent(START + HOUR, 1, 1))
+    fraud = LabelEvent(START + HOUR, 1, 1)
+    counter.count_label(history, fraud)
     assert history.labels[:3] == [2, 1, 1]
-    counter.count_label(history, LabelEvent(START + 2 * HOUR, 1, 1, sign=-1))
+    counter.withdraw_label(history, fraud, START + 2 * HOUR, [LabelEvent(START, 0, 0)])
     assert history.labels[:3] == before
 
 
