@@ -7,6 +7,7 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
+from fraudline.adapters.batch_quarantine import excluded_key
 from fraudline.candidates import candidates_named
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
@@ -65,6 +66,8 @@ class RetrainResult:
     duplicates: int
     reasons: dict[str, int]
     quarantine: str | None
+    excluded: int
+    left_out: str | None
 
 
 @flow(name="retrain", flow_run_name="retrain-{request.contract}-{request.as_of}")
@@ -80,7 +83,8 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     table = landed.table.take(landed.table.timestamp < plan.as_of)
     labels = landing.read_labels(request.labels, table)
     table = with_verdicts(table, labels.verdicts, plan.as_of)
-    plan = replace(plan, excluded=training.judge(table, plan))
+    judged = training.judge(landed, table, plan)
+    plan = replace(plan, excluded=judged.excluded)
 
     dataset = training.features(table, plan)
     measured = training.measure_all(candidates, dataset, plan)
@@ -90,6 +94,7 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     run = f"{contract.name}-retrain-{request.as_of}"
     kept = landing.quarantine(landed.rejects, request.quarantine, f"quarantine/{run}.jsonl")
     landing.quarantine(labels.rejects, request.quarantine, f"quarantine/{run}-labels.jsonl")
+    left_out = landing.quarantine(judged.rows, request.quarantine, excluded_key("training", run))
     manifest = training.publish(challenger, table, plan, request.models)
     if request.save_splits:
         training.save_splits(challenger, dataset, plan, request.models, manifest.version)
@@ -107,4 +112,6 @@ def retrain(request: RetrainRequest) -> RetrainResult:
         duplicates=landed.duplicates,
         reasons=landed.reasons(),
         quarantine=kept,
+        excluded=len(judged.rows),
+        left_out=left_out,
     )

@@ -5,11 +5,13 @@ which alone decides. The screen may only pass what `validate` would pass, with t
 them together.
 """
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +21,7 @@ import pyarrow.compute as pc
 
 from fraudline.clock import format_micros
 from fraudline.contract import Category, Contract
-from fraudline.table import UNKNOWN, Codes, TransactionTable, concatenate, encode, from_transactions
+from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable, concatenate, encode, from_transactions
 from fraudline.transaction import Problem, Rejected
 from fraudline.validation import (
     EARLIEST,
@@ -38,30 +40,62 @@ _TEXT = rf"^[\x21-\x7e][\x20-\x7e]{{0,{MAX_TEXT_LENGTH - 1}}}$"
 _NUMBER = r"^-?\d{1,15}(\.\d{1,15})?$"
 _TIME = r"^\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,6})?"
 _BINARY = pa.array(["0", "1", "true", "false"])
+# The texts of a CSV cell that stand for nothing: an empty one and pandas' own. Namibia's NA is none.
+MISSING_CELLS = ("", "NaN")
+
+Place = tuple[str, int]
 
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """A row that is no transaction: where it was read, its original content and everything that is wrong with it."""
+    """A row that is refused, or left out of training: where it was read, its original and everything wrong with it.
+
+    `row` counts from 0 in `source`. `raw` is a line of CSV (`header` is the file's first), a line of JSON, or a Parquet
+    row's cells as a JSON object; "" where the original is kept elsewhere, or is still to be read.
+    """
 
     source: str
     row: int
     raw: str
     problems: tuple[Problem, ...]
+    header: str = ""
 
     @property
     def reason(self) -> str:
         return self.problems[0].code
 
+    @property
+    def place(self) -> Place:
+        return self.source, self.row
+
+
+class Source(NamedTuple):
+    """A file or object that was read, and how many rows it has."""
+
+    name: str
+    rows: int
+
 
 @dataclass(frozen=True)
 class Landed:
-    """What was read: `rows` = len(table) + len(rejects) + duplicates, always."""
+    """What was read: `rows` = len(table) + len(rejects) + duplicates, always.
+
+    The table's `source_row` counts through all `sources`, one after the other; `places` tells where rows stand.
+    """
 
     rows: int
     table: TransactionTable
     rejects: tuple[RejectedRow, ...]
     duplicates: int = 0
+    sources: tuple[Source, ...] = ()
+
+    def places(self, source_rows: Integers) -> list[Place]:
+        """The source of each of these rows and its number there; without sources what was read has no name."""
+        firsts = np.cumsum([0, *(source.rows for source in self.sources)])
+        index = np.searchsorted(firsts, source_rows, side="right") - 1
+        names = [source.name for source in self.sources] or [""]
+        numbers = source_rows - firsts[index]
+        return [(names[i], row) for i, row in zip(index.tolist(), numbers.tolist(), strict=True)]
 
     def reasons(self) -> dict[str, int]:
         """How many rows were quarantined under each reason, most frequent first."""
@@ -69,11 +103,15 @@ class Landed:
         return {str(reason): int(count) for reason, count in counts.items()}
 
 
-def screen(contract: Contract, columns: pa.Table, source: str, first_row: int = 0) -> Landed:
-    """Transactions and rejects of an Arrow table whose required columns are all there."""
-    columns = _without_views(columns)
+def screen(contract: Contract, columns: pa.Table, source: str, numbers: Integers | None = None) -> Landed:
+    """Transactions and rejects of an Arrow table whose required columns are all there.
+
+    `numbers` are the rows' own in `source`, if they are not 0, 1, 2, ... The original of a reject is left to whoever
+    has read the source: columns need not hold all of it.
+    """
+    columns = without_views(columns)
     good, table = _screened(contract, columns)
-    rows = np.arange(first_row, first_row + columns.num_rows)
+    rows = np.arange(columns.num_rows) if numbers is None else numbers
     table = replace(table, source_row=rows[good])
     doubted = np.flatnonzero(~good)
     if not len(doubted):
@@ -84,7 +122,7 @@ def screen(contract: Contract, columns: pa.Table, source: str, first_row: int = 
     return Landed(columns.num_rows, merged.take(order), tuple(rejects))
 
 
-def _without_views(columns: pa.Table) -> pa.Table:
+def without_views(columns: pa.Table) -> pa.Table:
     """Views of texts and bytes as themselves: Arrow cannot take rows of views yet."""
     plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
     fields = [field.with_type(plain.get(field.type, field.type)) for field in columns.schema]
@@ -98,7 +136,7 @@ def _row_by_row(
     for row, cells in zip(rows.tolist(), cells_of(columns), strict=True):
         outcome = validator.validate(record_of(contract, cells))
         if isinstance(outcome, Rejected):
-            rejects.append(RejectedRow(source, row, json.dumps(cells, default=_plain), outcome.problems))
+            rejects.append(RejectedRow(source, row, "", outcome.problems))
         else:
             valid.append(outcome)
             valid_rows.append(row)
@@ -114,6 +152,33 @@ def cells_of(columns: pa.Table) -> list[dict[str, Any]]:
             told = pa.array(texts.astype(object), pa.string(), mask=np.isnat(moments))
             columns = columns.set_column(index, field.name, told)
     return columns.to_pylist()  # type: ignore[no-any-return]
+
+
+def cells_in(raw: str, header: str) -> dict[str, Any] | None:
+    """The cells of an original row by their columns: of a CSV line under its header, else of a JSON object.
+
+    None if it is neither, such as a line with more or fewer cells than the header.
+    """
+    try:
+        cells = _csv_cells(raw, header) if header else json.loads(raw)
+    except ValueError:
+        return None
+    return cells if isinstance(cells, dict) else None
+
+
+def _csv_cells(line: str, header: str) -> dict[str, str | None]:
+    """`ValueError` if there is not one cell for each column."""
+    try:
+        (names,), (cells,) = (csv.reader(io.StringIO(text, newline="")) for text in (header, line))
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    values = (None if cell in MISSING_CELLS else cell for cell in cells)
+    return dict(zip(names, values, strict=True))
+
+
+def json_of(cells: Mapping[str, Any]) -> str:
+    """Cells as a JSON object; what JSON has no value for is told as text."""
+    return json.dumps(cells, default=_plain)
 
 
 def record_of(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,7 +356,7 @@ def _binary(array: pa.Array, good: Mask, *, nullable: bool) -> npt.NDArray[np.in
     return np.where(empty, UNKNOWN, value).astype(np.int8)
 
 
-def keep_first_copies(landed: Landed, source: str = "") -> Landed:
+def keep_first_copies(landed: Landed) -> Landed:
     """The first copy of each id; identical later ones are counted, conflicting ones rejected."""
     table = landed.table
     codes = encode(table.ids)
@@ -302,15 +367,12 @@ def keep_first_copies(landed: Landed, source: str = "") -> Landed:
     later = np.setdiff1d(np.arange(len(table)), first)
     original = first[np.searchsorted(codes.codes[first], codes.codes[later])]
     same = _same_content(table, later, original)
-    conflicts = [
-        RejectedRow(source, int(table.source_row[row]), _rendered(table, int(row)), (_CONFLICT,))
-        for row in later[~same]
-    ]
-    return Landed(
-        landed.rows,
-        table.take(np.sort(first)),
-        (*landed.rejects, *conflicts),
-        landed.duplicates + int(same.sum()),
+    conflicts = landed.places(table.source_row[later[~same]])
+    return replace(
+        landed,
+        table=table.take(np.sort(first)),
+        rejects=(*landed.rejects, *(RejectedRow(*place, "", (_CONFLICT,)) for place in conflicts)),
+        duplicates=landed.duplicates + int(same.sum()),
     )
 
 
@@ -328,12 +390,6 @@ def _same_content(table: TransactionTable, rows: npt.NDArray[Any], others: npt.N
         )
     )
     return np.asarray(np.logical_and.reduce([column[rows] == column[others] for column in columns]))
-
-
-def _rendered(table: TransactionTable, row: int) -> str:
-    (transaction,) = table.take(np.array([row])).transactions()
-    label = {} if transaction.label is None else {table.contract.label.column: transaction.label}
-    return json.dumps(to_record(table.contract, transaction) | label)
 
 
 def to_record(contract: Contract, transaction: Any) -> dict[str, Any]:

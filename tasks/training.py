@@ -4,6 +4,7 @@ import getpass
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,9 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from expectations import load_suite
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.originals import left_out
 from fraudline.adapters.registry import Registry
 from fraudline.bundle import Bundle, Manifest, load_bundle
 from fraudline.candidates import Candidate
+from fraudline.columns import Landed, RejectedRow
 from fraudline.features.offline import offline_features
 from fraudline.promotion import Decision, Mask, decide, decide_first
 from fraudline.publishing import assemble
@@ -28,21 +31,30 @@ from tasks.progress import say
 from tasks.steps import step
 
 # Fitting releases the interpreter for most of its time.
-WORKERS = 2
+WORKERS = 1
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Rows of a table that may not train, as a mask, and with their originals and reasons for a person."""
+
+    excluded: Mask
+    rows: Sequence[RejectedRow]
 
 
 @step(name="judge the training window")
-def judge(table: TransactionTable, plan: Plan) -> Mask:
-    """Rows of the table that may not train; stops the retrain on a critical failure of the window."""
+def judge(landed: Landed, table: TransactionTable, plan: Plan) -> Judged:
+    """What of the table, a part of what landed, may not train; a critical failure of the window stops the retrain."""
     window = np.flatnonzero(plan.window(table))
     excluded = np.zeros(len(table), bool)
-    if len(window):
-        say(f"Judging {len(window):,} transactions against the expectations")
-        suite = load_suite(plan.contract, "training")
-        result = check(table.take(window), plan.contract, "training", suite)
-        artifacts.show_table(f"gates-{plan.contract.name}", _gate_rows(result), "Expectations on the training window")
-        excluded[window[gate(result).excluded]] = True
-    return excluded
+    if not len(window):
+        return Judged(excluded, ())
+    say(f"Judging {len(window):,} transactions against the expectations")
+    suite, judged = load_suite(plan.contract, "training"), table.take(window)
+    result = check(judged, plan.contract, "training", suite)
+    artifacts.show_table(f"gates-{plan.contract.name}", _gate_rows(result), "Expectations on the training window")
+    excluded[window[gate(result).excluded]] = True
+    return Judged(excluded, left_out(landed, judged, result))
 
 
 @step(name="compute features")
@@ -91,7 +103,7 @@ def compare(challenger: Challenger, table: TransactionTable, incumbent: Bundle |
     if incumbent is None:
         return decide_first(challenger.measured.metrics)
     if incumbent.features.hash != plan.features.hash:
-        return Decision("shadow", "the features changed: build a generation of profiles for them first")
+        return Decision("shadow", "the features changed: `fraudline warm-up` builds their profiles, then promote it")
     wanted = np.zeros(len(table), bool)
     wanted[challenger.recent_rows] = True
     scores = score_matrix(incumbent.scorer, offline_features(table, wanted))

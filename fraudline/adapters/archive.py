@@ -14,7 +14,7 @@ import pyarrow.json as pj
 from fraudline.adapters.landing import PREFIX
 from fraudline.adapters.objects import Objects
 from fraudline.archive import Account, Archived, Row, decode_archive
-from fraudline.columns import Landed, RejectedRow, screen
+from fraudline.columns import Landed, RejectedRow, Source, screen
 from fraudline.contract import Contract
 from fraudline.table import concatenate, from_transactions
 from fraudline.transaction import Rejected, Transaction
@@ -31,7 +31,8 @@ def read_archive(objects: Objects, contract: Contract, prefix: str = "") -> Land
     with the recorded `effective_time` and `built_through`. Rows are validated anew: what a contract changed since then
     refuses is in `rejects`, by position.
     """
-    archives = map(decode_archive, map(objects.get, objects.list(PREFIX + prefix)))
+    sources: list[Source] = []
+    archives = _archives(objects, PREFIX + prefix, sources)
     parts = [_columns(contract, part) for part in _parts(archives)]
     if not parts:
         return Landed(0, from_transactions(contract, []), ())
@@ -44,7 +45,16 @@ def read_archive(objects: Objects, contract: Contract, prefix: str = "") -> Land
         sum(landed.rows for landed, _ in parts),
         table.take(order.to_numpy()),
         tuple(chain.from_iterable(landed.rejects for landed, _ in parts)),
+        sources=tuple(sources),
     )
+
+
+def _archives(objects: Objects, prefix: str, sources: list[Source]) -> Iterator[Archived]:
+    """The batches, each noted in `sources` as it is read."""
+    for key in objects.list(prefix):
+        archived = decode_archive(objects.get(key))
+        sources.append(Source(f"{objects.location}/{key}", len(archived.rows)))
+        yield archived
 
 
 def read_accounts(objects: Objects, prefix: str = "") -> Iterator[Account]:
@@ -84,10 +94,14 @@ def _columns(contract: Contract, part: _Part) -> tuple[Landed, pa.StringArray]:
         source_row=at + part.first,
     )
     positions = pa.array([row.position for row in part.rows], pa.string()).take(pa.array(at))
-    rejects = tuple(
-        replace(reject, source=part.rows[reject.row].position, row=reject.row + part.first) for reject in landed.rejects
-    )
+    rejects = tuple(_told(reject, part) for reject in landed.rejects)
     return Landed(len(part.rows), table, rejects), positions
+
+
+def _told(reject: RejectedRow, part: _Part) -> RejectedRow:
+    row = part.rows[reject.row]
+    raw = bytes(row.record).decode("utf-8", "backslashreplace")
+    return replace(reject, source=row.position, row=reject.row + part.first, raw=raw)
 
 
 def _screened(contract: Contract, rows: Sequence[Row]) -> Landed | None:
@@ -117,8 +131,7 @@ def _one_by_one(contract: Contract, rows: Sequence[Row]) -> Landed:
     for number, row in enumerate(rows):
         outcome = validator.decode(bytes(row.record))
         if isinstance(outcome, Rejected):
-            raw = bytes(row.record).decode("utf-8", "backslashreplace")
-            rejects.append(RejectedRow("archive", number, raw, outcome.problems))
+            rejects.append(RejectedRow("archive", number, "", outcome.problems))
         else:
             valid.append(outcome)
             valid_rows.append(number)

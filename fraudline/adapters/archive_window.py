@@ -11,7 +11,7 @@ from fraudline.adapters.landing import PREFIX
 from fraudline.adapters.objects import Objects
 from fraudline.archive import Archived, decode_archive
 from fraudline.clock import format_day, from_micros
-from fraudline.columns import Landed, RejectedRow
+from fraudline.columns import Landed, RejectedRow, Source
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.quality.measures import EARLIER_WEEKS, PAST, WEEK, Context
@@ -26,23 +26,25 @@ def landed_window(contract: Contract, landing: Objects, start: int, end: int) ->
     Duplicates and refused records are told as the accounts tell them; their bytes are in the quarantine. Whether
     entities are new is told for windows of a day or more only: their past costs more to read than an hour is worth.
     """
-    batches = list(_decided(landing, start, end))
+    found = list(_decided(landing, start, end))
+    batches = [batch for _, batch in found]
     refused = (refusal for batch in batches for refusal in batch.account.refused)
     rejects = tuple(RejectedRow(r.position, number, "", r.problems) for number, r in enumerate(refused))
     duplicates = sum(len(batch.account.duplicates) for batch in batches)
     table = _table(contract, batches)
-    landed = Landed(len(table) + len(rejects) + duplicates, table, rejects, duplicates)
+    sources = tuple(Source(f"{landing.location}/{key}", len(batch.rows)) for key, batch in found)
+    landed = Landed(len(table) + len(rejects) + duplicates, table, rejects, duplicates, sources)
     earlier = _days_before(contract, landing, start) if end - start >= DAY else None
     return landed, Context(as_of=end, earlier=earlier, usual_rows=_usual_rows(landing, start, end))
 
 
-def _decided(landing: Objects, start: int, end: int) -> Iterator[Archived]:
-    """A batch lies under the day it began to arrive, which may be the day before it was decided."""
+def _decided(landing: Objects, start: int, end: int) -> Iterator[tuple[str, Archived]]:
+    """Batches with their keys: one lies under the day it began to arrive, which may be that before it was decided."""
     for day in _days(start - DAY, end):
         for key in landing.list(f"{PREFIX}{day}/"):
             batch = decode_archive(landing.get(key))
             if start <= batch.account.scored_at < end:
-                yield batch
+                yield key, batch
 
 
 def _days(start: int, end: int) -> Iterator[str]:
@@ -53,7 +55,7 @@ def _days(start: int, end: int) -> Iterator[str]:
 def _usual_rows(landing: Objects, start: int, end: int) -> float:
     """The median of what the same hours of earlier weeks scored; 0 while there is no such week."""
     shifts = [week * WEEK for week in range(1, EARLIER_WEEKS + 1)]
-    weeks = [sum(b.account.scored for b in _decided(landing, start - shift, end - shift)) for shift in shifts]
+    weeks = [sum(b.account.scored for _, b in _decided(landing, start - shift, end - shift)) for shift in shifts]
     known = [rows for rows in weeks if rows]
     return float(np.median(known)) if known else 0.0
 
@@ -67,10 +69,11 @@ def _days_before(contract: Contract, landing: Objects, start: int) -> Transactio
 
 def _table(contract: Contract, batches: list[Archived]) -> TransactionTable:
     validator = Validator(contract)
-    rows = sorted((row for batch in batches for row in batch.rows), key=lambda row: row.position)
-    decoded = ((row, validator.decode(bytes(row.record))) for row in rows)
-    valid = [(row, transaction) for row, transaction in decoded if isinstance(transaction, Transaction)]
+    numbered = enumerate(row for batch in batches for row in batch.rows)
+    rows = sorted(numbered, key=lambda numbered: numbered[1].position)
+    decoded = ((number, row, validator.decode(bytes(row.record))) for number, row in rows)
+    valid = [(number, row, outcome) for number, row, outcome in decoded if isinstance(outcome, Transaction)]
     return replace(
-        from_transactions(contract, [transaction for _, transaction in valid]),
-        effective_time=np.array([row.effective_time for row, _ in valid], dtype=np.int64),
+        from_transactions(contract, [transaction for _, _, transaction in valid], [number for number, _, _ in valid]),
+        effective_time=np.array([row.effective_time for _, row, _ in valid], dtype=np.int64),
     )

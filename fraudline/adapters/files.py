@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from fraudline.adapters.objects import open_objects
-from fraudline.columns import Landed, RejectedRow, keep_first_copies, screen
+from fraudline.adapters.originals import with_originals
+from fraudline.columns import MISSING_CELLS, Landed, RejectedRow, Source, keep_first_copies, screen
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
-from fraudline.table import concatenate, from_transactions
+from fraudline.table import TransactionTable, concatenate, from_transactions
 from fraudline.transaction import Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
@@ -51,12 +53,26 @@ def read_transactions(contract: Contract, locations: Sequence[str], progress: Pr
         parts.append(part)
         if progress:
             progress(source, part.rows)
-    table = concatenate([part.table for part in parts if len(part.table)] or [parts[0].table])
-    rejects = tuple(reject for part in parts for reject in part.rejects)
-    landed = keep_first_copies(Landed(sum(part.rows for part in parts), table, rejects), _name(locations))
+    landed = keep_first_copies(_one_after_the_other(parts))
     if not landed.rows:
         raise BadInput(f"{_name(locations)} has no rows: name a file with transactions")
-    return replace(landed, table=landed.table.sorted())
+    return replace(landed, table=landed.table.sorted(), rejects=tuple(with_originals(landed.rejects)))
+
+
+def _one_after_the_other(parts: Sequence[Landed]) -> Landed:
+    rows = [part.rows for part in parts]
+    firsts = np.cumsum([0, *rows])[:-1]
+    tables = [replace(p.table, source_row=p.table.source_row + first) for p, first in zip(parts, firsts, strict=True)]
+    return Landed(
+        sum(rows),
+        _joined(tables),
+        tuple(reject for part in parts for reject in part.rejects),
+        sources=tuple(source for part in parts for source in part.sources),
+    )
+
+
+def _joined(tables: Sequence[TransactionTable]) -> TransactionTable:
+    return concatenate([table for table in tables if len(table)] or tables[:1])
 
 
 def _name(locations: Sequence[str]) -> str:
@@ -99,7 +115,8 @@ def _read(contract: Contract, source: str, data: Path | bytes) -> Landed:
     if reader is None:
         raise BadInput(f"{source} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
     try:
-        return reader(contract, source, data)
+        landed = reader(contract, source, data)
+        return replace(landed, sources=(Source(source, landed.rows),))
     except PermissionError as error:
         raise BadInput(f"no permission to read {source}: change its mode or its owner") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -118,35 +135,42 @@ def _stream(data: Path | bytes) -> io.BufferedIOBase:
 
 def _read_csv(contract: Contract, source: str, data: Path | bytes) -> Landed:
     """Every cell as the text it is: the contract says what it means."""
-    torn: list[str] = []
+    torn: list[int] = []
     with _stream(data) as stream:
         header = stream.readline()
         if not header.strip():
             raise BadInput(f"{source} is empty: it needs a header and rows")
         stream.seek(0)
-        columns = pa.csv.read_csv(stream, **csv_options(header, torn.append))
+        # With threads Arrow does not say which rows are torn; without, it takes half the CPU.
+        one_thread = pa.csv.ReadOptions(use_threads=False)
+        options = csv_options(header, lambda row: torn.append(row.number - _FIRST_ROW))
+        columns = pa.csv.read_csv(stream, read_options=one_thread, **options)
     _require(contract, source, columns)
-    landed = screen(contract, columns, source)
-    problem = Problem("", "torn_row", "has more or fewer cells than the header")
-    rejects = tuple(RejectedRow(source, columns.num_rows + i, text, (problem,)) for i, text in enumerate(torn))
-    return Landed(landed.rows + len(torn), landed.table, landed.rejects + rejects)
+    rows = columns.num_rows + len(torn)
+    landed = screen(contract, columns, source, np.setdiff1d(np.arange(rows), torn))
+    rejects = (*landed.rejects, *(RejectedRow(source, row, "", (_TORN,)) for row in torn))
+    return replace(landed, rows=rows, rejects=tuple(sorted(rejects, key=lambda reject: reject.row)))
 
 
-def csv_options(header: bytes, tear: Callable[[str], None]) -> dict[str, Any]:
-    """How Arrow shall read a CSV file: cells as the texts they are, rows of another width left out and given to `tear`.
+_TORN = Problem("", "torn_row", "has more or fewer cells than the header")
+# Arrow numbers the header 1 and leaves out blank lines.
+_FIRST_ROW = 2
 
-    Only an empty cell and pandas' NaN are missing: Namibia's NA is not.
-    """
+
+def csv_options(header: bytes, tear: Callable[[pa.csv.InvalidRow], object]) -> dict[str, Any]:
+    """How Arrow shall read CSV: cells as the texts they are, rows of another width left out and given to `tear`."""
     names = pa.csv.open_csv(io.BytesIO(header)).schema.names
 
     def skip(row: pa.csv.InvalidRow) -> str:
-        tear(row.text or "")
+        tear(row)
         return "skip"
 
     return {
         "parse_options": pa.csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True),
         "convert_options": pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names}, strings_can_be_null=True, null_values=["", "NaN"]
+            column_types={name: pa.string() for name in names},
+            strings_can_be_null=True,
+            null_values=list(MISSING_CELLS),
         ),
     }
 

@@ -45,6 +45,7 @@ def load_history(
 
 def _joined(parts: Sequence[Landed], verdicts: Mapping[str, Sequence[Verdict]], as_of: int) -> Landed:
     tables = [part.table for part in parts]
+    tables[1:] = [replace(t, source_row=t.source_row + parts[0].rows) for t in tables[1:]]
     twice = 0
     if len(tables) == 2:
         again = pc.is_in(tables[1].ids, value_set=tables[0].ids).to_numpy(zero_copy_only=False)
@@ -52,7 +53,13 @@ def _joined(parts: Sequence[Landed], verdicts: Mapping[str, Sequence[Verdict]], 
         tables = [_unrecorded(tables[0]), _unrecorded(tables[1].take(~again))]
     table = _in_order(with_verdicts(concatenate(tables), verdicts, as_of))
     rejects = tuple(reject for part in parts for reject in part.rejects)
-    return Landed(sum(p.rows for p in parts), table, rejects, sum(p.duplicates for p in parts) + twice)
+    return Landed(
+        sum(part.rows for part in parts),
+        table,
+        rejects,
+        sum(part.duplicates for part in parts) + twice,
+        tuple(source for part in parts for source in part.sources),
+    )
 
 
 def _unrecorded(table: TransactionTable) -> TransactionTable:

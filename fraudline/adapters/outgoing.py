@@ -40,7 +40,7 @@ def _from_csv(contract: Contract, path: Path) -> Iterator[Outgoing]:
     torn: list[str] = []
     with path.open("rb") as stream:
         header = stream.readline()
-    for batch in pa.csv.open_csv(path, **csv_options(header, torn.append)):
+    for batch in pa.csv.open_csv(path, **csv_options(header, lambda row: torn.append(row.text))):
         yield from (_from_cells(contract, cells) for cells in batch.to_pylist())
     yield from (Outgoing(NO_KEY, text.encode()) for text in torn)
 

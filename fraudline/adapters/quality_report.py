@@ -1,18 +1,18 @@
 """A quality run with its results kept: the page, the figures, the rows refused and the rows left out of training.
 
 In `out`, the newest run is `report.html` and `quality.json`; every run is kept as `runs/<name>.{html,json}` for trends,
-its refused rows as `quarantine/<name>.jsonl` (for redrive), its rows left out as `excluded/<name>.jsonl`.
+its refused rows as `quarantine/<name>.jsonl`, its rows left out of training as `excluded/<stage>/<name>.jsonl`, where
+`fraudline quarantine` finds both.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
 from expectations import load_suite
+from fraudline.adapters.batch_quarantine import excluded_key
 from fraudline.adapters.files import rejected_lines
 from fraudline.adapters.objects import Objects
-from fraudline.columns import Landed, to_record
+from fraudline.adapters.originals import left_out
+from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.quality.check import check
 from fraudline.quality.measures import Context
@@ -24,7 +24,6 @@ from fraudline.quality.trends import RUNS
 
 REPORT = "report.html"
 FIGURES = "quality.json"
-EXCLUDED = "excluded"
 _RUNS = "runs/"
 
 
@@ -56,7 +55,8 @@ def keep(result: QualityResult, landed: Landed, out: Objects, reference: dict[st
     if refused:
         out.put(quarantine_key(summary.name), rejected_lines(refused))
     if len(result.excluded):
-        out.put(f"{EXCLUDED}/{summary.name}.jsonl", b"".join(excluded_lines(result, landed)))
+        rows = left_out(landed, landed.table, result)
+        out.put(excluded_key(result.stage, summary.name), rejected_lines(rows))
     out.put(f"{_RUNS}{summary.name}.html", page)
     out.put(f"{_RUNS}{summary.name}.json", figures)
     out.put(REPORT, page)
@@ -68,12 +68,3 @@ def earlier_runs(out: Objects, summary: Summary) -> list[Summary]:
     names = (key for key in out.list(_RUNS) if key.endswith(".json") and key < f"{_RUNS}{summary.name}.json")
     runs = (decode_summary(out.get(key)) for key in list(names)[-RUNS:])
     return [run for run in runs if (run.contract, run.stage) == (summary.contract, summary.stage)]
-
-
-def excluded_lines(result: QualityResult, landed: Landed) -> Iterator[bytes]:
-    """A JSON line for each row left out of training: where it was read, why, and the transaction."""
-    table = landed.table.take(result.excluded)
-    rows = zip(result.reasons_by_position().values(), table.source_row.tolist(), table.transactions(), strict=True)
-    for reasons, row, transaction in rows:
-        record = to_record(table.contract, transaction)
-        yield msgspec.json.encode({"row": row, "reasons": reasons, "record": record}) + b"\n"

@@ -87,6 +87,8 @@ def _print(values: dict[str, Any]) -> None:
             "valid": values["valid"],
             "quarantined": values["quarantined"],
             "duplicates": values["duplicates"],
+            "left out of training": values["excluded"],
             **({"quarantine": values["quarantine"]} if values["quarantine"] else {}),
+            **({"rows left out": values["left_out"]} if values["left_out"] else {}),
         },
     )

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fraudline.columns import Landed, RejectedRow, to_record
+from fraudline.columns import Landed, Place, RejectedRow, cells_in, to_record
 from fraudline.contract import Contract
-from fraudline.quality.masking import cells_of, shown
+from fraudline.quality.masking import shown
 from fraudline.quality.outcome import ExpectationOutcome
 
 EXAMPLES = 3
@@ -39,17 +39,16 @@ def failing_rows(landed: Landed, outcome: ExpectationOutcome) -> Iterator[str]:
     """The first rows that an expectation on single rows fails."""
     table = landed.table
     some = table.take(outcome.positions[:EXAMPLES])
-    for row, transaction in zip(some.source_row.tolist(), some.transactions(), strict=True):
+    for place, transaction in zip(landed.places(some.source_row), some.transactions(), strict=True):
         record = to_record(table.contract, transaction)
         cells = ", ".join(f"{column} {shown(table.contract, column, value)}" for column, value in record.items())
-        yield f"row {row}: {cells}"
+        yield f"{_where(place)}: {cells}"
 
 
 def _refused(contract: Contract, reject: RejectedRow) -> str:
     if not reject.raw:
         return f"{reject.source}: {'; '.join(f'{p.field} {p.message}'.strip() for p in reject.problems)}"
-    cells = cells_of(reject.raw)
-    where = f"{reject.source.rpartition('/')[2]}, row {reject.row}" if reject.source else f"row {reject.row}"
+    cells, where = cells_in(reject.raw, reject.header), _where(reject.place)
     if cells is None:
         return f"{where}: {reject.problems[0].message} ({len(reject.raw)} characters, not shown)"
     told = (
@@ -57,3 +56,8 @@ def _refused(contract: Contract, reject: RejectedRow) -> str:
         for p in reject.problems
     )
     return f"{where}: {'; '.join(told)}"
+
+
+def _where(place: Place) -> str:
+    source, row = place
+    return f"{source.rpartition('/')[2]}, row {row}" if source else f"row {row}"

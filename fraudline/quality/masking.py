@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from fraudline.contract import Contract
 
@@ -40,12 +38,3 @@ def _is_strange(contract: Contract, column: str, text: str) -> bool:
     """A number of a card or an address where a short text belongs: somebody has shifted the columns."""
     numeric = column in (contract.amount.column, contract.timestamp.column)
     return not numeric and _PERSONAL.search(text) is not None
-
-
-def cells_of(raw: str) -> Mapping[str, Any] | None:
-    """A quarantined row's cells by column; None if it is no JSON object, and so nothing of it can be shown."""
-    try:
-        cells = json.loads(raw)
-    except ValueError:
-        return None
-    return cells if isinstance(cells, dict) else None

@@ -1,5 +1,6 @@
 """What a quality check found: values to decide on, to report and to keep."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from fraudline.errors import BadInput
 from fraudline.quality.suite import Severity, Stage
 from fraudline.quality.words import Unit, in_words
+from fraudline.transaction import Problem
 
 Positions = npt.NDArray[np.int64]
 NO_POSITIONS: Positions = np.zeros(0, dtype=np.int64)
@@ -88,13 +90,19 @@ class QualityResult:
     def passed(self) -> bool:
         return not self.critical_failures
 
-    def reasons_by_position(self) -> dict[int, list[str]]:
-        """For every excluded row the names of the expectations it fails."""
-        reasons: dict[int, list[str]] = {}
-        for outcome in self.failures:
-            for position in outcome.positions.tolist():
-                reasons.setdefault(position, []).append(outcome.name)
-        return dict(sorted(reasons.items()))
+    def problems_by_position(self) -> dict[int, list[Problem]]:
+        """For every excluded row the expectations it fails, in order of the rows."""
+        return problems_by_position(self.expectations)
+
+
+def problems_by_position(outcomes: Iterable[ExpectationOutcome]) -> dict[int, list[Problem]]:
+    """For every row that fails an expectation on single rows, those it fails, in order of the rows."""
+    problems: dict[int, list[Problem]] = {}
+    for outcome in outcomes:
+        problem = Problem(outcome.column, outcome.name, f"expected {outcome.expected}")
+        for position in outcome.positions.tolist():
+            problems.setdefault(position, []).append(problem)
+    return dict(sorted(problems.items()))
 
 
 def gate(result: QualityResult) -> QualityResult:

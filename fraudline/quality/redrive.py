@@ -1,6 +1,5 @@
-"""Rows that files had refused, tried again: with the contract as it is now, and with what a person has corrected."""
+"""Rows refused or left out, tried again: by contract and suite as they are now, with what a person has corrected."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,16 +7,19 @@ from typing import Any
 
 import msgspec
 
-from fraudline.columns import RejectedRow, record_of, to_record
+from fraudline.columns import Place, RejectedRow, cells_in, record_of, to_record
 from fraudline.contract import Contract
+from fraudline.quality.engine import judge
+from fraudline.quality.frame import transactions_frame
+from fraudline.quality.outcome import problems_by_position
+from fraudline.quality.suite import Suite
+from fraudline.table import TransactionTable, from_transactions
 from fraudline.transaction import Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
 # Valid by itself; only a correction makes it another transaction than the first under its id.
 CONFLICT = "conflicting_id"
 _CELLS = (".csv", ".parquet")
-
-Place = tuple[str, int]
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -55,7 +57,7 @@ def try_again(
     for line, reject in enumerate(rejects):
         if line in done:
             continue
-        raw = corrections.get((reject.source, reject.row), reject.raw)
+        raw = corrections.get(reject.place, reject.raw)
         outcome = _validated(validator, reject, raw)
         problems = outcome.problems if isinstance(outcome, Rejected) else ()
         attempts.append(Attempt(line, reject.source, reject.row, raw, problems))
@@ -64,16 +66,38 @@ def try_again(
     return attempts, records
 
 
+def judge_again(
+    contract: Contract, suite: Suite, rejects: Sequence[RejectedRow], done: Collection[int]
+) -> list[Attempt]:
+    """An attempt for each line not `done`: what the suite's expectations on single rows say of it now."""
+    validator = Validator(contract)
+    lines = [line for line in range(len(rejects)) if line not in done]
+    outcomes = [_validated(validator, rejects[line], rejects[line].raw) for line in lines]
+    valid = [outcome for outcome in outcomes if isinstance(outcome, Transaction)]
+    failed = iter(_problems(from_transactions(contract, valid), suite))
+    problems = [outcome.problems if isinstance(outcome, Rejected) else next(failed) for outcome in outcomes]
+    return [
+        Attempt(line, *rejects[line].place, rejects[line].raw, found)
+        for line, found in zip(lines, problems, strict=True)
+    ]
+
+
+def _problems(table: TransactionTable, suite: Suite) -> list[tuple[Problem, ...]]:
+    """For each row the expectations it fails."""
+    outcomes = judge(transactions_frame(table), suite.on("transactions")) if len(table) else []
+    found = problems_by_position(outcomes)
+    return [tuple(found.get(row, ())) for row in range(len(table))]
+
+
 def _validated(validator: Validator, reject: RejectedRow, raw: str) -> Transaction | Rejected:
     if reject.reason == CONFLICT and raw == reject.raw:
         return Rejected(reject.problems)
     if not reject.source.lower().endswith(_CELLS):
         return validator.decode(raw.encode())
-    try:
-        cells = json.loads(raw)
-    except ValueError:
-        return Rejected((Problem("", "torn_row", "is not the row's cells as a JSON object"),))
-    return validator.validate(record_of(validator.contract, cells) if isinstance(cells, dict) else cells)
+    cells = cells_in(raw, reject.header)
+    if cells is None:
+        return Rejected((Problem("", "torn_row", "has more or fewer cells than the header"),))
+    return validator.validate(record_of(validator.contract, cells))
 
 
 def _record(contract: Contract, transaction: Transaction) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -12,6 +13,8 @@ from fraudline.adapters.objects import FolderObjects
 from fraudline.adapters.quality_report import run_quality
 from fraudline.columns import Landed
 from fraudline.contract import Contract
+from fraudline.quality.draft import draft
+from fraudline.quality.suite import About, Expectation, Suite, encode_suite
 from fraudline.simulate import FILE_KINDS, Dirt, Population, simulate, soil, weave
 
 REASONS = {
@@ -73,6 +76,48 @@ def test_every_planted_row_is_found_with_its_reason_and_no_good_row_is_taken(
     assert {reject.row: reject.reason for reject in landed.rejects} == expected
 
 
+def test_every_refused_row_is_kept_as_it_stands_in_its_file(landed: Landed) -> None:
+    (source,) = {reject.source for reject in landed.rejects}
+    header, *lines = Path(source).read_text().splitlines()
+    assert {reject.header for reject in landed.rejects} == {header}
+    assert [reject.raw for reject in landed.rejects] == [lines[reject.row] for reject in landed.rejects]
+
+
+def test_rows_left_out_of_training_are_listed_with_their_lines_and_come_back_when_the_suite_is_mended(
+    landed: Landed, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "suites", FolderObjects(tmp_path / "out")
+    monkeypatch.setattr("expectations.loader.FOLDER", folder)
+    cheap = Expectation(
+        "expect_column_values_to_be_between", {"column": "amount", "max_value": 200}, About("nobody pays more than 200")
+    )
+    write_suite(folder, contract, cheap)
+    result = run_quality(contract, landed, out)
+    quarantine = BatchQuarantine(out)
+    left_out, refused = quarantine.keys()
+    assert (left_out.split("/")[:2], refused.split("/")[0]) == (["excluded", "landed"], "quarantine")
+    rows = quarantine.show(left_out)
+    _, *lines = Path(rows[0].source).read_text().splitlines()
+    assert len(rows) == len(result.excluded) > 100
+    assert all(row.raw == lines[row.row] and row.reason == "nobody pays more than 200" for row in rows)
+    dear = [row for row in rows if float(row.raw.split(",")[3]) > 300]
+
+    assert quarantine.redrive(left_out, contract).returned == 0
+    write_suite(folder, contract, msgspec.structs.replace(cheap, kwargs={"column": "amount", "max_value": 300}))
+    mended, again = quarantine.redrive(left_out, contract), quarantine.redrive(left_out, contract)
+    assert mended.returned == again.returned_before == len(rows) - len(dear) > 0
+    assert again.returned == 0
+    assert mended.refused == again.refused == Counter({"nobody pays more than 200": len(dear)})
+    assert len(quarantine.history(left_out)) == len(rows) + mended.returned + len(dear)
+    assert not list(out.list("redriven/"))
+
+
+def write_suite(folder: Path, contract: Contract, expectation: Expectation) -> None:
+    path = folder / contract.name / "landed.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_suite(Suite("mine", (expectation,), draft(contract, "landed").meta)))
+
+
 def test_rows_that_a_person_corrects_come_back_once_however_often_they_are_redriven(
     landed: Landed, contract: Contract, planted: tuple[pd.DataFrame, list[Dirt]], tmp_path: Path
 ) -> None:
@@ -96,7 +141,7 @@ def test_rows_that_a_person_corrects_come_back_once_however_often_they_are_redri
 
     attempts = quarantine.history(key)
     assert len(attempts) == result.quarantined + len(lines)
-    (source,) = {reject.source for reject in landed.rejects if reject.reason != "conflicting_id"}
+    (source,) = {reject.source for reject in landed.rejects}
     again = load_transactions(contract, [source, str(tmp_path / "out" / "redriven")])
     assert len(again.table) == len(landed.table) + len(lines)
     assert again.rows == len(again.table) + len(again.rejects) + again.duplicates

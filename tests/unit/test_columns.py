@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline.columns import Landed, cells_of, keep_first_copies, record_of, screen, to_record
+from fraudline.columns import (
+    Landed,
+    Source,
+    cells_in,
+    cells_of,
+    json_of,
+    keep_first_copies,
+    record_of,
+    screen,
+    to_record,
+)
 from fraudline.contract import Contract, contract_from, load_contract
 from fraudline.table import from_transactions
 from fraudline.transaction import Problem, Rejected, Transaction
@@ -69,8 +80,9 @@ def assert_screened_as_by_row(contract: Contract, columns: pa.Table) -> Landed:
     assert (landed.table.known_at == landed.table.timestamp + contract.label_delay).all()
     kept = set(range(columns.num_rows)) - {row for row, _ in rejects}
     assert landed.table.source_row.tolist() == sorted(kept)
-    for reject in landed.rejects:
-        json.loads(reject.raw)
+    assert [json.loads(json_of(cells)).keys() for cells in cells_of(columns)] == [
+        set(columns.column_names)
+    ] * columns.num_rows
     return landed
 
 
@@ -281,7 +293,7 @@ def test_bytes_are_read_as_the_text_they_spell() -> None:
 
 
 def landed_of(*rows: dict[str, Any]) -> Landed:
-    return keep_first_copies(screen(SHOP, columns_of(rows), "file"), "file")
+    return keep_first_copies(screen(SHOP, columns_of(rows), "file"))
 
 
 def test_the_first_copy_of_an_id_is_kept_and_identical_ones_are_counted() -> None:
@@ -312,10 +324,31 @@ def test_a_later_copy_that_says_something_else_is_quarantined(change: dict[str, 
     assert next(iter(landed.table.transactions())).amount == 1250
 
 
-def test_a_quarantined_copy_shows_what_it_said_its_label_included() -> None:
-    (reject,) = landed_of(GOOD, {**GOOD, "amount": "9.99", "fraud": "0"}).rejects
-    shown = json.loads(reject.raw)
-    assert (shown["amount"], shown["fraud"], shown["id"]) == (9.99, 0, "T1")
+def test_rows_are_told_by_their_source_and_their_number_there() -> None:
+    landed = replace(landed_of(GOOD), sources=(Source("a", 2), Source("empty", 0), Source("b", 3)))
+    assert landed.places(np.array([0, 1, 2, 4])) == [("a", 0), ("a", 1), ("b", 0), ("b", 2)]
+
+
+@pytest.mark.parametrize(
+    ("raw", "cells"),
+    [
+        ('1,"x, ""y""",', {"a": "1", "b": 'x, "y"', "c": None}),
+        ("NaN,NA,null", {"a": None, "b": "NA", "c": "null"}),
+        ('1,"two\nlines",3', {"a": "1", "b": "two\nlines", "c": "3"}),
+        ("1,2", None),
+        ("1,2,3,4", None),
+        ("1,2,3\n4,5,6", None),
+        ("", None),
+        ('{"a": "1"}', None),
+    ],
+)
+def test_a_csv_line_is_its_cells_or_torn(raw: str, cells: dict[str, str | None] | None) -> None:
+    assert cells_in(raw, "a,b,c") == cells
+
+
+@pytest.mark.parametrize(("raw", "cells"), [('{"a": 1.5}', {"a": 1.5}), ("[1]", None), ("{torn", None)])
+def test_without_a_header_an_original_is_a_json_object_or_torn(raw: str, cells: dict[str, float] | None) -> None:
+    assert cells_in(raw, "") == cells
 
 
 @thorough

@@ -1,0 +1,137 @@
+"""The originals of rows that are refused or left out of training: read again, for they are few.
+
+Carrying the bytes of every row through a retrain would cost more memory than all its columns. A row is found by the
+number it was given when it was read, so nothing but its source must be the same.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraudline.adapters.objects import open_objects
+from fraudline.archive import decode_archive
+from fraudline.columns import Landed, RejectedRow, cells_of, json_of, without_views
+from fraudline.errors import BadInput
+from fraudline.quality.outcome import QualityResult
+from fraudline.table import TransactionTable
+
+# Arrow reads cells up to its block's size, Python's module stops at an eighth of that if it is not told.
+_MAX_CELL = 2**20
+
+
+class Original(NamedTuple):
+    """A row as it stands in its source; `header` is the first line of its file, where it is CSV."""
+
+    raw: str
+    header: str = ""
+
+
+def with_originals(rejects: Sequence[RejectedRow]) -> list[RejectedRow]:
+    """The same rows, each with its original if it has none yet."""
+    wanted: defaultdict[str, set[int]] = defaultdict(set)
+    for reject in rejects:
+        if not reject.raw:
+            wanted[reject.source].add(reject.row)
+    found = {source: originals(source, rows) for source, rows in wanted.items()}
+    return [reject if reject.raw else _with(reject, found[reject.source][reject.row]) for reject in rejects]
+
+
+def left_out(landed: Landed, table: TransactionTable, result: QualityResult) -> list[RejectedRow]:
+    """The rows of `table`, a part of what landed, that a check of it keeps out of training: where, what, and why."""
+    problems = result.problems_by_position()
+    places = landed.places(table.source_row[list(problems)])
+    return with_originals(
+        [RejectedRow(*place, "", tuple(found)) for place, found in zip(places, problems.values(), strict=True)]
+    )
+
+
+def _with(reject: RejectedRow, original: Original) -> RejectedRow:
+    return replace(reject, raw=original.raw, header=original.header)
+
+
+def originals(source: str, rows: set[int]) -> dict[int, Original]:
+    """These rows of a file, an `s3://` object or a batch of the archive, by the numbers they were read under."""
+    with _open(source) as stream:
+        found = dict(_reader(source)(stream, rows))
+    if missing := rows - found.keys():
+        raise BadInput(f"{source} has changed while it was read: it has no row {min(missing)} any more, run it again")
+    return found
+
+
+def _open(source: str) -> IO[bytes]:
+    if not source.startswith("s3://"):
+        return Path(source).open("rb")
+    bucket, _, key = source.removeprefix("s3://").partition("/")
+    return io.BytesIO(open_objects(f"s3://{bucket}").get(key))
+
+
+Reader = Callable[[IO[bytes], set[int]], Iterable[tuple[int, Original]]]
+
+
+def _reader(source: str) -> Reader:
+    readers = {".csv": _csv, ".parquet": _parquet, ".jsonl.gz": _archive}
+    return next((reader for ending, reader in readers.items() if source.lower().endswith(ending)), _lines)
+
+
+def _csv(stream: IO[bytes], rows: set[int]) -> Iterator[tuple[int, Original]]:
+    # A character for each byte: nothing is decoded that might be no text.
+    records = _records(iter(io.TextIOWrapper(stream, "latin-1", newline="")))
+    header = _text(next(records).encode("latin-1")).removeprefix("\ufeff")
+    for row, record in enumerate(records):
+        if row in rows:
+            yield row, Original(_text(record.encode("latin-1")), header)
+
+
+def _records(lines: Iterator[str]) -> Iterator[str]:
+    """The lines of each row together: within quotes a row goes on. Blank lines are no rows, as for Arrow."""
+    csv.field_size_limit(_MAX_CELL)
+    for line in lines:
+        record = _to_its_end(line, lines) if '"' in line else line
+        if record.strip("\r\n"):
+            yield record
+
+
+def _to_its_end(line: str, lines: Iterator[str]) -> str:
+    taken: list[str] = []
+
+    def noted() -> Iterator[str]:
+        for part in chain((line,), lines):
+            taken.append(part)
+            yield part
+
+    next(csv.reader(noted()))
+    return "".join(taken)
+
+
+def _lines(stream: IO[bytes], rows: set[int]) -> Iterator[tuple[int, Original]]:
+    present = (line for line in stream if line.strip())
+    yield from ((row, Original(_text(line))) for row, line in enumerate(present) if row in rows)
+
+
+def _parquet(stream: IO[bytes], rows: set[int]) -> Iterator[tuple[int, Original]]:
+    """All columns, also those that the contract does not know, of one row group after the other."""
+    file, first = pq.ParquetFile(stream), 0
+    for group in range(file.num_row_groups):
+        end = first + file.metadata.row_group(group).num_rows
+        here = sorted(row for row in rows if first <= row < end)
+        if here:
+            columns = without_views(file.read_row_group(group)).take(pa.array([row - first for row in here]))
+            yield from zip(here, (Original(json_of(cells)) for cells in cells_of(columns)), strict=True)
+        first = end
+
+
+def _archive(stream: IO[bytes], rows: set[int]) -> Iterator[tuple[int, Original]]:
+    archived = decode_archive(stream.read()).rows
+    yield from ((row, Original(_text(bytes(archived[row].record)))) for row in rows if row < len(archived))
+
+
+def _text(line: bytes) -> str:
+    return line.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
