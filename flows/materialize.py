@@ -10,7 +10,7 @@ from fraudline.clock import format_micros, to_micros
 from fraudline.contract import load_contract
 from fraudline.materializing import newest_hour
 from fraudline.settings import load_settings
-from tasks import landing, materializing
+from tasks import landing, materializing, training
 
 
 class MaterializeRequest(BaseModel):
@@ -33,7 +33,10 @@ class MaterializeResult:
 def materialize(request: MaterializeRequest) -> MaterializeResult:
     """Build later entities' profiles from the archive, the landed files and the label store."""
     settings = load_settings()
-    contract = load_contract(settings.contract)
+    configured = load_contract(settings.contract)
+    # The stream follows the champion's contract; the configured one may be ahead of it.
+    registry = training.registry_at(f"s3://{settings.models_bucket}", configured.name)
+    contract = materializing.contract_in_use(registry, configured)
     if not contract.lagged_entities:
         return MaterializeResult(0, "")
     now = to_micros(request.now)

@@ -8,7 +8,7 @@ from fraudline.adapters.slices import SliceReport
 from fraudline.contract import load_contract
 from fraudline.settings import load_settings
 from fraudline.stream import TRIM_HORIZON
-from tasks import backfilling, streaming
+from tasks import streaming
 from tasks.artifacts import tag_run
 from tasks.steps import in_flow_run
 from tasks.stopping import stop_flag
@@ -27,13 +27,12 @@ class ScoreStreamRequest(BaseModel):
 def score_stream(request: ScoreStreamRequest) -> SliceReport:
     """Take leases on shards, score micro-batches into DynamoDB, quarantine, archive and alert, then give them back."""
     settings = load_settings()
-    contract = load_contract(settings.contract)
-    registry = registry_at(f"s3://{settings.models_bucket}", contract.name)
-    bundle = backfilling.model(registry, contract, request.model)
-    tag_run(contract=contract.name, version=bundle.version, stream=settings.stream)
+    name = load_contract(settings.contract).name
+    bundle = streaming.model(registry_at(f"s3://{settings.models_bucket}", name), request.model)
+    tag_run(contract=name, version=bundle.version, stream=settings.stream)
     limits = Limits(records=request.records, seconds=request.seconds)
     with stop_flag() as stop:
         report = streaming.drain_shards(settings, bundle, limits, TRIM_HORIZON, stop)
     if in_flow_run():
-        streaming.show_queue(settings, contract)
+        streaming.show_queue(settings, bundle.contract)
     return report

@@ -1,31 +1,46 @@
-"""Warm up: build the profiles that a history makes, before a stream is scored for the first time."""
+"""Warm up: build the profiles of a contract's features, from a past before the stream and from all it has archived."""
 
 from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
-from fraudline.clock import day_start
+from fraudline.adapters.generation_build import Built
+from fraudline.clock import day_start, to_micros
 from fraudline.contract import load_contract
+from fraudline.materializing import newest_hour
 from fraudline.settings import load_settings
-from tasks import landing, streaming
+from tasks import landing, materializing, streaming
 
 
 class WarmUpRequest(BaseModel):
-    """Which history the profiles are made of."""
+    """Whose features, and which past."""
 
+    contract: str = Field(
+        default_factory=defaults.contract,
+        description="The contract whose features the profiles are for: a shipped one (ecommerce, cards) or a TOML file",
+    )
     transactions: list[str] = Field(
-        default=[], description="Files, folders or s3:// prefixes; none: all that has landed"
+        default=[], description="Files, folders or s3:// prefixes with the past before the stream; none: landed files"
     )
     before: defaults.Day = Field(
         default_factory=defaults.due_day,
-        description="Count the transactions before this day (UTC); by default the day the run is due",
+        description="Count these files' transactions before this day (UTC); by default the day the run is due",
     )
 
 
-@flow(name="warm-up", flow_run_name="warm-up-{request.before}")
-def warm_up(request: WarmUpRequest) -> int:
-    """Write profiles where there are none yet; returns how many."""
-    settings = load_settings()
-    before = day_start(request.before)
-    table = landing.history(load_contract(settings.contract), request.transactions, before).table
-    return streaming.warm_up(settings, table.take(table.timestamp < before))
+@flow(name="warm-up", flow_run_name="warm-up-{request.contract}-{request.before}")
+def warm_up(request: WarmUpRequest) -> Built:
+    """Build the profiles of a contract's features beside those in use, so that its champion starts warm.
+
+    Before a stream is scored for the first time they hold the past in files; of a stream that is scored already, also
+    all that it has archived, up to each shard's checkpoint.
+    """
+    settings, before = load_settings(), day_start(request.before)
+    contract = load_contract(request.contract)
+    table = landing.past(contract, request.transactions)
+    built = streaming.build_generation(settings, table.take(table.timestamp < before))
+    if contract.lagged_entities and built.archived:
+        now = to_micros(defaults.due())
+        landed = landing.load_all(contract, now).table.labels_known_by(now)
+        materializing.build(settings, landed, newest_hour(landed, now))
+    return built

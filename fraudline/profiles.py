@@ -29,6 +29,16 @@ class ProfileChange(msgspec.Struct, frozen=True):
         return self.read_position == NOTHING
 
 
+class Mark(msgspec.Struct, frozen=True):
+    """A generation has counted a shard's records up to the sequence number `through` (empty: none).
+
+    Later ones were archived on `day` at the earliest (empty: not known).
+    """
+
+    through: str
+    day: str
+
+
 _history = msgspec.msgpack.Decoder(History)
 _lagged = msgspec.msgpack.Decoder(LaggedHistory)
 _encoder = msgspec.msgpack.Encoder()
@@ -46,6 +56,11 @@ def profile_key(entity: str, id_: str, generation: str) -> str:
 def built_through_key(generation: str) -> str:
     """The key of the row that says up to which hour a generation's later entities are built."""
     return f"#built_through#{generation}"
+
+
+def mark_key(generation: str, shard: str) -> str:
+    """The key of the row that says how much of a shard a generation has counted."""
+    return f"#counted#{generation}#{shard}"
 
 
 def encode_history(history: History | LaggedHistory) -> bytes:

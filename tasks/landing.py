@@ -6,14 +6,14 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.files import load_transactions, rejected_lines
-from fraudline.adapters.history import load_history
+from fraudline.adapters.history import FILES, load_history
 from fraudline.adapters.label_files import LabelFile, load_labels
 from fraudline.adapters.labels import Labels
 from fraudline.adapters.objects import open_objects
 from fraudline.columns import Landed, RejectedRow
 from fraudline.contract import Contract
 from fraudline.settings import load_settings
-from fraudline.table import TransactionTable
+from fraudline.table import TransactionTable, from_transactions
 from tasks.progress import say
 from tasks.steps import step
 
@@ -37,6 +37,15 @@ def load_all(contract: Contract, as_of: int) -> Landed:
 def history(contract: Contract, locations: Sequence[str], as_of: int) -> Landed:
     """What was asked for, or all there is."""
     return load(contract, locations) if locations else load_all(contract, as_of)
+
+
+@step(name="load the past", retries=2, retry_delay_seconds=5)
+def past(contract: Contract, locations: Sequence[str]) -> TransactionTable:
+    """What was before the stream: these files, else those that have landed, if any have."""
+    landed = open_objects(f"s3://{load_settings().landing_bucket}")
+    if not locations and not any(True for _ in landed.list(FILES)):
+        return from_transactions(contract, [])
+    return load_transactions(contract, locations or [f"{landed.location}/{FILES}"], _tell).table
 
 
 @step(name="read labels")

@@ -7,6 +7,9 @@ from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.labels import Labels
 from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.registry import Registry
+from fraudline.bundle import read_manifest
+from fraudline.contract import Contract, contract_from
 from fraudline.features.definition import feature_set
 from fraudline.labels import Verdict
 from fraudline.materializing import build_lagged
@@ -17,6 +20,16 @@ from tasks.steps import step
 
 WRITE_SECONDS = 300.0
 SHOWN_EVERY = 500
+
+
+@step(name="ask for the champion's contract", retries=2, retry_delay_seconds=2)
+def contract_in_use(registry: Registry, configured: Contract) -> Contract:
+    """The champion's contract; the configured one while there is none."""
+    version = registry.champion()
+    if version is None:
+        return configured
+    manifest = read_manifest(registry.read(version).__getitem__, version)
+    return contract_from(manifest.contract, f"version {version}")
 
 
 @step(name="build later entities")

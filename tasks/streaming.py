@@ -1,4 +1,4 @@
-"""The steps of stream scoring and of warming profiles up."""
+"""The steps of stream scoring and of building profiles."""
 
 import os
 import socket
@@ -6,18 +6,24 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from fraudline.adapters import generation_build
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
+from fraudline.adapters.clients import client
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.generation_build import Built
+from fraudline.adapters.leases import Leases
 from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.registry import Registry
 from fraudline.adapters.review_queue import review_queue
+from fraudline.adapters.s3 import S3Objects
 from fraudline.adapters.slices import SliceReport, run_slice
 from fraudline.adapters.stream_deps import stream_deps
 from fraudline.archive import Account
-from fraudline.bundle import Bundle
+from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import Contract
-from fraudline.generation import build_histories, new_profiles
+from fraudline.generation import Generation
 from fraudline.review import waiting
 from fraudline.settings import Settings
 from fraudline.table import TransactionTable
@@ -25,9 +31,15 @@ from tasks.artifacts import show_table, tell
 from tasks.progress import say
 from tasks.steps import step
 
-CHUNK = 500
 QUEUE_LENGTH = 50
 QUEUE_SECONDS = 30.0
+
+
+@step(name="load the model", retries=2, retry_delay_seconds=2)
+def model(registry: Registry, name: str) -> Bundle:
+    """A version or the champion, with the contract it was trained with: that, not a configured one, is scored with."""
+    version = registry.resolve(name)
+    return load_bundle(registry.read(version).__getitem__, version)
 
 
 @step(name="drain shards")
@@ -92,12 +104,15 @@ def worker_id() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
-@step(name="warm profiles up")
-def warm_up(settings: Settings, table: TransactionTable) -> int:
-    """Write the profiles that this history makes, where there are none yet; how many."""
-    profiles = Profiles(DynamoDB(AwsJson("dynamodb")), settings.profiles_table, settings.decisions_table)
-    changes = list(new_profiles(table.contract, build_histories(table.contract, table.transactions())))
-    for begin in range(0, len(changes), CHUNK):
-        profiles.commit(changes[begin : begin + CHUNK], within(60.0))
-        say(f"Wrote {min(begin + CHUNK, len(changes)):,} of {len(changes):,} profiles")
-    return len(changes)
+@step(name="build profiles")
+def build_generation(settings: Settings, table: TransactionTable) -> Built:
+    """Profiles of the table's contract, from its transactions and then the archive up to each shard's checkpoint."""
+    dynamodb = DynamoDB(AwsJson("dynamodb"))
+    return generation_build.build_generation(
+        Generation(table.contract),
+        table.transactions(),
+        S3Objects(client("s3"), settings.landing_bucket),
+        Leases(dynamodb, settings.leases_table, settings.consumer, worker_id()),
+        Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
+        say,
+    )

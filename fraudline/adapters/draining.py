@@ -12,6 +12,7 @@ from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account
 from fraudline.durations import DAY, SECOND
 from fraudline.errors import LostRace, Unavailable
+from fraudline.features.definition import feature_set
 from fraudline.stream import Batch, Record, Shard
 
 # Why a drain ended.
@@ -22,6 +23,8 @@ STOPPED = "stopped"
 CLOSED = "shard_closed"
 LOST = "lost_lease"
 UNAVAILABLE = "unavailable"
+# The shard is on the profiles of another champion's features; the next slice takes that champion.
+OUTDATED = "outdated"
 # What somebody must look at: records may have expired unread; records wait and nothing moves.
 EXPIRED = "expired"
 STUCK = "stuck"
@@ -102,6 +105,7 @@ class _Work:
         self._on_batch = on_batch
         self._steps = Steps(deps.fault)
         self._workers: dict[str, BatchWorker] = {}
+        self._generation = feature_set(deps.bundle.contract).hash
         self._reader = deps.stream.reader(shard, lease.checkpoint)
         self._ends_at = time.monotonic() + limits.seconds
         self._renew_at = 0.0
@@ -153,6 +157,8 @@ class _Work:
         if self._lease.intent is not None:
             self._replay()
             return ""
+        if self._lease.generation != self._generation:
+            return self._change_generation()
         looked_at = self._deps.leases.now()
         most = min(self._limits.batch_records, self._limits.records - self._totals["read"])
         with self._steps.at("read"):
@@ -162,6 +168,15 @@ class _Work:
         worker = self._worker(self._deps.bundle.version)
         self._lease = worker.intend(self._lease, page.records)
         self._finish(worker, page.records, is_replay=False)
+        return ""
+
+    def _change_generation(self) -> str:
+        deps = self._deps
+        moved = deps.mover.move(self._lease, deps.leases, deps.bundle, deps.fault)
+        if moved is None:
+            return STOPPED if deps.leases.stop() else OUTDATED
+        self._lease = moved
+        self._keep()
         return ""
 
     def _found_nothing(self, page: Page, looked_at: int) -> str:

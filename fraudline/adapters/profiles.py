@@ -1,7 +1,7 @@
 """Profiles in DynamoDB: read in batches, written each on the condition that nobody has moved it."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fraudline.adapters.backoff import Deadline
@@ -9,7 +9,15 @@ from fraudline.adapters.dynamodb import DynamoDB, Statement, Wanted
 from fraudline.decision import STREAM, Item
 from fraudline.features.profile import LaggedHistory
 from fraudline.microbatch import Reading, View
-from fraudline.profiles import ProfileChange, StoredProfile, built_through_key, decode_lagged, encode_history
+from fraudline.profiles import (
+    Mark,
+    ProfileChange,
+    StoredProfile,
+    built_through_key,
+    decode_lagged,
+    encode_history,
+    mark_key,
+)
 
 
 class Profiles:
@@ -49,6 +57,24 @@ class Profiles:
         """Move profiles on; `LostRace` if any of them is no longer where it was read."""
         self._dynamodb.write_if([self._statement(change) for change in changes], deadline)
 
+    def stored(self, keys: Iterable[str], deadline: Deadline) -> dict[str, StoredProfile]:
+        """The profiles that exist, by key, strongly consistent."""
+        return {item["entity"]["S"]: _stored(item) for item in self._items(keys, deadline)}
+
+    def marks(self, generation: str, shards: Iterable[str], deadline: Deadline) -> dict[str, Mark]:
+        """What a generation has counted, of the shards it has counted anything of."""
+        keys = {mark_key(generation, shard): shard for shard in shards}
+        items = self._items(keys, deadline)
+        return {keys[item["entity"]["S"]]: Mark(item["through"]["S"], item["day"]["S"]) for item in items}
+
+    def mark(self, generation: str, marks: Mapping[str, Mark], deadline: Deadline) -> None:
+        """Say so, by shard: after the profiles that these marks speak of are written."""
+        items: Iterator[Item] = (
+            {"entity": {"S": mark_key(generation, shard)}, "through": {"S": mark.through}, "day": {"S": mark.day}}
+            for shard, mark in marks.items()
+        )
+        self._dynamodb.write(self._table, items, deadline)
+
     def built_through(self, generation: str, deadline: Deadline) -> int:
         """The hour (microseconds since the epoch) up to which later entities are built; 0 if nothing is."""
         key = {"entity": {"S": built_through_key(generation)}}
@@ -69,6 +95,10 @@ class Profiles:
         self._dynamodb.write(self._table, items, deadline)
         mark = {"entity": {"S": built_through_key(generation)}, "through": {"N": str(through)}}
         self._dynamodb.write(self._table, [mark], deadline)
+
+    def _items(self, keys: Iterable[str], deadline: Deadline) -> list[dict[str, Any]]:
+        wanted = Wanted(self._table, [{"entity": {"S": key}} for key in keys])
+        return self._dynamodb.read([wanted], deadline)[self._table]
 
     def _statement(self, change: ProfileChange) -> Statement:
         key, position, history = {"S": change.key}, {"S": change.position}, {"B": change.history}

@@ -11,6 +11,7 @@ from fraudline.adapters.backoff import never
 from fraudline.adapters.clients import client
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.generation_move import Mover
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.landing import Landing
 from fraudline.adapters.leases import Leases
@@ -52,6 +53,7 @@ class StreamDeps:
     landing: Landing
     quarantine: Quarantine
     alerts: Alerts
+    mover: Mover
     bundle: ScoringBundle
     bundle_of: Callable[[str], ScoringBundle]
     erased: Callable[[Contract], Erased] = nobody
@@ -75,14 +77,17 @@ def stream_deps(
         raise NotReady("no alerts topic: set FRAUDLINE_ALERTS_TOPIC_ARN to the ARN of the topic that takes alerts")
     dynamodb, s3, contract = DynamoDB(AwsJson("dynamodb")), client("s3"), bundle.contract
     registry = Registry(S3Objects(s3, settings.models_bucket), contract.name)
+    landing = S3Objects(s3, settings.landing_bucket)
+    profiles = Profiles(dynamodb, settings.profiles_table, settings.decisions_table)
     return StreamDeps(
         stream=Stream(AwsJson("kinesis"), settings.stream),
         leases=Leases(dynamodb, settings.leases_table, settings.consumer, worker_id, lease_seconds, stop),
-        profiles=Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
+        profiles=profiles,
         decisions=Decisions(dynamodb, settings.decisions_table, contract, settings.decisions_keep_days),
-        landing=Landing(S3Objects(s3, settings.landing_bucket)),
+        landing=Landing(landing),
         quarantine=Quarantine(S3Objects(s3, settings.quarantine_bucket)),
         alerts=Alerts(client("sns"), settings.alerts_topic_arn, contract.amount.minor_units),
+        mover=Mover(landing, profiles, registry.champion),
         bundle=bundle,
         bundle_of=lambda version: load_bundle(registry.read(version).__getitem__, version),
         erased=partial(erased_people, settings),

@@ -94,10 +94,11 @@ def promote(
     contract: ContractOption = "ecommerce",
     json: JsonOption = False,
 ) -> None:
-    """Make a version the champion, after verifying all its files."""
+    """Make a version the champion, after verifying all its files, and that the stream has profiles of its features."""
     registry = _registry(models, contract)
     number = registry.next_number()
     _verify(registry, version)
+    _require_profiles(registry, version)
     entry = registry.promote(version, reason, {}, getpass.getuser(), datetime.now(UTC), number)
     _announce("promoted", entry, contract)
     _report(entry, json)
@@ -117,6 +118,7 @@ def rollback(
     target = version or registry.previous_champion()
     if target:
         _verify(registry, target)
+        _require_profiles(registry, target)
     entry = registry.rollback(reason, getpass.getuser(), datetime.now(UTC), version, number)
     _announce("rolled_back", entry, contract)
     _report(entry, json)
@@ -189,6 +191,18 @@ def _verify(registry: Any, version: str) -> list[str]:
     for name in bundle.manifest.files:
         read_verified(files.__getitem__, bundle.manifest, name)
     return list(bundle.manifest.files)
+
+
+def _require_profiles(registry: Any, version: str) -> None:
+    """A champion of the deployment's stream needs profiles of its features; a registry elsewhere has no stream."""
+    from fraudline.bundle import read_manifest
+    from fraudline.settings import load_settings
+
+    settings = load_settings()
+    if registry.location == f"s3://{settings.models_bucket}":
+        from fraudline.adapters.generations import require_ready
+
+        require_ready(settings, read_manifest(registry.read(version).__getitem__, version).feature_hash)
 
 
 def _announce(verb: str, entry: Any, contract: str) -> None:

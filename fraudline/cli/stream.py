@@ -1,13 +1,13 @@
 """`fraudline score-stream` and `fraudline warm-up`."""
 
 import time
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
 from fraudline.cli.common import (
     JsonOption,
-    TransactionsOption,
     parse_date,
     print_json,
     print_pairs,
@@ -72,18 +72,30 @@ def score_stream(
 
 
 def warm_up(
-    transactions: TransactionsOption,
-    before: Annotated[str, typer.Option(help="Count the transactions before this day (UTC).")],
+    transactions: Annotated[
+        list[str],
+        typer.Option(
+            "--transactions", "-t", help="Files with the past before the stream; none: those that have landed."
+        ),
+    ] = [],  # noqa: B006  # typer copies it
+    before: Annotated[str, typer.Option(help="Count their transactions before this day (UTC); by default today.")] = "",
+    contract: Annotated[
+        str, typer.Option("--contract", "-c", help="Whose features; by default FRAUDLINE_CONTRACT.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Build the profiles that a history makes, where there are none, before a stream is scored for the first time."""
-    day = parse_date(before, "--before")
+    """Build the profiles of a contract's features, from a past in files and from all that the stream has archived."""
+    given: dict[str, Any] = {"transactions": transactions}
+    if before:
+        given["before"] = parse_date(before, "--before")
+    if contract:
+        given["contract"] = contract
     with working("Starting"):
         from flows.warm_up import WarmUpRequest
         from flows.warm_up import warm_up as flow
 
-        written = run_flow(flow, WarmUpRequest(transactions=transactions, before=day))
+        built = run_flow(flow, WarmUpRequest(**given))
     if json:
-        print_json({"profiles": written})
+        print_json(asdict(built))
     else:
-        print_pairs("Warm-up", {"profiles": written})
+        print_pairs("Profiles", asdict(built))

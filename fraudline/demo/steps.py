@@ -114,7 +114,8 @@ def warm_up(story: Story) -> None:
     from flows.warm_up import WarmUpRequest
     from flows.warm_up import warm_up as flow
 
-    story.results["profiles"] = flow(WarmUpRequest(transactions=[story.history], before=story.data.day))
+    built = flow(WarmUpRequest(transactions=[story.history], before=story.data.day))
+    story.results["profiles"] = built.profiles
 
 
 def send(story: Story) -> None:

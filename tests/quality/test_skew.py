@@ -34,7 +34,7 @@ from fraudline.settings import Settings
 from fraudline.table import from_transactions
 from fraudline.transaction import Transaction
 from fraudline.validation import Validator
-from tasks.streaming import warm_up
+from tasks.streaming import build_generation
 from tests.stream.bundles import small_bundle
 from tests.stream.events import clean_events
 
@@ -180,7 +180,7 @@ def test_profiles_warmed_up_from_files_are_no_skew(live: Live, contract: Contrac
     events = clean_events(200, users=6)
     live.landing.put("files/history.jsonl", b"\n".join(data for _, data in events[:120]))
     history = load_transactions(contract, [f"s3://{live.settings.landing_bucket}/files/"]).table
-    warm_up(live.settings, history)
+    build_generation(live.settings, history)
     live.score(events[120:])
     seen = live.skew()
     assert (seen.offline.compared, seen.offline.equal, seen.profiles_compared) == (80, 80, 6)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fraudline.adapters.draining import Limits
+from fraudline.adapters.generation_move import Mover
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import StreamDeps, stream_deps
@@ -58,7 +59,10 @@ def deps_of(settings: Settings, orders: Orders, stop: Callable[[], bool] = lambd
     )
     # No test waits for Kinesis' five reads a second; the emulator has no such limit.
     stream = Stream(deps.stream._service, settings.stream, read_interval=0.0)
-    return replace(deps, stream=stream, bundle_of=_bundle_of, clock=lambda: SCORED_AT, fault=Harm(orders))
+    # Every worker takes its own version for the champion.
+    mover = Mover(deps.mover._landing, deps.profiles, lambda: deps.bundle.version)
+    own = {"stream": stream, "mover": mover, "bundle_of": _bundle_of, "clock": lambda: SCORED_AT}
+    return replace(deps, fault=Harm(orders), **own)
 
 
 def _bundle_of(version: str) -> SmallBundle:

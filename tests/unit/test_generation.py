@@ -7,14 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fraudline.archive import Row
+from fraudline.clock import format_micros
 from fraudline.contract import load_contract
 from fraudline.durations import DAY, HOUR, MINUTE, floor_hour
 from fraudline.features.constants import MAX_SEEN_VALUES, OUTLIER_MIN_COUNT, OUTLIER_RATIO, SQUARE_CAP
-from fraudline.features.definition import feature_set, windows
+from fraudline.features.definition import windows
 from fraudline.features.online import LaggedCounter, OnlineFeatures
 from fraudline.features.profile import History, LabelEvent, LaggedHistory, Tiles
-from fraudline.generation import FROM_HISTORY, build_histories, new_profiles
-from fraudline.profiles import decode_history, decode_lagged, encode_history
+from fraudline.generation import FROM_HISTORY, Counted, Generation, differing
+from fraudline.profiles import StoredProfile, decode_history, decode_lagged, encode_history
 from fraudline.transaction import Transaction
 from tests.parity.contracts import Draw, draws, transactions
 from tests.parity.replay import arrived, replay
@@ -28,7 +30,7 @@ def purchase(number: int, time: int, amount: int = 1_000, town: str = "Rome", us
 
 
 def counted(purchases: list[Transaction]) -> History:
-    return build_histories(SHOP, purchases)[purchases[0].entities[0]]
+    return Generation(SHOP).warm(purchases)[purchases[0].entities[0]].history
 
 
 def feature(name: str, transaction: Transaction, history: History) -> float:
@@ -195,25 +197,92 @@ def test_a_generation_from_history_is_what_the_stream_would_remember(drawn: list
     for transaction, computed in zip(made, replay(arrived(SHOP, made)), strict=True):
         history = histories.setdefault(transaction.entities[0], online.new_history())
         online.count(history, transaction, computed.effective_time)
-    assert build_histories(SHOP, made) == histories
+    assert {id_: counted.history for id_, counted in Generation(SHOP).warm(made).items()} == histories
 
 
-def test_new_profiles_stand_before_every_record_of_any_shard_under_their_generation() -> None:
-    made = [purchase(n, START + n * HOUR, user=f"U{n % 2}") for n in range(6)]
-    histories = build_histories(SHOP, made)
-    changes = list(new_profiles(SHOP, histories))
-    generation = feature_set(SHOP).hash
-    assert sorted(change.key for change in changes) == [f"user#U0#{generation}", f"user#U1#{generation}"]
+def rows(made: list[Transaction], first: int = 1) -> list[Row]:
+    """The archive of these purchases."""
+    return [
+        Row(
+            f"{first + number:056d}#s",
+            made_.timestamp,
+            made_.timestamp,
+            msgspec.Raw(
+                msgspec.json.encode(
+                    {
+                        "transaction_id": made_.id,
+                        "user_id": made_.entities[0],
+                        "timestamp": format_micros(made_.timestamp),
+                        "amount": made_.amount / 100,
+                        "device_type": made_.categories[0],
+                        "location": made_.categories[1],
+                        "is_vpn": made_.flags[0],
+                        "card_type": made_.categories[2],
+                    }
+                )
+            ),
+        )
+        for number, made_ in enumerate(made)
+    ]
+
+
+def test_a_history_stands_before_every_record_of_any_shard_under_its_generation() -> None:
+    generation = Generation(SHOP)
+    warm = generation.warm([purchase(n, START + n * HOUR, user=f"U{n % 2}") for n in range(6)])
+    changes = generation.changes(warm, {})
+    assert sorted(change.key for change in changes) == [f"user#U0#{generation.name}", f"user#U1#{generation.name}"]
     assert all(change.is_new and change.position == FROM_HISTORY for change in changes)
     assert f"{1:056d}#shard" > FROM_HISTORY > ""
-    assert {change.key.split("#")[1]: decode_history(change.history) for change in changes} == histories
+
+
+def test_archived_purchases_count_after_a_history_as_if_they_were_one() -> None:
+    made = [purchase(n, START + n * HOUR, amount=1_000 + n, user=f"U{n % 3}") for n in range(30)]
+    generation = Generation(SHOP)
+    profiles = generation.warm(made[:10])
+    generation.count(profiles, generation.events(rows(made[10:])))
+    whole = generation.warm(made)
+    assert {id_: p.history for id_, p in profiles.items()} == {id_: p.history for id_, p in whole.items()}
+    assert {p.position for p in profiles.values()} == {f"{n:056d}#s" for n in (18, 19, 20)}
+
+
+def test_what_a_profile_has_counted_is_not_counted_again() -> None:
+    made = [purchase(n, START + n * HOUR) for n in range(9)]
+    generation, profiles = Generation(SHOP), {}
+    generation.count(profiles, generation.events(rows(made[:6])))
+    generation.count(profiles, generation.events(rows(made)))
+    assert profiles["U1"].history == counted(made)
+
+
+def test_a_profile_is_written_only_where_the_stored_one_is_behind() -> None:
+    generation = Generation(SHOP)
+    profiles: dict[str, Counted] = {}
+    generation.count(profiles, generation.events(rows([purchase(0, START)], first=5)))
+    stored = {at: {"U1": StoredProfile(f"{at:056d}#s", b"")} for at in (4, 5, 6)}
+    (change,) = generation.changes(profiles, stored[4])
+    assert (change.read_position, change.position) == (f"{4:056d}#s", f"{5:056d}#s")
+    assert generation.changes(profiles, stored[5]) == generation.changes(profiles, stored[6]) == []
+
+
+def test_two_generations_differ_where_one_has_counted_what_the_other_has_not() -> None:
+    made = [purchase(n, START + n * HOUR) for n in range(5)]
+    generation = Generation(SHOP)
+    profiles = generation.warm(made)
+    same = StoredProfile(FROM_HISTORY, encode_history(counted(made)))
+    fewer = StoredProfile(FROM_HISTORY, encode_history(counted(made[1:])))
+    further = StoredProfile(f"{9:056d}#s", encode_history(counted(made[1:])))
+    assert [differing(profiles, {"U1": other}) for other in (same, fewer, further)] == [[], ["U1"], []]
+
+
+def test_a_row_that_the_contract_refuses_is_no_event() -> None:
+    (row,) = rows([purchase(0, START)])
+    assert Generation(SHOP).events([msgspec.structs.replace(row, record=msgspec.Raw(b"{}"))]) == []
 
 
 @settings(deadline=None, max_examples=40)
 @given(drawn=draws(30), lagged=st.booleans())
 def test_a_profile_survives_being_stored(drawn: list[Draw], lagged: bool) -> None:
-    for history in build_histories(CARDS, transactions(CARDS, drawn)).values():
-        assert decode_history(encode_history(history)) == history
+    for counted in Generation(CARDS).warm(transactions(CARDS, drawn)).values():
+        assert decode_history(encode_history(counted.history)) == counted.history
     counter, later = LaggedCounter(CARDS.entities[1]), LaggedHistory()
     for transaction in transactions(CARDS, drawn):
         counter.count_transaction(later, transaction.timestamp, transaction.amount)
