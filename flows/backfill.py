@@ -34,6 +34,10 @@ class BackfillRequest(BaseModel):
         default_factory=defaults.models,
         description="The registry: a folder or s3://bucket/prefix; by default the models bucket",
     )
+    quarantine: str = Field(
+        default_factory=defaults.refused_rows,
+        description="Where rows that are no transactions go: a folder or s3://bucket/prefix",
+    )
     out: str = Field(
         "out/backfill", description="A file that ends in .parquet, or a folder: one file a day and a manifest"
     )
@@ -41,7 +45,10 @@ class BackfillRequest(BaseModel):
 
 @dataclass(frozen=True)
 class BackfillResult:
-    """What was scored now; days that were done already are not scored again."""
+    """What was scored now; days that were done already are not scored again.
+
+    `quarantined` and `duplicates` are those of all the input, in which earlier rows are history.
+    """
 
     model_version: str
     days: int
@@ -49,6 +56,9 @@ class BackfillResult:
     rows: int
     alerts: int
     out: str
+    quarantined: int
+    duplicates: int
+    quarantine: str | None
 
 
 @flow(name="backfill", flow_run_name="backfill-{request.contract}-{request.start}")
@@ -64,7 +74,10 @@ def backfill(request: BackfillRequest) -> BackfillResult:
     )
 
     end = day_start(request.end)
-    table = landing.history(contract, request.transactions, end).table
+    landed = landing.history(contract, request.transactions, end)
+    key = f"quarantine/{contract.name}-backfill-{request.start}-{request.end}.jsonl"
+    kept = landing.quarantine(landed.rejects, request.quarantine, key)
+    table = landed.table
     parts = backfilling.days(table, day_start(request.start), end)
     missing = folder.missing(parts) if folder else parts
     if folder:
@@ -84,4 +97,7 @@ def backfill(request: BackfillRequest) -> BackfillResult:
         rows=sum(decisions.num_rows for decisions in scored),
         alerts=sum(int(row["alerts"]) for row in rows),
         out=request.out,
+        quarantined=len(landed.rejects),
+        duplicates=landed.duplicates,
+        quarantine=kept,
     )

@@ -30,6 +30,7 @@ def backfill(
     model: Annotated[str, typer.Option(help="champion, or a version.")] = "champion",
     models: ModelsOption = "models",
     contract: ContractOption = "ecommerce",
+    quarantine: Annotated[str | None, typer.Option(help="Where rejected rows go; by default with the models.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Score the transactions of past days with any version, exactly as it would have scored them then.
@@ -48,6 +49,7 @@ def backfill(
             end=last,
             model=model,
             models=models,
+            quarantine=quarantine or models,
             out=out,
         )
         result = run_flow(flow, request)
