@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.data_quality import DataQualityRequest
 from tests.support.pipeline import POOL, ROOT, Pipeline
 
 DECLARED = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
@@ -31,7 +32,7 @@ def test_everything_is_deployed_with_a_description_tags_a_limit_and_the_pool(dep
     [
         ("retrain/weekly", ["0 3 * * 1"]),
         ("score-stream/every-5-minutes", ["*/5 * * * *"]),
-        ("data-quality/stream", ["10 * * * *", "20 0 * * *"]),
+        ("data-quality/stream", ["10 * * * *", "20 0 * * *", "30 0 * * *", "40 0 * * *"]),
         ("monitor/daily", ["30 4 * * *"]),
         ("backfill/on-demand", []),
         ("warm-up/on-demand", []),
@@ -41,6 +42,15 @@ def test_schedules_are_active_and_told_in_a_time_zone(deployed: Pipeline, name: 
     schedules = deployed.api.deployment(name)["schedules"]
     assert sorted(s["schedule"]["cron"] for s in schedules) == crons
     assert all(s["active"] and s["schedule"]["timezone"] == "UTC" for s in schedules)
+
+
+def test_every_stage_that_a_deployment_has_is_judged_by_a_schedule_of_its_own(deployed: Pipeline) -> None:
+    """A retrain judges its training set itself."""
+    schedules = deployed.api.deployment("data-quality/stream")["schedules"]
+    requests = [DataQualityRequest(**schedule["parameters"]["request"]) for schedule in schedules]
+    judged = {(request.stage, request.window) for request in requests if request.stage != "labels"}
+    assert judged == {("landed", "hour"), ("landed", "day"), ("decisions", "day")}
+    assert [request.stage for request in requests].count("labels") == 1
 
 
 def test_every_field_of_every_form_says_what_it_is(deployed: Pipeline) -> None:
