@@ -5,8 +5,10 @@ erased one; from the tombstone alone nobody can tell who it was. docs/erasure.md
 """
 
 import base64
+import csv
 import hashlib
 import hmac
+import io
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
@@ -141,6 +143,8 @@ class Erased:
         if isinstance(value, dict):
             if "partition_key" in value and "data" in value:
                 value = self._reject(value)
+            if value.get("header") and isinstance(value.get("raw"), str):
+                value = {**value, "raw": self._csv_row(value["header"], value["raw"])}
             # DynamoDB's {"S": text} is a value of the attribute it stands in.
             return {name: self.value(part, column if name in ("S", "N") else name) for name, part in value.items()}
         if isinstance(value, list):
@@ -187,6 +191,19 @@ class Erased:
         if not is_distinctive(word):
             return None
         return next((found for entity in self._entities if (found := self.of(entity, word))), None)
+
+    def _csv_row(self, header: str, raw: str) -> str:
+        """A refused row of a CSV file, its cells by their columns."""
+        try:
+            names, cells = next(csv.reader([header])), next(csv.reader([raw]))
+        except (csv.Error, StopIteration):
+            return raw
+        changed = [self.cell(cell, name) for cell, name in zip(cells, names, strict=False)] + cells[len(names) :]
+        if changed == cells:
+            return raw
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(changed)
+        return line.getvalue()
 
     def _reject(self, reject: dict[str, Any]) -> dict[str, Any]:
         """A refused record of the stream, its bytes in base64."""

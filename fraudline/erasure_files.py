@@ -1,4 +1,4 @@
-"""Erased ids in whole files, by the format that a name's ending tells: rows stay, only the ids in them are others."""
+"""Erased ids in whole files, by the format that a name's ending tells, and in tables: rows stay, the ids are others."""
 
 import base64
 import csv
@@ -6,6 +6,7 @@ import gzip
 import io
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import msgspec
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fraudline.erasure import Erased, found_in
+from fraudline.table import Codes, TransactionTable, encode
 
 # That of `fraudline.archive`, so that an archive object stays what another attempt at its batch would write.
 _COMPRESSION = 1
@@ -28,6 +30,23 @@ def rewritten(name: str, data: bytes, erased: Erased) -> bytes:
 def tells_of(name: str, data: bytes, id_: str) -> bool:
     """Whether a file, unpacked, still holds a (distinctive) id."""
     return any(found_in(text, id_) for text in (name, *_texts(name, data)))
+
+
+def with_pseudonyms(table: TransactionTable, erased: Erased) -> TransactionTable:
+    """The table with erased people under their pseudonyms; rows under the one and the other name are of one person."""
+    if not erased:
+        return table
+    pairs = zip(table.contract.entities, table.entities, strict=True)
+    return replace(table, entities=tuple(_renamed(codes, entity.name, erased) for entity, codes in pairs))
+
+
+def _renamed(codes: Codes, entity: str, erased: Erased) -> Codes:
+    values = codes.values.to_pylist()
+    changed = [erased.of(entity, value) or value for value in values]
+    if changed == values:
+        return codes
+    new = encode(pa.array(changed, pa.string()))
+    return Codes(new.codes[codes.codes], new.values)
 
 
 def _handler(name: str) -> Callable[[bytes, Erased], bytes]:

@@ -1,17 +1,21 @@
 """Reading transactions, and keeping those that are none where a person finds them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.files import load_transactions, rejected_lines
+from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.history import FILES, load_history
 from fraudline.adapters.label_files import LabelFile, load_labels
 from fraudline.adapters.labels import Labels
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.tombstones import erased_people, erased_where_known
 from fraudline.columns import Landed, RejectedRow
 from fraudline.contract import Contract
+from fraudline.erasure_files import with_pseudonyms
 from fraudline.settings import load_settings
 from fraudline.table import TransactionTable, from_transactions
 from tasks.progress import say
@@ -22,7 +26,8 @@ LABEL_SECONDS = 300.0
 
 @step(name="load transactions")
 def load(contract: Contract, locations: Sequence[str]) -> Landed:
-    return load_transactions(contract, locations, _tell)
+    landed = load_transactions(contract, locations, _tell)
+    return replace(landed, table=with_pseudonyms(landed.table, erased_where_known(contract)))
 
 
 @step(name="load all that has landed", retries=2, retry_delay_seconds=5)
@@ -31,7 +36,8 @@ def load_all(contract: Contract, as_of: int) -> Landed:
     settings = load_settings()
     verdicts = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table).all(within(LABEL_SECONDS))
     landing = f"s3://{settings.landing_bucket}"
-    return load_history(contract, landing, verdicts, as_of, _tell)
+    landed = load_history(contract, landing, verdicts, as_of, _tell)
+    return replace(landed, table=with_pseudonyms(landed.table, erased_people(settings, contract)))
 
 
 def history(contract: Contract, locations: Sequence[str], as_of: int) -> Landed:
@@ -45,7 +51,8 @@ def past(contract: Contract, locations: Sequence[str]) -> TransactionTable:
     landed = open_objects(f"s3://{load_settings().landing_bucket}")
     if not locations and not any(True for _ in landed.list(FILES)):
         return from_transactions(contract, [])
-    return load_transactions(contract, locations or [f"{landed.location}/{FILES}"], _tell).table
+    table = load_transactions(contract, locations or [f"{landed.location}/{FILES}"], _tell).table
+    return with_pseudonyms(table, erased_people(load_settings(), contract))
 
 
 @step(name="read labels")
@@ -66,6 +73,6 @@ def quarantine(rejects: Sequence[RejectedRow], location: str, key: str) -> str |
     """Where the rejected rows were put, or None where there are none."""
     if not rejects:
         return None
-    objects = open_objects(location)
+    objects = open_guarded(location)
     objects.put(key, rejected_lines(rejects))
     return f"{objects.location}/{key}"

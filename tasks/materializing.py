@@ -8,6 +8,7 @@ from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.labels import Labels
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.tombstones import erased_people
 from fraudline.bundle import read_manifest
 from fraudline.contract import Contract, contract_from
 from fraudline.features.definition import feature_set
@@ -36,7 +37,9 @@ def contract_in_use(registry: Registry, configured: Contract) -> Contract:
 def build(settings: Settings, table: TransactionTable, through: int) -> int:
     """Write every later entity's history, then the hour they are built through; how many."""
     say(f"Building later entities from {len(table):,} transactions")
-    histories = build_lagged(table, through)
+    # Somebody may have been erased since the table was read.
+    erased = erased_people(settings, table.contract)
+    histories = {erased.key(key): history for key, history in build_lagged(table, through).items()}
     profiles = Profiles(DynamoDB(AwsJson("dynamodb")), settings.profiles_table, settings.decisions_table)
     profiles.publish(feature_set(table.contract).hash, histories, through, within(WRITE_SECONDS))
     return len(histories)

@@ -8,7 +8,7 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.quality_report import REPORT
 from fraudline.columns import Landed
 from fraudline.contract import Contract
@@ -45,7 +45,7 @@ def judge_decisions(contract: Contract, landed: Landed, expected: Suite) -> Qual
 @step(name="keep the results", retries=2, retry_delay_seconds=5)
 def keep(result: QualityResult, landed: Landed, out: str, reference: dict[str, Any] | None) -> None:
     """The page and the figures, in `out` (a folder or s3://bucket/prefix)."""
-    quality_report.keep(result, landed, open_objects(out), reference)
+    quality_report.keep(result, landed, open_guarded(out), reference)
 
 
 @step(name="show the result")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.producer import Producer
 from fraudline.archive import Account, object_name
+from fraudline.erasure import Erased
 from fraudline.errors import BadInput
 from fraudline.quarantine import Reject, decode_rejects, encode_rejects, rejects_of
 from fraudline.stream import Batch
@@ -16,6 +17,8 @@ from fraudline.validation import Validator
 PREFIX = "stream/"
 SUFFIX = ".jsonl"
 _MARKS = "redriven/"
+# Why a record is not sent again that the contract lets pass.
+ERASED = "erased"
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,10 @@ class Quarantine:
             raise BadInput(f"{key!r} is no quarantine object: take a key from `fraudline quarantine list`")
         return tuple(decode_rejects(self._objects.get(key)))
 
-    def redrive(self, key: str, validator: Validator, producer: Producer) -> Redriven:
+    def redrive(self, key: str, validator: Validator, producer: Producer, erased: Erased) -> Redriven:
         """Send an object's records again, each once, if the contract lets them pass by now.
+
+        Those of erased people are left alone: a pseudonym would hash into a shard where its profile has no order.
 
         The mark is made after sending: a redrive that is cut off may send twice, and then the stream sees a duplicate.
         """
@@ -62,9 +67,11 @@ class Quarantine:
             if self._objects.exists(mark):
                 before += 1
                 continue
-            outcome = validator.decode(reject.raw, reject.arrived_at)
+            outcome = validator.decode(erased.raw(reject.raw), reject.arrived_at)
             if isinstance(outcome, Rejected):
                 result.refused[outcome.reason] += 1
+            elif not erased.pseudonyms.isdisjoint(outcome.entities):
+                result.refused[ERASED] += 1
             else:
                 # Under its own entity, whatever key it came with.
                 waiting.append((mark, (outcome.entities[0], reject.raw)))

@@ -11,6 +11,7 @@ from fraudline.cli import (
     backfill,
     cost,
     demo,
+    forget,
     labels,
     models,
     package,
@@ -37,7 +38,7 @@ app = typer.Typer(
 )
 for module in (
     *(demo, up, status, simulate, retrain, backfill, quality, models),
-    *(send, stream, score, quarantine, labels, review, automations, package, cost),
+    *(send, stream, score, quarantine, labels, review, forget, automations, package, cost),
 ):
     module.register(app)
 

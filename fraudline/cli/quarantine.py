@@ -71,10 +71,13 @@ def _redriven(key: str, at: str | None, contract: str) -> Any:
         return _store(at).redrive(key, definition)
     from fraudline.adapters.clients import client
     from fraudline.adapters.producer import Producer
+    from fraudline.adapters.tombstones import erased_people
     from fraudline.settings import load_settings
     from fraudline.validation import Validator
 
-    return _store(None).redrive(key, Validator(definition), Producer(client("kinesis"), load_settings().stream))
+    settings = load_settings()
+    producer = Producer(client("kinesis"), settings.stream)
+    return _store(None).redrive(key, Validator(definition), producer, erased_people(settings, definition))
 
 
 def _store(at: str | None) -> Any:

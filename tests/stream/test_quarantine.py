@@ -9,6 +9,7 @@ from fraudline.adapters.draining import Limits
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
 from fraudline.contract import load_contract
+from fraudline.erasure import nobody
 from fraudline.errors import BadInput
 from fraudline.settings import Settings
 from fraudline.validation import Validator
@@ -18,6 +19,7 @@ from tests.stream.storage import notifications, stored
 from tests.stream.worker import Orders, deps_of
 
 ECOMMERCE = Validator(load_contract("ecommerce"))
+NOBODY = nobody(load_contract("ecommerce"))
 
 
 def test_every_byte_of_a_refused_record_is_kept_with_its_reasons(resources: Settings, send: Send) -> None:
@@ -48,11 +50,11 @@ def test_redriving_twice_changes_nothing(resources: Settings, send: Send) -> Non
     deps = deps_of(resources, Orders("w"))
     assert run_slice(deps, Limits()).quarantined == {"wrong_partition_key": 6}
     producer = Producer(client("kinesis"), resources.stream)
-    first = [deps.quarantine.redrive(key, ECOMMERCE, producer) for key in deps.quarantine.list()]
+    first = [deps.quarantine.redrive(key, ECOMMERCE, producer, NOBODY) for key in deps.quarantine.list()]
     assert sum(redriven.sent for redriven in first) == 6
     assert run_slice(deps, Limits()).scored == 6
     once = stored(resources)
-    again = [deps.quarantine.redrive(key, ECOMMERCE, producer) for key in deps.quarantine.list()]
+    again = [deps.quarantine.redrive(key, ECOMMERCE, producer, NOBODY) for key in deps.quarantine.list()]
     assert [(r.sent, r.sent_before) for r in again] == [(0, r.sent) for r in first]
     assert run_slice(deps, Limits()).read == 0
     assert stored(resources) == once
@@ -76,7 +78,7 @@ def test_what_would_be_refused_again_is_not_sent_again(resources: Settings, send
     deps = deps_of(resources, Orders("w"))
     run_slice(deps, Limits())
     producer = Producer(client("kinesis"), resources.stream)
-    refused = [deps.quarantine.redrive(key, ECOMMERCE, producer).refused for key in deps.quarantine.list()]
+    refused = [deps.quarantine.redrive(key, ECOMMERCE, producer, NOBODY).refused for key in deps.quarantine.list()]
     assert sum((part["not_json"] for part in refused), 0) > 0
     assert "not_json" not in run_slice(deps, Limits()).quarantined
 

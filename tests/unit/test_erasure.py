@@ -92,6 +92,7 @@ FILES: dict[str, bytes] = {
     "archive/a.jsonl.gz": gzip.compress(b'{"shard": "s"}\n' + LINE + b"\n", mtime=0),
     "stream/a.jsonl": json.dumps(REJECT).encode() + b"\n",
     "quarantine/a.jsonl": json.dumps({"source": "a.csv", "raw": json.dumps(RECORD)}).encode() + b"\n",
+    "quarantine/b.jsonl": json.dumps({"source": "b.csv", "header": "user_id,n", "raw": "U17,x"}).encode(),
     "files/a.csv": b'transaction_id,user_id,amount\r\nT1,U17,"1,5"\r\nT2,U18,2\r\ntorn,U17\r\n',
     "files/a.jsonl": json.dumps(RECORD).encode(),
     "reports/a.html": b"<td>U17</td>",
@@ -110,6 +111,11 @@ def test_every_kind_of_file_is_rewritten_once_and_tells_nothing_after(name: str)
     assert tells_of(name, data, "U17")
     assert rewritten(name, after, people) == after
     assert rewritten(name, data, erased("U99")) == data
+
+
+def test_a_short_number_is_found_in_the_cells_of_a_refused_row() -> None:
+    row = {"source": "b.csv", "header": "user_id,amount", "raw": "17,17"}
+    assert erased("17").value(row) == {**row, "raw": "erased-0,17"}
 
 
 def test_a_csv_keeps_its_other_bytes() -> None:

@@ -1,0 +1,113 @@
+"""Forgetting beside the stream: a deployment that does so ends as one that does not, but for the name."""
+
+import signal
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from fraudline.adapters import forgetting
+from fraudline.adapters.batches import STEPS
+from fraudline.adapters.clients import client
+from fraudline.adapters.draining import Limits
+from fraudline.adapters.producer import Producer
+from fraudline.adapters.tombstones import erased_people
+from fraudline.contract import load_contract
+from fraudline.local.resources import create_resources
+from fraudline.settings import Settings
+from tests.privacy.shop import objects, rows
+from tests.stream.events import Sent, clean_events, dirty_events
+from tests.stream.storage import accounts, stored
+from tests.stream.worker import Orders, Worker
+
+ECOMMERCE = load_contract("ecommerce")
+USER = "U3"
+
+
+@pytest.fixture
+def calm(resources: Settings, unique: str) -> Settings:
+    """A second deployment on the same stream, in which nobody is forgotten."""
+    names = resources.model_dump(exclude={"contract", "stream", "alerts_topic_arn"}, exclude_none=True)
+    own = {field: name.replace(unique, f"{unique}-calm") for field, name in names.items()}
+    return create_resources(Settings(**{**own, "consumer": "calm"}, stream=resources.stream))
+
+
+def send(settings: Settings, events: list[Sent]) -> None:
+    Producer(client("kinesis"), settings.stream).send(events)
+
+
+def forget(settings: Settings, entity: str = "user", id_: str = USER) -> str:
+    """The pseudonym."""
+    contract = load_contract(settings.contract)
+    forgetting.forget(forgetting.deployment(settings, contract), entity, id_, lambda _: None)
+    return str(erased_people(settings, contract).of(entity, id_))
+
+
+def assert_same_but_for_the_name(forgotten: Settings, calm: Settings, pseudonym: str) -> None:
+    left, right = stored(forgotten), stored(calm)
+    assert left.profiles == renamed(right.profiles, pseudonym)
+    assert left.decisions.keys() == right.decisions.keys()
+    assert left.alerts.keys() == right.alerts.keys()
+    assert left.notified == right.notified
+    assert (left.rows.keys(), left.duplicates) == (right.rows.keys(), right.duplicates)
+    assert {p: r.reason for p, r in left.rejects.items()} == {p: r.reason for p, r in right.rejects.items()}
+    for id_, decision in right.decisions.items():
+        assert without_names(left.decisions[id_]) == without_names(decision)
+    assert all(account.balances for account in accounts(forgotten))
+    told = (f'"{USER}"', f"'{USER}'", f"#{USER}#")
+    assert not [place for place, text in [*objects(forgotten), *rows(forgotten)] if any(id_ in text for id_ in told)]
+
+
+def renamed(profiles: dict[str, dict[str, Any]], pseudonym: str) -> dict[str, dict[str, Any]]:
+    keys = {key: key.replace(f"#{USER}#", f"#{pseudonym}#") for key in profiles}
+    return {keys[key]: {**row, "entity": keys[key]} for key, row in profiles.items()}
+
+
+def without_names(decision: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in decision.items() if name not in ("entity", "entities", "digest")}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_batch_that_was_pending_is_finished_under_the_pseudonym(
+    resources: Settings, calm: Settings, key: None, step: str
+) -> None:
+    send(resources, dirty_events(120, users=6, seed=len(step)))
+    worker = Worker(resources, Orders("dies", harm=signal.SIGKILL, step=step, count=2))
+    assert worker.wait() == -signal.SIGKILL
+    pseudonym = forget(resources)
+    send(resources, clean_events(40, users=6, seed=9, first=5000))
+    Worker(resources, Orders("heir")).report()
+    forget(resources)
+    Worker(calm, Orders("calm")).report()
+    assert_same_but_for_the_name(resources, calm, pseudonym)
+
+
+def test_workers_that_go_on_scoring_take_the_profile_over(resources: Settings, calm: Settings, key: None) -> None:
+    send(resources, dirty_events(100, users=6))
+    following = Limits(batch_records=10, seconds=4.0, follow=True)
+    workers = [Worker(resources, Orders(f"w{n}", limits=following, lease_seconds=10.0)) for n in range(2)]
+    time.sleep(1.0)
+    more = threading.Thread(target=lambda: [send(resources, clean_events(10, 6, n, 1000 * n)) for n in range(2, 12)])
+    more.start()
+    pseudonym = forget(resources)
+    more.join()
+    assert [worker.wait() for worker in workers] == [0, 0]
+    Worker(resources, Orders("rest")).report()
+    Worker(calm, Orders("calm")).report()
+    assert_same_but_for_the_name(resources, calm, pseudonym)
+
+
+def test_a_profile_in_use_is_not_moved_while_a_worker_holds_its_shard(
+    resources: Settings, key: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(resources, clean_events(30, users=6))
+    worker = Worker(resources, Orders("frozen", harm=signal.SIGSTOP, step="commit", lease_seconds=60.0))
+    while not worker.is_frozen():
+        time.sleep(0.05)
+    monkeypatch.setattr(forgetting, "WAIT_SECONDS", 1.0)
+    with pytest.raises(forgetting.NotReady, match="is held by frozen all the time"):
+        forget(resources)
+    worker.send(signal.SIGCONT)
+    worker.report()
+    assert forget(resources).startswith("erased-")
