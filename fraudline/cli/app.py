@@ -17,6 +17,7 @@ from fraudline.cli import (
     package,
     quality,
     quarantine,
+    replay,
     retrain,
     review,
     score,
@@ -37,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for module in (
-    *(demo, up, status, simulate, retrain, backfill, quality, models),
+    *(demo, up, status, simulate, retrain, backfill, replay, quality, models),
     *(send, stream, score, quarantine, labels, review, forget, automations, package, cost),
 ):
     module.register(app)
