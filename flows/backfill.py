@@ -1,14 +1,14 @@
 """Backfill: score past days again with any version, apart from everything online."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
-from fraudline.adapters.partitions import PartitionFolder
-from fraudline.clock import day_start
+from fraudline.adapters.output_lock import only_run
+from fraudline.adapters.partitions import PartitionFile, PartitionFolder, Target
 from fraudline.contract import load_contract
 from fraudline.errors import BadInput
 from tasks import backfilling, landing
@@ -47,7 +47,8 @@ class BackfillRequest(BaseModel):
 class BackfillResult:
     """What was scored now; days that were done already are not scored again.
 
-    `quarantined` and `duplicates` are those of all the input, in which earlier rows are history.
+    `quarantined` and `duplicates` are those of all the input, in which earlier rows are history. Where nothing is left
+    to score, rejected rows are not put anywhere again.
     """
 
     model_version: str
@@ -69,35 +70,30 @@ def backfill(request: BackfillRequest) -> BackfillResult:
     contract = load_contract(request.contract)
     bundle = backfilling.model(registry_at(request.models, contract.name), contract, request.model)
     tag_run(contract=contract.name, version=bundle.version)
-    folder = (
-        None if request.out.endswith(".parquet") else PartitionFolder(Path(request.out), contract.name, bundle.version)
+    out = Path(request.out)
+    with only_run(out):
+        folder = None if out.suffix == ".parquet" else PartitionFolder(out, contract.name, bundle.version)
+        read = backfilling.read(contract, request.transactions, request.start, request.end, bundle)
+        parts = read.past.partitions
+        missing = folder.missing(parts) if folder else parts
+        key = f"quarantine/{contract.name}-backfill-{request.start}-{request.end}.jsonl"
+        kept = landing.quarantine(read.rejects if missing else (), request.quarantine, key)
+        targets: list[Target] = [folder or PartitionFile(out)]
+        done = backfilling.score_days(read.past, missing, targets)
+
+    show_table(
+        f"backfill-{contract.name}",
+        [asdict(day) for day in done],
+        f"{bundle.version} over {request.start} to {request.end}",
     )
-
-    end = day_start(request.end)
-    landed = landing.history(contract, request.transactions, end)
-    key = f"quarantine/{contract.name}-backfill-{request.start}-{request.end}.jsonl"
-    kept = landing.quarantine(landed.rejects, request.quarantine, key)
-    table = landed.table
-    parts = backfilling.days(table, day_start(request.start), end)
-    missing = folder.missing(parts) if folder else parts
-    if folder:
-        scored = backfilling.score_into_folder(table, missing, bundle, folder)
-    else:
-        scored = backfilling.score_into_file(table, missing, bundle, Path(request.out))
-
-    rows = [
-        {"day": part.day, "transactions": decisions.num_rows, "alerts": sum(decisions["is_fraud"].to_pylist())}
-        for part, decisions in zip(missing, scored, strict=True)
-    ]
-    show_table(f"backfill-{contract.name}", rows, f"{bundle.version} over {request.start} to {request.end}")
     return BackfillResult(
         model_version=bundle.version,
-        days=len(missing),
+        days=len(done),
         days_done_before=len(parts) - len(missing),
-        rows=sum(decisions.num_rows for decisions in scored),
-        alerts=sum(int(row["alerts"]) for row in rows),
+        rows=sum(day.transactions for day in done),
+        alerts=sum(day.alerts for day in done),
         out=request.out,
-        quarantined=len(landed.rejects),
-        duplicates=landed.duplicates,
+        quarantined=len(read.rejects),
+        duplicates=read.duplicates,
         quarantine=kept,
     )

@@ -4,13 +4,13 @@ Features of a day's transactions see all earlier rows of the input; a day's fing
 is done again exactly when something that could change it has changed.
 """
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from fraudline.bundle import Bundle
@@ -18,18 +18,63 @@ from fraudline.clock import format_day
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.features.offline import offline_features
+from fraudline.fingerprints import Fingerprint
 from fraudline.scoring_matrix import score_matrix
 from fraudline.table import TransactionTable
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Partition:
-    """One day of the window: its rows in the table are [begin, end), its fingerprint covers all up to `end`."""
+    """One day of the window: its rows in the input are [begin, end), its fingerprint covers all up to `end`."""
 
     day: str
     begin: int
     end: int
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class ScoredDay:
+    """A partition with its transactions in the order they count, their features (rows, features) and decisions.
+
+    `features` is None where nobody asked for them.
+    """
+
+    part: Partition
+    table: TransactionTable
+    decisions: pa.Table
+    features: Floats | None = None
+
+
+class Past(Protocol):
+    """Past transactions that can be scored day by day, however they are held."""
+
+    @property
+    def partitions(self) -> Sequence[Partition]:
+        """The days of the window that have transactions, in time order."""
+        ...
+
+    def score(self, parts: Sequence[Partition]) -> Iterator[ScoredDay]:
+        """Some of these partitions, scored, in time order."""
+        ...
+
+
+@dataclass(frozen=True)
+class PastInMemory:
+    """The past as one table in the order it counts (sorted by time)."""
+
+    table: TransactionTable
+    partitions: Sequence[Partition]
+    bundle: Bundle
+
+    @staticmethod
+    def of(table: TransactionTable, start: int, end: int, bundle: Bundle) -> "PastInMemory":
+        return PastInMemory(table, partitions(table, start, end), bundle)
+
+    def score(self, parts: Sequence[Partition]) -> Iterator[ScoredDay]:
+        return score_partitions(self.table, parts, self.bundle)
 
 
 def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]:
@@ -40,55 +85,49 @@ def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]
         raise BadInput("there are no transactions to score: name a file that has some")
     first, stop = np.searchsorted(table.timestamp, [start, end])
     if first >= stop:
-        raise BadInput(
-            f"no transactions from {format_day(start)} up to {format_day(end)}: the input spans "
-            f"{format_day(int(table.timestamp[0]))} to {format_day(int(table.timestamp[-1]))}"
-        )
+        raise nothing_to_score(start, end, int(table.timestamp[0]), int(table.timestamp[-1]))
     days = np.unique(table.timestamp[first:stop] // DAY)
     edges: Any = np.searchsorted(table.timestamp, np.r_[days * DAY, days[-1] * DAY + DAY])
     bounds = [(max(int(a), first), min(int(b), stop)) for a, b in pairwise(edges.tolist())]
     return [
         Partition(format_day(day * DAY), begin, finish, fingerprint)
-        for day, (begin, finish), fingerprint in zip(days.tolist(), bounds, _chained(table, bounds), strict=True)
+        for day, (begin, finish), fingerprint in zip(days.tolist(), bounds, _fingerprints(table, bounds), strict=True)
     ]
 
 
-def _chained(table: TransactionTable, bounds: list[tuple[int, int]]) -> Iterator[str]:
-    """sha256 of all rows before each bound's end, computed in one pass.
+def nothing_to_score(start: int, end: int, first: int, last: int) -> BadInput:
+    """Why a window [start, end) of an input from `first` to `last` (microseconds) has no days."""
+    return BadInput(
+        f"no transactions from {format_day(start)} up to {format_day(end)}: the input spans "
+        f"{format_day(first)} to {format_day(last)}"
+    )
 
-    Each column has a digest of its own, so that where one bound ends and the next begins leaves no trace. Of entities
-    it tells which rows are of the same one, not of whom: an erased id is no reason to score a day again.
-    """
-    columns: list[Any] = [table.timestamp, table.effective_time, table.amount, table.label, table.known_at]
-    columns += table.flags if table.built_through is None else (*table.flags, table.built_through)
-    columns += [codes.by_appearance().codes for codes in table.entities]
-    texts = [table.ids, *(codes.text() for codes in table.categories)]
-    digests = [hashlib.sha256() for _ in (*columns, *texts)]
-    done = 0
+
+def _fingerprints(table: TransactionTable, bounds: list[tuple[int, int]]) -> Iterator[str]:
+    """Of all rows before each bound's end, computed in one pass."""
+    entities = [codes.by_appearance().codes for codes in table.entities]
+    fingerprint, done = Fingerprint(), 0
     for _, end in bounds:
-        parts = [np.ascontiguousarray(column[done:end]).tobytes() for column in columns]
-        parts += ["".join(f"{value}\n" for value in text[done:end].to_pylist()).encode() for text in texts]
-        for digest, part in zip(digests, parts, strict=True):
-            digest.update(part)
+        rows = slice(done, end)
+        yield fingerprint.of(table.take(rows), [codes[rows] for codes in entities])
         done = end
-        yield hashlib.sha256(b"".join(digest.digest() for digest in digests)).hexdigest()
 
 
-def score_partitions(table: TransactionTable, parts: list[Partition], bundle: Bundle) -> Iterator[pa.Table]:
-    """For each partition its decisions, in the order of the table."""
+def score_partitions(table: TransactionTable, parts: Sequence[Partition], bundle: Bundle) -> Iterator[ScoredDay]:
+    """Each partition scored, its rows in the order of the table."""
     wanted = np.zeros(len(table), bool)
     for part in parts:
         wanted[part.begin : part.end] = True
     features = offline_features(table, wanted)
     done = 0
     for part in parts:
-        count = part.end - part.begin
-        yield _decisions(table.take(slice(part.begin, part.end)), features[done : done + count], bundle)
-        done += count
+        day, matrix = table.take(slice(part.begin, part.end)), features[done : done + part.end - part.begin]
+        yield ScoredDay(part, day, decisions(day, score_matrix(bundle.scorer, matrix), bundle), matrix)
+        done += len(day)
 
 
-def _decisions(table: TransactionTable, features: Any, bundle: Bundle) -> pa.Table:
-    scores = score_matrix(bundle.scorer, features)
+def decisions(table: TransactionTable, scores: Floats, bundle: Bundle) -> pa.Table:
+    """What was decided on each transaction: the rows of a backfill's output."""
     partition_entity = table.contract.partition_entity
     return pa.table(
         {

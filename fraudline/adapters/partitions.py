@@ -2,14 +2,17 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fraudline.backfilling import Partition
+from fraudline.backfilling import Partition, ScoredDay
 from fraudline.errors import BadInput, Unavailable
 
 MANIFEST = "_manifest.json"
@@ -31,6 +34,33 @@ class Manifest(msgspec.Struct, frozen=True):
     partitions: dict[str, Done]
 
 
+# As many rows as Arrow puts into a group of a file that it is given whole.
+ROW_GROUP = 1024 * 1024
+
+
+class Target(Protocol):
+    """What a backfill fills: told of each day as soon as it is scored, in time order."""
+
+    def write(self, day: ScoredDay) -> None: ...
+
+    def close(self, complete: bool) -> None:
+        """No more days come: all were written, or (not `complete`) something came in between."""
+        ...
+
+
+def fill(targets: Sequence[Target], days: Iterable[ScoredDay]) -> None:
+    """Every target with every day; each is closed, whatever happens."""
+    complete = False
+    try:
+        for day in days:
+            for target in targets:
+                target.write(day)
+        complete = True
+    finally:
+        for target in targets:
+            target.close(complete)
+
+
 class PartitionFolder:
     """`DATE.parquet` a day and `_manifest.json`; a day is done once the manifest says so."""
 
@@ -49,11 +79,14 @@ class PartitionFolder:
         """Those not done yet, or done from other input."""
         return [part for part in parts if not self._is_done(part)]
 
-    def write(self, part: Partition, decisions: pa.Table) -> None:
-        write_parquet(self._folder / f"{part.day}.parquet", decisions)
-        done = {**self._manifest.partitions, part.day: _done(part, decisions)}
+    def write(self, day: ScoredDay) -> None:
+        write_parquet(self._path(day.part), day.decisions)
+        done = {**self._manifest.partitions, day.part.day: _done(day)}
         self._manifest = msgspec.structs.replace(self._manifest, partitions=dict(sorted(done.items())))
         write_whole(self._folder / MANIFEST, msgspec.json.format(msgspec.json.encode(self._manifest), indent=1))
+
+    def close(self, complete: bool) -> None:
+        """Nothing is left to do: each day is whole as soon as it is written."""
 
     def _is_done(self, part: Partition) -> bool:
         done = self._manifest.partitions.get(part.day)
@@ -73,18 +106,46 @@ class PartitionFolder:
 
 
 class PartitionFile:
-    """All partitions in one Parquet file, written at the end as a whole."""
+    """All partitions in one Parquet file, which takes the place of an earlier one once it is whole.
+
+    Rows wait until there are enough of them for a group: the bytes are those of one table written at once.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._resources = ExitStack()
+        self._writer: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []
 
-    def write_all(self, decisions: Sequence[pa.Table]) -> None:
-        write_parquet(self._path, pa.concat_tables(decisions))
+    def write(self, day: ScoredDay) -> None:
+        with sentences_of(self._path):
+            writer = self._writer or self._open(day.decisions.schema)
+            self._waiting.append(day.decisions)
+            if sum(table.num_rows for table in self._waiting) >= ROW_GROUP:
+                table = pa.concat_tables(self._waiting)
+                whole = table.num_rows - table.num_rows % ROW_GROUP
+                writer.write_table(table.slice(0, whole))
+                self._waiting = [table.slice(whole)]
+
+    def close(self, complete: bool) -> None:
+        if complete and self._writer:
+            with sentences_of(self._path):
+                rest = pa.concat_tables(self._waiting)
+                if rest.num_rows:
+                    self._writer.write_table(rest)
+                self._writer.close()
+                os.replace(self._partial, self._path)
+        self._resources.close()
+
+    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+        self._partial = self._resources.enter_context(partial_beside(self._path))
+        file = self._resources.enter_context(self._partial.open("wb"))
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd")
+        return self._writer
 
 
-def _done(part: Partition, decisions: pa.Table) -> Done:
-    alerts = sum(decisions["is_fraud"].to_pylist())
-    return Done(part.fingerprint, decisions.num_rows, alerts)
+def _done(day: ScoredDay) -> Done:
+    return Done(day.part.fingerprint, day.decisions.num_rows, pc.sum(day.decisions["is_fraud"]).as_py() or 0)
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
@@ -96,16 +157,28 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file in one step: whoever reads sees the old one or the new one."""
+    with sentences_of(path), partial_beside(path) as partial:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+
+
+@contextmanager
+def partial_beside(path: Path) -> Iterator[Path]:
+    """A file to write to before it takes the place of `path`; gone afterwards, if it did not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
+    os.close(descriptor)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(data)
-            os.chmod(partial, 0o644)
-            os.replace(partial, path)
-        except BaseException:
-            Path(partial).unlink(missing_ok=True)
-            raise
+        os.chmod(name, 0o644)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def sentences_of(path: Path) -> Iterator[None]:
+    """What goes wrong while `path` is written, as a sentence: no permission, no room, no such disk."""
+    try:
+        yield
     except OSError as error:
         raise Unavailable(f"{path} cannot be written: {error.strerror or error}") from error

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
@@ -15,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudline.adapters.files import load_transactions
-from fraudline.adapters.partitions import MANIFEST, PartitionFile, PartitionFolder
+from fraudline.adapters.partitions import MANIFEST, PartitionFile, PartitionFolder, fill
 from fraudline.backfilling import Partition, partitions, score_partitions
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
@@ -59,11 +58,11 @@ def run(table: TransactionTable, bundle: Bundle, folder: Path, stop_after: int |
     target = PartitionFolder(folder, CONTRACT.name, bundle.version)
     missing = target.missing(days(table))
     written = []
-    for part, decisions in zip(missing, score_partitions(table, missing, bundle), strict=True):
+    for day in score_partitions(table, missing, bundle):
         if stop_after is not None and len(written) == stop_after:
             break
-        target.write(part, decisions)
-        written.append(part.day)
+        target.write(day)
+        written.append(day.part.day)
     return written
 
 
@@ -86,7 +85,7 @@ def test_each_day_of_the_window_is_a_partition(table: TransactionTable) -> None:
 
 def test_a_folder_and_a_file_hold_the_same_decisions(table: TransactionTable, bundle: Bundle, tmp_path: Path) -> None:
     run(table, bundle, tmp_path / "days")
-    PartitionFile(tmp_path / "all.parquet").write_all(list(score_partitions(table, days(table), bundle)))
+    fill([PartitionFile(tmp_path / "all.parquet")], score_partitions(table, days(table), bundle))
     parts = [pq.read_table(tmp_path / "days" / f"{day}.parquet") for day in DAYS]
     assert pa.concat_tables(parts).equals(pq.read_table(tmp_path / "all.parquet"))
 
@@ -94,7 +93,7 @@ def test_a_folder_and_a_file_hold_the_same_decisions(table: TransactionTable, bu
 def test_the_output_says_what_was_decided_on_every_transaction_of_the_window(
     table: TransactionTable, bundle: Bundle
 ) -> None:
-    decisions = pa.concat_tables(list(score_partitions(table, days(table), bundle)))
+    decisions = pa.concat_tables([day.decisions for day in score_partitions(table, days(table), bundle)])
     inside = (table.timestamp >= day_start(START)) & (table.timestamp < day_start(END))
     assert decisions["transaction_id"].to_pylist() == table.take(inside).ids.to_pylist()
     assert set(decisions["model_version"].to_pylist()) == {bundle.version}
@@ -110,7 +109,8 @@ def test_a_day_scores_as_the_online_code_would_have_scored_it(table: Transaction
         computed = online.features(transaction, history)
         online.count(history, transaction, computed.effective_time)
         expected[transaction.id] = bundle.scorer.score(computed.features)
-    for decisions in score_partitions(table, days(table), bundle):
+    for day in score_partitions(table, days(table), bundle):
+        decisions = day.decisions
         for id_, score in zip(decisions["transaction_id"].to_pylist(), decisions["score"].to_pylist(), strict=True):
             assert score == expected[id_]
 
@@ -120,7 +120,7 @@ def test_one_day_alone_scores_as_it_does_among_others(table: TransactionTable, b
     for day in DAYS[::2]:
         (part,) = [part for part in days(table) if part.day == day]
         (alone,) = score_partitions(table, [part], bundle)
-        assert alone.equals(together[day])
+        assert alone.decisions.equals(together[day].decisions)
 
 
 def test_a_second_run_has_nothing_to_do(table: TransactionTable, bundle: Bundle, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_damaged_manifest_is_refused_with_the_remedy(tmp_path: Path, data: byt
 
 def test_a_place_that_cannot_be_written_leaves_nothing(table: TransactionTable, bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "in the way").write_text("x")
-    decisions: Sequence[pa.Table] = list(score_partitions(table, days(table)[:1], bundle))
+    scored = score_partitions(table, days(table)[:1], bundle)
     with pytest.raises(Unavailable, match="cannot be written"):
-        PartitionFile(tmp_path / "in the way" / "out.parquet").write_all(decisions)
+        fill([PartitionFile(tmp_path / "in the way" / "out.parquet")], scored)
     assert [path.name for path in tmp_path.iterdir()] == ["in the way"]
