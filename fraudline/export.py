@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from fraudline.errors import FraudlineError
 from fraudline.features.definition import FeatureSet
 from fraudline.scoring import Calibration, LinearModel, LinearScorer, Scorer
-from fraudline.scoring_matrix import margins
+from fraudline.scoring_matrix import BLOCK, margins
 
 Matrix = npt.NDArray[np.float64]
 # How far scorer and pipeline may differ in the score: rounding of sums, and of float32 in trees.
@@ -68,8 +68,12 @@ def _graph(pipeline: Pipeline, width: int) -> bytes:
         options={id(model): {"raw_scores": True, "zipmap": False}},
         target_opset={"": 18, "ai.onnx.ml": 3},
     )
-    # The converter names its graph at random, and takes a classifier's output for double where ONNX defines float.
+    # The converter names its graph at random, orders domains as its process hashes texts, and takes a classifier's
+    # output for double where ONNX defines float.
     graph.graph.name = "fraudline"
+    domains = sorted(graph.opset_import, key=lambda opset: opset.domain)
+    del graph.opset_import[:]
+    graph.opset_import.extend(domains)
     for output in graph.graph.output:
         if output.type.tensor_type.elem_type == TensorProto.DOUBLE:
             output.type.tensor_type.elem_type = TensorProto.FLOAT
@@ -104,7 +108,9 @@ def _pickled(pipeline: Pipeline) -> bytes:
 def check_agreement(kind: str, scorer: Scorer, pipeline: Pipeline, matrix: Matrix) -> float:
     """Largest difference between the scorer's and the pipeline's scores; raises beyond the tolerance."""
     calibration: Calibration = scorer.model.calibration  # type: ignore[attr-defined]
-    theirs = [calibration.score(margin) for margin in pipeline.decision_function(matrix).tolist()]
+    # Block by block: the pipeline's pieces of all rows at once would be ten times the matrix.
+    blocks = [matrix[begin : begin + BLOCK] for begin in range(0, len(matrix), BLOCK)]
+    theirs = [calibration.score(margin) for block in blocks for margin in pipeline.decision_function(block).tolist()]
     ours = [calibration.score(margin) for margin in margins_of(scorer, matrix).tolist()]
     gap = float(np.max(np.abs(np.array(theirs) - np.array(ours)), initial=0.0))
     if gap > TOLERANCE[kind]:

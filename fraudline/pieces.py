@@ -4,6 +4,7 @@ Knots stand at quantiles, several of them in the far tail, for that is where fra
 range count as the nearest end: what was never seen is not extrapolated.
 """
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -23,17 +24,20 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
         self.low_, self.high_ = X.min(axis=0), X.max(axis=0)
         self.knots_ = [self._knots(X[:, j], self.low_[j], self.high_[j]) for j in range(X.shape[1])]
         self.n_features_in_ = X.shape[1]
-        columns = self._columns(X)
-        self.mean_ = columns.mean(axis=0)
-        deviation = columns.std(axis=0)
+        moments = [(pieces.mean(axis=0), pieces.std(axis=0)) for pieces in self._pieces(X)]
+        self.mean_ = np.concatenate([mean for mean, _ in moments])
+        deviation = np.concatenate([deviation for _, deviation in moments])
         self.scale_ = np.where(deviation > 1e-12, deviation, np.inf)
         return self
 
     def transform(self, X: Matrix) -> Matrix:
-        columns = self._columns(X)
-        columns -= self.mean_
-        columns /= self.scale_
-        return columns
+        # The matrix is what a retrain's memory goes to: one of them, in the order of rows that the regression takes.
+        out, column = np.empty((len(X), len(self.mean_))), 0
+        for pieces in self._pieces(X):
+            part = slice(column, column + pieces.shape[1])
+            np.divide(np.subtract(pieces, self.mean_[part], out=pieces), self.scale_[part], out=out[:, part])
+            column = part.stop
+        return out
 
     def curves(self, names: tuple[str, ...], weights: Matrix, shift: Matrix, unit: Matrix) -> tuple[Curve, ...]:
         """What `weights` make of each feature, told in its own unit: the input was (feature - shift) / unit."""
@@ -61,16 +65,15 @@ class PiecewiseLinear(TransformerMixin, BaseEstimator):
             (0.0, *(inner_slopes / unit).tolist(), 0.0),
         )
 
-    def _columns(self, X: Matrix) -> Matrix:
-        clipped = np.clip(X, self.low_, self.high_)
-        out = np.empty((len(X), sum(1 + len(knots) for knots in self.knots_)), order="F")
-        column = 0
+    def _pieces(self, X: Matrix) -> Iterator[Matrix]:
+        """For each feature (rows, 1 + knots): its clipped values, then its hinges."""
         for j, knots in enumerate(self.knots_):
-            out[:, column] = clipped[:, j]
-            for offset, knot in enumerate(knots, start=1):
-                np.maximum(clipped[:, j] - knot, 0.0, out=out[:, column + offset])
-            column += 1 + len(knots)
-        return out
+            values = np.clip(X[:, j], self.low_[j], self.high_[j])
+            pieces = np.empty((len(X), 1 + len(knots)), order="F")
+            pieces[:, 0] = values
+            for column, knot in enumerate(knots, start=1):
+                np.maximum(values - knot, 0.0, out=pieces[:, column])
+            yield pieces
 
     @staticmethod
     def _knots(values: Matrix, low: float, high: float) -> Matrix:

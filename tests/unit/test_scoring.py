@@ -4,6 +4,7 @@ import math
 import random
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +100,12 @@ def test_a_scorer_survives_its_files_bit_for_bit(model: Fitted) -> None:
     matrix = model.features[:500]
     assert bits(score_matrix(read, matrix)) == bits(score_matrix(model.scorer, matrix))
     assert scorer_files(read, model.pipeline)["scorer.json"] == files["scorer.json"]
+
+
+def test_the_graph_of_trees_names_its_domains_in_one_order_however_a_process_hashes_texts() -> None:
+    """The converter takes them from a set, whose order changes from process to process."""
+    graph = onnx.load_model_from_string(fitted("boosted_trees").scorer.graph)  # type: ignore[attr-defined]
+    assert [opset.domain for opset in graph.opset_import] == ["", "ai.onnx.ml"]
 
 
 def test_contributions_of_a_linear_model_add_up_to_its_margin() -> None:
