@@ -7,12 +7,12 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
-from fraudline.adapters.batch_quarantine import excluded_key
 from fraudline.candidates import candidates_named
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.labels import with_verdicts
 from fraudline.promotion import Decision
+from fraudline.quality.places import excluded_key, refused_key
 from fraudline.training import Plan
 from tasks import landing, training
 from tasks.artifacts import tag_run
@@ -92,8 +92,8 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     decision = training.compare(challenger, table, training.champion(registry), plan)
     # Only now is anything written: a retrain that is stopped above changes nothing.
     run = f"{contract.name}-retrain-{request.as_of}"
-    kept = landing.quarantine(landed.rejects, request.quarantine, f"quarantine/{run}.jsonl")
-    landing.quarantine(labels.rejects, request.quarantine, f"quarantine/{run}-labels.jsonl")
+    kept = landing.quarantine(landed.rejects, request.quarantine, refused_key(run))
+    landing.quarantine(labels.rejects, request.quarantine, refused_key(f"{run}-labels"))
     left_out = landing.quarantine(judged.rows, request.quarantine, excluded_key("training", run))
     manifest = training.publish(challenger, table, plan, request.models)
     if request.save_splits:

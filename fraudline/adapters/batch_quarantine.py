@@ -21,19 +21,11 @@ from fraudline.adapters.objects import NotFound, Objects
 from fraudline.columns import Place, RejectedRow
 from fraudline.contract import Contract
 from fraudline.errors import BadInput, LostRace
+from fraudline.quality.places import EXCLUDED, REFUSED, SUFFIX
 from fraudline.quality.redrive import Attempt, Redriven, judge_again, try_again
 from fraudline.quality.suite import STAGES, Stage
 
-REFUSED = "quarantine/"
-EXCLUDED = "excluded/"
-SUFFIX = ".jsonl"
-
 T = TypeVar("T")
-
-
-def excluded_key(stage: Stage, run: str) -> str:
-    """Where a run keeps the rows that a stage's suite leaves out of training."""
-    return f"{EXCLUDED}{stage}/{run}{SUFFIX}"
 
 
 class BatchQuarantine:

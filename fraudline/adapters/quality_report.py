@@ -8,7 +8,6 @@ its refused rows as `quarantine/<name>.jsonl`, its rows left out of training as 
 from typing import Any
 
 from expectations import load_suite
-from fraudline.adapters.batch_quarantine import excluded_key
 from fraudline.adapters.files import rejected_lines
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.originals import left_out
@@ -17,7 +16,8 @@ from fraudline.contract import Contract
 from fraudline.quality.check import check
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult
-from fraudline.quality.report import quarantine_key, render_report
+from fraudline.quality.places import excluded_key, refused_key
+from fraudline.quality.report import render_report
 from fraudline.quality.suite import Stage, Suite
 from fraudline.quality.summary import Summary, decode_summary, encode_summary, summarise
 from fraudline.quality.trends import RUNS
@@ -53,7 +53,7 @@ def keep(result: QualityResult, landed: Landed, out: Objects, reference: dict[st
     figures = encode_summary(summary)
     refused = [reject for reject in landed.rejects if reject.raw]
     if refused:
-        out.put(quarantine_key(summary.name), rejected_lines(refused))
+        out.put(refused_key(summary.name), rejected_lines(refused))
     if len(result.excluded):
         rows = left_out(landed, landed.table, result)
         out.put(excluded_key(result.stage, summary.name), rejected_lines(rows))

@@ -8,6 +8,7 @@ from fraudline.quality.distributions import distributions
 from fraudline.quality.examples import failing_rows, quarantine_reasons
 from fraudline.quality.outcome import QualityResult
 from fraudline.quality.pages import render
+from fraudline.quality.places import excluded_key, refused_key
 from fraudline.quality.summary import Summary, summarise
 from fraudline.quality.trends import RUNS, trends
 
@@ -31,13 +32,9 @@ def render_report(
         trends=trends([*earlier, summary][-RUNS:]),
         runs=len(earlier),
         distributions=distributions(landed.table, reference),
-        quarantine=quarantine_key(summary.name) if any(reject.raw for reject in landed.rejects) else None,
+        quarantine=refused_key(summary.name) if any(reject.raw for reject in landed.rejects) else None,
+        left_out=excluded_key(result.stage, summary.name) if len(result.excluded) else None,
     )
-
-
-def quarantine_key(run: str) -> str:
-    """Where a run on files keeps the rows it refused; those of the stream are in its own quarantine."""
-    return f"quarantine/{run}.jsonl"
 
 
 def _verdict(result: QualityResult) -> str:
