@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     alerts_topic: TopicName = "fraudline-alerts"
     # What publishes alerts needs; it is known once the topic of that name exists.
     alerts_topic_arn: TopicArn | None = None
+    # Where the people who run this hear of failed and late runs; alerts of fraud go to others.
+    alarms_topic: TopicName = "fraudline-alarms"
+    alarms_topic_arn: TopicArn | None = None
     # Decisions are kept for ever unless this is set; a copy of a transaction is known for one for as long.
     decisions_keep_days: Annotated[int, Field(ge=1)] | None = None
 

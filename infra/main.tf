@@ -132,6 +132,7 @@ module "prefect_server" {
   protect                  = var.protect_data
   kms_key_arn              = module.encryption.key_arn
   permissions_boundary_arn = local.boundary_arn
+  alarms_topic_arn         = local.alarms_topic.arn
 }
 
 module "observability" {

@@ -55,4 +55,5 @@ locals {
     FRAUDLINE_REPORTS_BUCKET      = local.buckets["reports"].name
     FRAUDLINE_ALERTS_TOPIC_ARN    = local.alerts_topic.arn
   }
+    FRAUDLINE_ALARMS_TOPIC_ARN    = local.alarms_topic.arn
 }

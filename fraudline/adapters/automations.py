@@ -84,6 +84,16 @@ def apply(url: str) -> list[str]:
     return [automation.name for automation in wanted]
 
 
+def told_at() -> str | None:
+    """The address that notifications of the configured server go to; None where they were never applied."""
+    try:
+        block = Webhook.load(BLOCK)
+    except ValueError:
+        return None
+    assert isinstance(block, Webhook)
+    return block.url.get_secret_value()
+
+
 def names() -> Iterator[str]:
     """What `apply` makes."""
     yield from (PREFIX + notice.name for notice in NOTICES)

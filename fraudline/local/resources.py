@@ -1,4 +1,4 @@
-"""Creates a deployment's stream, tables, buckets and alerts on an emulator; on AWS Terraform does (`infra/`).
+"""Creates a deployment's stream, tables, buckets and topics on an emulator; on AWS Terraform does (`infra/`).
 
 Everything here may be called again: what exists is left as it is.
 """
@@ -17,7 +17,7 @@ _POLL = {"Delay": 1, "MaxAttempts": 60}
 
 
 def create_resources(settings: Settings, shards: int = SHARDS) -> Settings:
-    """Create all of a deployment where AWS's variables point; the settings with the topic's ARN."""
+    """Create all of a deployment where AWS's variables point; the settings with the topics' ARNs."""
     create_stream(client("kinesis"), settings.stream, shards)
     tables = {
         settings.decisions_table: DECISIONS,
@@ -31,8 +31,12 @@ def create_resources(settings: Settings, shards: int = SHARDS) -> Settings:
         create_table(dynamodb, name, table)
     for bucket in settings.buckets:
         create_bucket(s3, bucket)
-    topic = create_alerts(client("sns"), client("sqs"), settings.alerts_topic)
-    return settings.model_copy(update={"alerts_topic_arn": topic})
+    sns, sqs = client("sns"), client("sqs")
+    topics = {
+        "alerts_topic_arn": create_topic(sns, sqs, settings.alerts_topic),
+        "alarms_topic_arn": create_topic(sns, sqs, settings.alarms_topic),
+    }
+    return settings.model_copy(update=topics)
 
 
 def create_stream(kinesis: Any, name: str, shards: int) -> None:
@@ -70,7 +74,7 @@ def create_bucket(s3: Any, name: str) -> None:
         s3.create_bucket(Bucket=name)
 
 
-def create_alerts(sns: Any, sqs: Any, name: str) -> str:
+def create_topic(sns: Any, sqs: Any, name: str) -> str:
     """A topic and a queue of the same name that gets its messages as they were sent; the topic's ARN."""
     with explained(f"topic and queue {name!r}"):
         topic = str(sns.create_topic(Name=name)["TopicArn"])

@@ -1,4 +1,4 @@
-"""The whole deployment on one machine: emulator, Prefect server, worker, deployments and sample traffic.
+"""The whole deployment on one machine: emulator, Prefect server, worker, notifier, deployments and sample traffic.
 
 Everything is a child process on 127.0.0.1 with its log in the stack's folder, and ends with us. What the emulator and
 the server hold stays in that folder from one start to the next.
@@ -86,8 +86,8 @@ def running_stack(plan: Plan, say: Say) -> Iterator[Stack]:
             server = starting.result()
         stack.enter_context(environment_of(emulator.environment | server.environment | variables))
         running = Running(os.getpid(), server.api.removesuffix("/api"), _pointing_here(variables))
-        worker = _orchestrate(plan, stack, running, deadline, say)
-        parts = [emulator.process, server.process, worker]
+        worker, notifier = _orchestrate(plan, stack, running, deadline, say)
+        parts = [emulator.process, server.process, worker, notifier]
         if plan.rate:
             parts.append(stack.enter_context(_traffic(plan)))
         tell(running)
@@ -134,19 +134,23 @@ def _prepare() -> dict[str, str]:
     return settings.to_environment()
 
 
-def _orchestrate(plan: Plan, stack: ExitStack, running: Running, deadline: float, say: Say) -> Process:
-    """A pool, its worker and all deployments; where there is no champion yet, the first retrain is on its way."""
+def _orchestrate(plan: Plan, stack: ExitStack, running: Running, deadline: float, say: Say) -> tuple[Process, Process]:
+    """A pool, its worker, who tells people, all deployments; without a champion, the first retrain is on its way."""
     from fraudline.local import orchestration
+    from fraudline.local.notifying import running_notifier
 
     orchestration.ensure_pool()
     say("Starting the worker, deploying the flows")
     worker = stack.enter_context(running_worker(plan.directory, running.environment))
-    _deploy(plan.directory / "deploy.log", deadline)
+    with ThreadPoolExecutor(1) as pool:
+        deploying = pool.submit(_deploy, plan.directory / "deploy.log", deadline)
+        notifier = stack.enter_context(running_notifier(plan.directory))
+        deploying.result()
     worker.wait_until(orchestration.worker_is_online, max(deadline - time.monotonic(), 1.0))
     if not _has_champion():
         for deployment in ("retrain/weekly", "warm-up/on-demand"):
             orchestration.start_run(deployment)
-    return worker
+    return worker, notifier
 
 
 def _deploy(log: Path, deadline: float) -> None:

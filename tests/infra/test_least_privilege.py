@@ -133,7 +133,8 @@ def needed(component: str) -> dict[str, set[Path]]:
     """The actions a component's code needs, and where."""
     parts = {
         "realtime": imported(REPO / "fraudline" / "realtime" / "handler.py"),
-        "flow": set(modules("fraudline/adapters", "tasks", "flows")),
+        "flow": set(modules("fraudline/adapters", "tasks", "flows")) - {NOTIFIER},
+        "notifier": {NOTIFIER},
     }
     found: dict[str, set[Path]] = {}
     for path in parts[component]:
@@ -148,7 +149,13 @@ POLICIES = {
 }
 
 
+# Runs beside the Prefect server, with the server's role.
+NOTIFIER = REPO / "fraudline" / "adapters" / "notifier.py"
 @pytest.mark.parametrize("component", POLICIES)
+    "notifier": (
+        "module.prefect_server[0].aws_iam_role_policy.notifier",
+        "infra/modules/prefect_server/permissions.tf",
+    ),
 def test_a_role_may_do_exactly_what_its_code_calls(dev: Plan, component: str) -> None:
     address, file = POLICIES[component]
     granted, calls = dev.granted(address), needed(component)

@@ -40,6 +40,7 @@ def test_only_keys_are_used_by_policies_a_plan_cannot_show(dev: Plan) -> None:
     hidden = {r.address for r in dev.resources("aws_iam_role_policy") if not r.values.get("policy")}
     assert hidden == {
         "module.orchestration.aws_iam_role_policy.flow_key",
+        "module.prefect_server[0].aws_iam_role_policy.key",
         "module.prefect_server[0].aws_iam_role_policy.password",
         "module.realtime.aws_iam_role_policy.key",
     }

@@ -1,6 +1,14 @@
 # The Prefect server for one team: reachable only from this deployment's tasks, its state in PostgreSQL.
 locals {
   port = 4200
+  log = {
+    logDriver = "awslogs"
+    options = {
+      awslogs-group         = aws_cloudwatch_log_group.this.name
+      awslogs-region        = var.region
+      awslogs-stream-prefix = "server"
+    }
+  }
 }
 
 resource "aws_service_discovery_private_dns_namespace" "this" {
@@ -112,14 +120,7 @@ resource "aws_ecs_task_definition" "this" {
       { name = "PREFECT_SERVER_DATABASE_PASSWORD", valueFrom = "${aws_db_instance.this.master_user_secret[0].secret_arn}:password::" },
       { name = "PREFECT_SERVER_API_AUTH_STRING", valueFrom = var.auth_string_arn },
     ]
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        awslogs-group         = aws_cloudwatch_log_group.this.name
-        awslogs-region        = var.region
-        awslogs-stream-prefix = "server"
-      }
-    }
+    logConfiguration = local.log
     # `ready` asks the database: once RDS has rotated the password, the task fails this check and its successor starts
     # with the new one.
     healthCheck = {
@@ -129,6 +130,14 @@ resource "aws_ecs_task_definition" "this" {
       retries     = 3
       startPeriod = 180
     }
+    }, {
+    # What the server's automations tell goes to the alarms topic: both share one loopback interface and one role.
+    name             = "notifier"
+    image            = var.image
+    essential        = true
+    command          = ["fraudline", "notifier"]
+    environment      = [{ name = "FRAUDLINE_ALARMS_TOPIC_ARN", value = var.alarms_topic_arn }]
+    logConfiguration = local.log
   }])
 }
 

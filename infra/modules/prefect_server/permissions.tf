@@ -70,7 +70,7 @@ resource "aws_iam_role_policy" "password" {
 
 resource "aws_iam_role" "server" {
   name                 = "${var.prefix}-server"
-  description          = "The Prefect server: touches nothing of AWS but the tunnel people reach it by."
+  description          = "The Prefect server: publishes alarms, and is reached by people through a tunnel."
   assume_role_policy   = data.aws_iam_policy_document.assume.json
   permissions_boundary = var.permissions_boundary_arn
 }
@@ -85,6 +85,35 @@ data "aws_iam_policy_document" "tunnel" {
     # Session channels are no resources of their own: AWS allows nothing narrower.
     resources = ["*"]
   }
+}
+
+data "aws_iam_policy_document" "notifier" {
+  statement {
+    sid       = "TellsPeople"
+    actions   = ["sns:Publish"]
+    resources = [var.alarms_topic_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "notifier" {
+  name   = "notifier"
+  role   = aws_iam_role.server.id
+  policy = data.aws_iam_policy_document.notifier.json
+}
+
+# Apart, because the key's ARN is known only once it exists, and a plan should show the policy above in full.
+data "aws_iam_policy_document" "key" {
+  statement {
+    sid       = "PublishesToAnEncryptedTopic"
+    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    resources = [var.kms_key_arn]
+  }
+}
+
+resource "aws_iam_role_policy" "key" {
+  name   = "key"
+  role   = aws_iam_role.server.id
+  policy = data.aws_iam_policy_document.key.json
 }
 
 resource "aws_iam_role_policy" "tunnel" {

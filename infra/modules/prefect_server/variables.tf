@@ -53,6 +53,11 @@ variable "auth_string_arn" {
   type        = string
 }
 
+variable "alarms_topic_arn" {
+  description = "ARN of the topic that people hear alarms by: automations publish to it."
+  type        = string
+}
+
 variable "protect" {
   description = "Keep the database on destroy, and run a standby of it in a second zone."
   type        = bool
