@@ -1,5 +1,6 @@
 """How good scores are on labelled transactions: the figures a fraud team steers by, thresholds, and noise."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +33,11 @@ class Judged:
     def days(self) -> int:
         """Calendar days with transactions, at least one."""
         return max(1, len(np.unique(self.time // DAY)))
+
+
+def joined(parts: Sequence[Judged]) -> Judged:
+    names = ("score", "label", "amount", "time", "entity")
+    return Judged(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,29 @@ def measure(judged: Judged, threshold: float, alerts: Alerts) -> Metrics:
     )
 
 
+@dataclass(frozen=True)
+class LabelAge:
+    """Figures of the transactions whose label became known so many whole weeks ago (`weeks`)."""
+
+    weeks: int
+    metrics: Metrics
+
+    def to_json(self) -> dict[str, float]:
+        return {"weeks": self.weeks, **self.metrics.to_json()}
+
+
+def measure_by_label_age(judged: Judged, age: Integers, threshold: float, alerts: Alerts) -> tuple[LabelAge, ...]:
+    """Youngest labels first; `age` in microseconds. Weeks without both classes measure nothing and are left out.
+
+    The youngest labels are the least certain: chargebacks and appeals may still turn them.
+    """
+    weeks = age // (7 * DAY)
+    groups = ((int(week), judged.take(weeks == week)) for week in np.unique(weeks))
+    return tuple(
+        LabelAge(week, measure(group, threshold, alerts)) for week, group in groups if len(np.unique(group.label)) == 2
+    )
+
+
 def average_precision(label: Labels, score: Floats) -> float:
     return float(average_precision_score(label, score))
 
@@ -127,6 +156,16 @@ def choose_thresholds(judged: Judged, alerts: Alerts) -> Thresholds:
     best = int(np.argmax(gain))
     cost = float(score[best]) if gain[best] > 0 else float(np.nextafter(1.0, 2.0))
     return Thresholds(float(score[wanted - 1]), cost)
+
+
+def measure_ahead(spans: Sequence[Judged], alerts: Alerts) -> Metrics | None:
+    """The newest span at the threshold that the spans before it choose: how one fares in time it has not seen.
+
+    `spans` are oldest first; None where there is only one.
+    """
+    if len(spans) < 2:
+        return None
+    return measure(spans[-1], choose_thresholds(joined(spans[:-1]), alerts).chosen(alerts), alerts)
 
 
 @dataclass(frozen=True)

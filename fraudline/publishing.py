@@ -12,6 +12,7 @@ from fraudline.bundle import GOLDEN, Manifest, seal
 from fraudline.clock import format_day
 from fraudline.golden import make_golden
 from fraudline.pictures import evaluation_picture
+from fraudline.printable import markdown_text
 from fraudline.quality.histograms import reference
 from fraudline.table import UNKNOWN, TransactionTable
 from fraudline.training import Challenger, Plan
@@ -78,6 +79,8 @@ def _metrics(challenger: Challenger) -> dict[str, Any]:
         "tried": {m.candidate.name: [[p, score] for p, score in m.tried] for m in challenger.all_measured},
         "choice": challenger.choice,
         "weekly": [week.to_json() for week in challenger.measured.weekly],
+        "by_label_age": [group.to_json() for group in challenger.measured.by_label_age],
+        "ahead": challenger.measured.ahead and challenger.measured.ahead.to_json(),
     }
 
 
@@ -86,9 +89,10 @@ def _card(manifest: Manifest, challenger: Challenger, plan: Plan) -> str:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
-        autoescape=False,
+        autoescape=False,  # nosec B701: Markdown, whose one text of others goes through markdown_text
         trim_blocks=True,
     )
+    templates.filters["markdown_text"] = markdown_text
     return templates.get_template("model_card.md").render(
         m=manifest,
         contract=plan.contract,

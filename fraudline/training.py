@@ -23,12 +23,16 @@ from fraudline.errors import NotReady
 from fraudline.evaluation import (
     Comparison,
     Judged,
+    LabelAge,
     Metrics,
     Thresholds,
     average_precision,
     choose_thresholds,
     compare_average_precision,
+    joined,
     measure,
+    measure_ahead,
+    measure_by_label_age,
 )
 from fraudline.export import check_agreement, margins_of, scorer_files, to_scorer
 from fraudline.features.definition import FeatureSet, feature_set
@@ -69,8 +73,16 @@ class Dataset:
     label: npt.NDArray[np.int8]
     time: npt.NDArray[np.int64]
 
+    @property
+    def known_at(self) -> npt.NDArray[np.int64]:
+        return self.table.known_at[self.rows]
+
     def span(self, begin: int, end: int) -> Mask:
         return (self.time >= begin) & (self.time < end)
+
+    def trains(self, fold: Fold) -> Mask:
+        """Rows that the fold's model may learn from: of its training span, labels known when its test span begins."""
+        return self.span(fold.train_begin, fold.train_end) & (self.known_at <= fold.test_begin)
 
     def judged(self, mask: Mask, score: Matrix) -> Judged:
         rows, contract = self.rows[mask], self.table.contract
@@ -98,6 +110,9 @@ class Measured:
     thresholds: Thresholds
     metrics: Metrics
     weekly: tuple[Metrics, ...]
+    by_label_age: tuple[LabelAge, ...]
+    # The newest fold at the threshold that the folds before it would have chosen; None if there are none.
+    ahead: Metrics | None
 
 
 @dataclass(frozen=True)
@@ -185,7 +200,7 @@ def folds(dataset: Dataset, plan: Plan) -> list[Fold]:
     `NotReady` if there are not, or if the newest window, which the published model is fitted on, has not.
     """
     begin = plan.mature_until - plan.contract.training_window
-    if not _enough(dataset, begin, plan.mature_until):
+    if not _enough(dataset, dataset.span(begin, plan.mature_until)):
         raise NotReady(
             f"fewer than {MIN_FRAUDS} frauds or honest transactions from {format_day(begin)} to"
             f" {format_day(plan.mature_until)}, the newest mature training window, are too few to train on: check its"
@@ -211,11 +226,11 @@ def _spans(plan: Plan, length: int, count: int) -> Iterator[Fold]:
 
 
 def _usable(dataset: Dataset, fold: Fold) -> bool:
-    return _enough(dataset, fold.train_begin, fold.train_end) and _enough(dataset, fold.test_begin, fold.test_end)
+    return _enough(dataset, dataset.trains(fold)) and _enough(dataset, dataset.span(fold.test_begin, fold.test_end))
 
 
-def _enough(dataset: Dataset, begin: int, end: int) -> bool:
-    label = dataset.label[dataset.span(begin, end)]
+def _enough(dataset: Dataset, mask: Mask) -> bool:
+    label = dataset.label[mask]
     return bool((label == 1).sum() >= MIN_FRAUDS and (label == 0).sum() >= MIN_FRAUDS)
 
 
@@ -231,16 +246,25 @@ def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Mea
         _calibrated(margins[i], calibrate(np.concatenate(margins[:i]), np.concatenate(labels[:i])))
         for i in range(1, len(spans))
     ]
-    judged = _join([_judge(dataset, fold, score) for fold, score in zip(spans[1:], scores, strict=True)])
+    weeks = [_judge(dataset, fold, score) for fold, score in zip(spans[1:], scores, strict=True)]
+    judged, alerts = joined(weeks), plan.contract.alerts
     calibration = calibrate(np.concatenate(margins), np.concatenate(labels))
-    thresholds = choose_thresholds(judged, plan.contract.alerts)
-    threshold = thresholds.chosen(plan.contract.alerts)
-    weekly = tuple(
-        measure(_judge(dataset, fold, score), threshold, plan.contract.alerts)
-        for fold, score in zip(spans[1:], scores, strict=True)
+    thresholds = choose_thresholds(judged, alerts)
+    threshold = thresholds.chosen(alerts)
+    known_at = [dataset.known_at[dataset.span(fold.test_begin, fold.test_end)] for fold in spans[1:]]
+    return Measured(
+        candidate=candidate,
+        parameters=parameters,
+        tried=tried,
+        margins=tuple(margins),
+        calibration=calibration,
+        judged=judged,
+        thresholds=thresholds,
+        metrics=measure(judged, threshold, alerts),
+        weekly=tuple(measure(week, threshold, alerts) for week in weeks),
+        by_label_age=measure_by_label_age(judged, plan.as_of - np.concatenate(known_at), threshold, alerts),
+        ahead=measure_ahead(weeks, alerts),
     )
-    metrics = measure(judged, threshold, plan.contract.alerts)
-    return Measured(candidate, parameters, tried, tuple(margins), calibration, judged, thresholds, metrics, weekly)
 
 
 def _search(
@@ -257,9 +281,8 @@ def _search(
     return best[0], tuple(tried), best[2]
 
 
-def _fit(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, begin: int, end: int) -> Pipeline:
-    """Fitted on the rows of [begin, end), sampler stripped. One thread: the sums of two differ in the last bit."""
-    mask = dataset.span(begin, end)
+def _fit(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, mask: Mask) -> Pipeline:
+    """Fitted on the rows of the mask, sampler stripped. One thread: the sums of two differ in the last bit."""
     with threadpool_limits(1):
         pipeline = candidate.build(plan.features, parameters, plan.seed)
         return stripped(pipeline.fit(dataset.features[mask], dataset.label[mask]))
@@ -267,9 +290,9 @@ def _fit(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: P
 
 def fold_margins(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, fold: Fold) -> Matrix:
     """Margins of the fold's test rows, by the scorer of a model fitted on its training rows."""
-    pipeline = _fit(candidate, parameters, dataset, plan, fold.train_begin, fold.train_end)
-    train = dataset.features[dataset.span(fold.train_begin, fold.train_end)]
-    scorer = to_scorer(candidate.kind, pipeline, plan.features, Calibration(), train)
+    mask = dataset.trains(fold)
+    pipeline = _fit(candidate, parameters, dataset, plan, mask)
+    scorer = to_scorer(candidate.kind, pipeline, plan.features, Calibration(), dataset.features[mask])
     return margins_of(scorer, dataset.features[dataset.span(fold.test_begin, fold.test_end)])
 
 
@@ -285,11 +308,6 @@ def _calibrated(margins: Matrix, calibration: Calibration) -> Matrix:
 
 def _judge(dataset: Dataset, fold: Fold, score: Matrix) -> Judged:
     return dataset.judged(dataset.span(fold.test_begin, fold.test_end), score)
-
-
-def _join(parts: list[Judged]) -> Judged:
-    names = ("score", "label", "amount", "time", "entity")
-    return Judged(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def choose(measured: list[Measured]) -> tuple[Measured, str]:
@@ -320,7 +338,7 @@ def refit(measured: Measured, dataset: Dataset, plan: Plan, choice: str, others:
     end = plan.mature_until
     begin = end - plan.contract.training_window
     mask = dataset.span(begin, end)
-    pipeline = _fit(measured.candidate, measured.parameters, dataset, plan, begin, end)
+    pipeline = _fit(measured.candidate, measured.parameters, dataset, plan, mask)
     train = dataset.features[mask]
     kind = measured.candidate.kind
     scorer = to_scorer(kind, pipeline, plan.features, measured.calibration, train)

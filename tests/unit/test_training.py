@@ -13,7 +13,15 @@ from fraudline.clock import day_start
 from fraudline.contract import Alerts, contract_from, load_contract
 from fraudline.durations import DAY
 from fraudline.errors import FraudlineError, NotReady
-from fraudline.evaluation import Judged, average_precision, card_precision, choose_thresholds, measure
+from fraudline.evaluation import (
+    Judged,
+    average_precision,
+    card_precision,
+    choose_thresholds,
+    measure,
+    measure_ahead,
+    measure_by_label_age,
+)
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
 from fraudline.scoring import Calibration
@@ -30,6 +38,7 @@ from fraudline.training import (
     measure_candidate,
     prepare,
 )
+from fraudline.transaction import Transaction
 from tests.unit.retrained import AS_OF, frame, plan, quick, retrain, shop
 
 
@@ -59,6 +68,17 @@ def test_a_label_that_came_late_is_not_learnt_from_though_it_is_due(table: Trans
     delayed = replace(table, known_at=np.where(late, plan().as_of + 1, table.known_at))
     dataset = prepare(delayed, plan())
     assert not late[dataset.rows].any()
+
+
+def test_a_fold_learns_only_labels_that_were_known_when_its_test_span_began(table: TransactionTable) -> None:
+    fold = folds(prepare(table, plan()), plan())[0]
+    late = np.arange(len(table)) % 7 == 0
+    corrected = replace(table, known_at=np.where(late, np.maximum(table.known_at, fold.test_begin + 1), table.known_at))
+    dataset = prepare(corrected, plan())
+    learnt = dataset.trains(fold)
+    assert learnt.any()
+    assert not late[dataset.rows[learnt]].any()
+    assert late[dataset.rows[dataset.span(fold.test_begin, fold.test_end)]].any()
 
 
 def test_rows_that_expectations_exclude_train_nothing_but_stay_history(table: TransactionTable) -> None:
@@ -94,7 +114,8 @@ def test_a_long_history_is_judged_on_weeks() -> None:
     time = np.arange(current.earliest, current.mature_until, DAY // 24)
     label = (np.arange(len(time)) % 5 == 0).astype(np.int8)
     nothing = np.zeros((len(time), 1))
-    dataset = Dataset(from_transactions(shop(), []), np.arange(len(time)), nothing, label, time)
+    seen = [Transaction(str(row), int(at), 100, ("U1",), ("", "", ""), (0,)) for row, at in enumerate(time)]
+    dataset = Dataset(from_transactions(shop(), seen), np.arange(len(time)), nothing, label, time)
     assert [f.test_end - f.test_begin for f in folds(dataset, current)] == [TEST_LENGTH] * 3
 
 
@@ -296,6 +317,31 @@ def test_figures_of_known_scores() -> None:
     assert metrics.average_precision == pytest.approx((1 + 2 / 3) / 2)
     assert metrics.roc_auc == 0.75
     assert metrics.predicted_to_actual == pytest.approx(2.1 / 2)
+
+
+def test_figures_are_told_by_the_whole_weeks_since_labels_became_known() -> None:
+    scored = judged([0.9, 0.1, 0.2, 0.8, 0.7, 0.3], [1, 0, 1, 0, 0, 0])
+    age = np.array([0, 6 * DAY, 7 * DAY, 13 * DAY, 21 * DAY, 22 * DAY])
+    youngest, older = measure_by_label_age(scored, age, 0.5, Alerts())
+    assert (youngest.weeks, youngest.metrics.average_precision, youngest.metrics.recall) == (0, 1.0, 1.0)
+    assert (older.weeks, older.metrics.average_precision, older.metrics.recall) == (1, 0.5, 0.0)
+
+
+def test_a_label_of_last_week_is_young_however_old_its_transaction_is(table: TransactionTable) -> None:
+    tested = table.timestamp >= folds(prepare(table, plan()), plan())[-1].test_begin
+    late = tested & (np.arange(len(table)) % 2 == 0)
+    recent = replace(table, known_at=np.where(late, plan().as_of - DAY, table.known_at - 14 * DAY))
+    measured = measure_candidate(quick("logistic"), prepare(recent, plan()), plan())
+    assert [group.weeks for group in measured.by_label_age] == [0, 2]
+    assert sum(group.metrics.transactions for group in measured.by_label_age) == len(measured.judged.label)
+
+
+def test_a_threshold_is_told_on_a_span_that_it_was_not_chosen_on() -> None:
+    earlier, newest = judged([0.9, 0.6, 0.3], [1, 0, 0]), judged([0.95, 0.7, 0.61, 0.5], [1, 0, 1, 1])
+    ahead = measure_ahead([earlier, newest], Alerts(per_day=2))
+    assert ahead == measure(newest, 0.6, Alerts(per_day=2))
+    assert (ahead.alerts_per_day, ahead.recall) == (3.0, 2 / 3)
+    assert measure_ahead([newest], Alerts()) is None
 
 
 def test_card_precision_counts_compromised_entities_among_the_highest_of_each_day() -> None:
