@@ -7,9 +7,8 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
 from fraudline.clock import format_micros, to_micros
-from fraudline.contract import load_contract
-from fraudline.materializing import newest_hour
-from fraudline.settings import load_settings
+from fraudline.contract import Contract, load_contract
+from fraudline.settings import Settings, load_settings
 from tasks import landing, materializing, training
 
 
@@ -37,9 +36,14 @@ def materialize(request: MaterializeRequest) -> MaterializeResult:
     # The stream follows the champion's contract; the configured one may be ahead of it.
     registry = training.registry_at(f"s3://{settings.models_bucket}", configured.name)
     contract = materializing.contract_in_use(registry, configured)
+    return build_later_entities(settings, contract, to_micros(request.now))
+
+
+def build_later_entities(settings: Settings, contract: Contract, now: int) -> MaterializeResult:
+    """A build up to the newest hour that there may be one of at `now` (microseconds)."""
     if not contract.lagged_entities:
         return MaterializeResult(0, "")
-    now = to_micros(request.now)
-    table = landing.load_all(contract, now).table.labels_known_by(now)
-    through = newest_hour(table, now)
+    through = materializing.begin(settings, contract, now)
+    # Labels are read at their own times: what will be known later is seen later.
+    table = landing.load_all(contract, landing.ALL_TIMES).table
     return MaterializeResult(materializing.build(settings, table, through), format_micros(through))

@@ -4,12 +4,12 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
+from flows.materialize import build_later_entities
 from fraudline.adapters.generation_build import Built
 from fraudline.clock import day_start, to_micros
 from fraudline.contract import load_contract
-from fraudline.materializing import newest_hour
 from fraudline.settings import load_settings
-from tasks import landing, materializing, streaming
+from tasks import landing, streaming
 
 
 class WarmUpRequest(BaseModel):
@@ -39,8 +39,6 @@ def warm_up(request: WarmUpRequest) -> Built:
     contract = load_contract(request.contract)
     table = landing.past(contract, request.transactions)
     built = streaming.build_generation(settings, table.take(table.timestamp < before))
-    if contract.lagged_entities and built.archived:
-        now = to_micros(defaults.due())
-        landed = landing.load_all(contract, now).table.labels_known_by(now)
-        materializing.build(settings, landed, newest_hour(landed, now))
+    if built.archived:
+        build_later_entities(settings, contract, to_micros(defaults.due()))
     return built

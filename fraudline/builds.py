@@ -39,6 +39,9 @@ class SeenByBuilds:
         return self._missed_by.get(key, self.newest)
 
 
+NOTHING_BUILT = SeenByBuilds(NEVER, {})
+
+
 def seen_by(builds: Iterable[Build]) -> SeenByBuilds:
     """What the newest of these builds saw, and when it was first seen.
 

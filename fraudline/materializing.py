@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fraudline.contract import Entity
+from fraudline.contract import Contract, Entity
 from fraudline.durations import floor_hour, parse_duration
 from fraudline.features.definition import feature_set
 from fraudline.features.label_events import label_events
@@ -21,9 +21,9 @@ from fraudline.profiles import profile_key
 from fraudline.table import TransactionTable
 
 
-def newest_hour(table: TransactionTable, now: int) -> int:
+def newest_hour(contract: Contract, now: int) -> int:
     """Up to which hour (microseconds) later entities may be built at `now`: that of the shortest lag."""
-    lags = [parse_duration(entity.lag or "1h") for entity in table.contract.lagged_entities]
+    lags = [parse_duration(entity.lag or "1h") for entity in contract.lagged_entities]
     return floor_hour(now - min(lags))
 
 

@@ -63,6 +63,15 @@ def mark_key(generation: str, shard: str) -> str:
     return f"#counted#{generation}#{shard}"
 
 
+def built_position(through: int) -> str:
+    """The position of a later entity's profile, by the hour (microseconds) it was built through: in the order of hours.
+
+    >>> built_position(0) < built_position(3_600_000_000) < built_position(36_000_000_000)
+    True
+    """
+    return f"{through:020d}"
+
+
 def encode_history(history: History | LaggedHistory) -> bytes:
     return _encoder.encode(history)
 

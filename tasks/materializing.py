@@ -4,23 +4,29 @@ from collections.abc import Mapping, Sequence
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
+from fraudline.adapters.builds import record_build
+from fraudline.adapters.clients import client
 from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.history import landed_keys
 from fraudline.adapters.labels import Labels
+from fraudline.adapters.leases import Leases
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.s3 import S3Objects
 from fraudline.adapters.tombstones import erased_people
 from fraudline.bundle import read_manifest
 from fraudline.contract import Contract, contract_from
+from fraudline.errors import NotReady
 from fraudline.features.definition import feature_set
 from fraudline.labels import Verdict
-from fraudline.materializing import build_lagged
+from fraudline.materializing import build_lagged, newest_hour
 from fraudline.settings import Settings
 from fraudline.table import TransactionTable
 from tasks.progress import say
 from tasks.steps import step
 
 WRITE_SECONDS = 300.0
-SHOWN_EVERY = 500
+AT_ONCE = 500
 
 
 @step(name="ask for the champion's contract", retries=2, retry_delay_seconds=2)
@@ -33,15 +39,42 @@ def contract_in_use(registry: Registry, configured: Contract) -> Contract:
     return contract_from(manifest.contract, f"version {version}")
 
 
+@step(name="begin to build later entities", retries=2, retry_delay_seconds=2)
+def begin(settings: Settings, contract: Contract, now: int) -> int:
+    """Up to which hour to build at `now`, after noting what is new to this build: all that comes from now on is not.
+
+    Where a build of a later hour has begun already, that one is done again.
+    """
+    labels = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table)
+    landing = S3Objects(client("s3"), settings.landing_bucket)
+    if next(landed_keys(landing), None) is None:
+        raise NotReady(f"nothing has landed in {landing.location} yet: land files, or score the stream")
+    newest = labels.newest_build(within(WRITE_SECONDS))
+    through = max(newest_hour(contract, now), newest)
+    if through == newest:
+        say("This hour was begun before: what has come since then counts from the next one on")
+    labels.begin_build(through, within(WRITE_SECONDS))
+    record_build(landing, through, landed_keys(landing))
+    # One of a later hour may have begun before our record was there, and not have seen it.
+    labels.begin_build(through, within(WRITE_SECONDS))
+    return through
+
+
 @step(name="build later entities")
 def build(settings: Settings, table: TransactionTable, through: int) -> int:
     """Write every later entity's history, then the hour they are built through; how many."""
     say(f"Building later entities from {len(table):,} transactions")
+    dynamodb, generation = DynamoDB(AwsJson("dynamodb")), feature_set(table.contract).hash
+    profiles = Profiles(dynamodb, settings.profiles_table, settings.decisions_table)
+    # In this order: whoever begins a batch after its row was read has read the hour after us.
+    newest = profiles.built_through(generation, within(WRITE_SECONDS))
+    leases = Leases(dynamodb, settings.leases_table, settings.consumer, "materialize").rows().values()
+    hours = [newest, *(lease.intent.built_through or 0 for lease in leases if lease.intent)]
+    read_at = min((hour for hour in hours if hour), default=through)
     # Somebody may have been erased since the table was read.
     erased = erased_people(settings, table.contract)
-    histories = {erased.key(key): history for key, history in build_lagged(table, through).items()}
-    profiles = Profiles(DynamoDB(AwsJson("dynamodb")), settings.profiles_table, settings.decisions_table)
-    profiles.publish(feature_set(table.contract).hash, histories, through, within(WRITE_SECONDS))
+    histories = {erased.key(key): history for key, history in build_lagged(table, through, read_at).items()}
+    profiles.publish(generation, histories, through, within(WRITE_SECONDS))
     return len(histories)
 
 
@@ -49,9 +82,8 @@ def build(settings: Settings, table: TransactionTable, through: int) -> int:
 def apply_labels(settings: Settings, verdicts: Mapping[str, Sequence[Verdict]]) -> int:
     """Append each label to the store, once however often it is applied; how many were given."""
     store = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table)
-    given = [(id_, verdict) for id_, told in verdicts.items() for verdict in told]
-    for number, (id_, verdict) in enumerate(given, start=1):
-        store.add(id_, verdict, within(WRITE_SECONDS))
-        if number % SHOWN_EVERY == 0:
-            say(f"Applied {number:,} of {len(given):,} labels")
-    return len(given)
+    ids = list(verdicts)
+    for begin in range(0, len(ids), AT_ONCE):
+        store.add_all({id_: verdicts[id_] for id_ in ids[begin : begin + AT_ONCE]}, within(WRITE_SECONDS))
+        say(f"Applied labels of {min(begin + AT_ONCE, len(ids)):,} of {len(ids):,} transactions")
+    return sum(map(len, verdicts.values()))

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from fraudline.adapters.builds import read_builds, told_by_builds
 from fraudline.adapters.landing import PREFIX
 from fraudline.adapters.objects import Objects
 from fraudline.archive import Account, Archived, Row, decode_archive
+from fraudline.builds import SeenByBuilds
 from fraudline.columns import Landed, RejectedRow, Source, screen
 from fraudline.contract import Contract
 from fraudline.table import concatenate, from_transactions
@@ -24,12 +26,13 @@ from fraudline.validation import Validator
 _ROWS = 100_000
 
 
-def read_archive(objects: Objects, contract: Contract, prefix: str = "") -> Landed:
+def read_archive(objects: Objects, contract: Contract, prefix: str = "", seen: SeenByBuilds | None = None) -> Landed:
     """All archived transactions, or those whose batch began to arrive on days that start with `prefix` ("2026-01").
 
     The table is in the order (effective time, position), in which every entity's events counted one after the other,
-    with the recorded `effective_time` and `built_through`. Rows are validated anew: what a contract changed since then
-    refuses is in `rejects`, by position.
+    with the recorded `effective_time` and `built_through`, and the builds of later entities that missed it. Rows are
+    validated anew: what a contract changed since then refuses is in `rejects`, by position. `seen` is what builds have
+    seen, if the caller has read it.
     """
     sources: list[Source] = []
     archives = _archives(objects, PREFIX + prefix, sources)
@@ -41,11 +44,14 @@ def read_archive(objects: Objects, contract: Contract, prefix: str = "") -> Land
         pa.table({"time": table.effective_time, "position": pa.concat_arrays([at for _, at in parts])}),
         sort_keys=[("time", "ascending"), ("position", "ascending")],
     )
-    return Landed(
+    landed = Landed(
         sum(landed.rows for landed, _ in parts),
         table.take(order.to_numpy()),
         tuple(chain.from_iterable(landed.rejects for landed, _ in parts)),
         sources=tuple(sources),
+    )
+    return (
+        told_by_builds(landed, seen or read_builds(objects), objects.location) if contract.lagged_entities else landed
     )
 
 

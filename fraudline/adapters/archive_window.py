@@ -10,6 +10,7 @@ from fraudline.adapters.archive import read_archive
 from fraudline.adapters.landing import PREFIX
 from fraudline.adapters.objects import Objects
 from fraudline.archive import Archived, decode_archive
+from fraudline.builds import NOTHING_BUILT
 from fraudline.clock import format_day, from_micros
 from fraudline.columns import Landed, RejectedRow, Source
 from fraudline.contract import Contract
@@ -62,7 +63,9 @@ def _usual_rows(landing: Objects, start: int, end: int) -> float:
 
 def _days_before(contract: Contract, landing: Objects, start: int) -> TransactionTable | None:
     days = _days(start - PAST - DAY, start)
-    tables = [read_archive(landing, contract, f"{day}/").table for day in days if day != format_day(start)]
+    tables = [
+        read_archive(landing, contract, f"{day}/", NOTHING_BUILT).table for day in days if day != format_day(start)
+    ]
     parts = [table for table in tables if len(table)]
     return concatenate(parts) if parts else None
 

@@ -30,6 +30,7 @@ THROTTLES = frozenset(
         "RequestLimitExceeded",
         "LimitExceededException",
         "KMSThrottlingException",
+        "TransactionConflictException",
         "InternalServerError",
         "InternalFailure",
         "ServiceUnavailable",

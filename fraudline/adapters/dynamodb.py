@@ -21,7 +21,7 @@ _LOST = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
 _TRY_AGAIN = frozenset(
     {"ProvisionedThroughputExceeded", "ThrottlingError", "RequestLimitExceeded", "InternalServerError"}
 )
-_CONDITION = "ConditionalCheckFailedException"
+_CONDITIONS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
 
 
 class Wanted(NamedTuple):
@@ -40,7 +40,7 @@ class Statement(NamedTuple):
 
 
 class DynamoDB:
-    """The three batch operations, and conditional puts and updates of single rows; safe for many threads."""
+    """The batch operations, and conditional puts and updates of single rows; safe for many threads."""
 
     def __init__(self, service: AwsJson) -> None:
         self._service = service
@@ -83,6 +83,10 @@ class DynamoDB:
                 if not pending:
                     break
 
+    def transact(self, items: Sequence[Mapping[str, Any]], deadline: Deadline) -> None:
+        """Do all writes or none; `LostRace` if a condition fails, or another transaction works on one of the rows."""
+        self._call("TransactWriteItems", {"TransactItems": items}, deadline)
+
     def single(self, operation: str, table: str, body: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
         """PutItem, UpdateItem, DeleteItem, GetItem or Query; `LostRace` if its condition fails."""
         return self._call(operation, {"TableName": table, **body}, deadline, f"table {table!r}")
@@ -94,7 +98,7 @@ class DynamoDB:
             try:
                 answer = self._service.call(operation, body, thing, deadline)
             except ClientError as error:
-                if error_code(error) == _CONDITION:
+                if error_code(error) in _CONDITIONS:
                     raise LostRace(f"another writer was first in {thing}: read again") from error
                 raise
         return msgspec.json.decode(answer, type=dict[str, Any])

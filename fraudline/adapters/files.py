@@ -124,6 +124,11 @@ def _read(contract: Contract, source: str, data: Path | bytes) -> Landed:
         raise BadInput(f"{source} cannot be read: {sentence}") from error
 
 
+def holds_transactions(name: str) -> bool:
+    """Whether a file's name tells a format that is read; others are left alone where they lie in a folder."""
+    return _reader(name) is not None
+
+
 def _reader(name: str) -> Callable[[Contract, str, Path | bytes], Landed] | None:
     endings = {".csv": _read_csv, ".jsonl": _read_lines, ".ndjson": _read_lines, ".parquet": _read_parquet}
     return next((reader for ending, reader in endings.items() if name.lower().endswith(ending)), None)

@@ -1,6 +1,6 @@
 """All that has landed, in one table: labelled files, the stream's archive, and what people found of both."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,15 +8,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudline.adapters.archive import read_archive
-from fraudline.adapters.files import Progress, load_transactions
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.builds import read_builds, told_by_builds
+from fraudline.adapters.files import Progress, holds_transactions, load_transactions
+from fraudline.adapters.landing import PREFIX
+from fraudline.adapters.objects import Objects, open_objects
+from fraudline.builds import NOTHING_BUILT, SeenByBuilds
 from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.errors import NotReady
 from fraudline.labels import Verdict, with_verdicts
-from fraudline.table import TransactionTable, concatenate
+from fraudline.table import UNKNOWN, Statements, TransactionTable, concatenate, from_transactions, join_statements
 
 FILES = "files/"
+
+
+def landed_keys(landing: Objects) -> Iterator[str]:
+    """The objects that history is made of: what the stream archived, and files."""
+    yield from landing.list(PREFIX)
+    yield from filter(holds_transactions, landing.list(FILES))
 
 
 def load_history(
@@ -28,43 +37,60 @@ def load_history(
 ) -> Landed:
     """What lies in `landing` (a folder or s3://bucket): files below `files/`, and what the stream archived.
 
-    Of a transaction in both, the file's copy is taken, which has the label; the other counts as a duplicate.
-    Verdicts known by `as_of` (microseconds) win over a file's label.
+    Of a transaction in both, the stream's copy is taken, which tells how it counted, with the label of the file's,
+    which counts as a duplicate. Verdicts known by `as_of` (microseconds) win over a file's label.
     """
     objects = open_objects(landing)
-    archived = read_archive(objects, contract)
+    seen = read_builds(objects) if contract.lagged_entities else NOTHING_BUILT
+    archived = read_archive(objects, contract, seen=seen)
     if progress and archived.rows:
         progress(f"the archive in {landing}", archived.rows)
-    parts = [archived]
-    if any(True for _ in objects.list(FILES)):
-        parts.insert(0, load_transactions(contract, [f"{landing}/{FILES}"], progress))
-    if not any(part.rows for part in parts):
+    files = _files(objects, contract, seen, progress)
+    if not archived.rows and not files.rows:
         raise NotReady(f"nothing has landed in {landing} yet: put labelled files below {FILES}, or score the stream")
-    return _joined([part for part in parts if part.rows], verdicts, as_of)
+    landed = _joined(files, archived)
+    return replace(landed, table=_in_order(with_verdicts(landed.table, verdicts, as_of)))
 
 
-def _joined(parts: Sequence[Landed], verdicts: Mapping[str, Sequence[Verdict]], as_of: int) -> Landed:
-    tables = [part.table for part in parts]
-    tables[1:] = [replace(t, source_row=t.source_row + parts[0].rows) for t in tables[1:]]
-    twice = 0
-    if len(tables) == 2:
-        again = pc.is_in(tables[1].ids, value_set=tables[0].ids).to_numpy(zero_copy_only=False)
-        twice = int(again.sum())
-        tables = [_unrecorded(tables[0]), _unrecorded(tables[1].take(~again))]
-    table = _in_order(with_verdicts(concatenate(tables), verdicts, as_of))
-    rejects = tuple(reject for part in parts for reject in part.rejects)
+def _files(objects: Objects, contract: Contract, seen: SeenByBuilds, progress: Progress | None) -> Landed:
+    keys = [key for key in objects.list(FILES) if holds_transactions(key)]
+    if not keys:
+        return Landed(0, from_transactions(contract, []), ())
+    if not contract.lagged_entities:
+        return load_transactions(contract, [f"{objects.location}/{FILES}"], progress)
+    # Of a row in two files, the first copy stands: the one that builds saw first.
+    keys.sort(key=seen.missed_by)
+    landed = load_transactions(contract, [f"{objects.location}/{key}" for key in keys], progress)
+    return told_by_builds(landed, seen, objects.location)
+
+
+def _joined(files: Landed, archived: Landed) -> Landed:
+    theirs, ours = files.table, archived.table
+    again = pc.is_in(theirs.ids, value_set=ours.ids).to_numpy(zero_copy_only=False)
+    ours = replace(_labelled(ours, theirs.take(again)), source_row=ours.source_row + files.rows)
+    tables = [table for table in (theirs.take(~again), ours) if len(table)]
     return Landed(
-        sum(part.rows for part in parts),
-        table,
-        rejects,
-        sum(part.duplicates for part in parts) + twice,
-        tuple(source for part in parts for source in part.sources),
+        files.rows + archived.rows,
+        concatenate(tables or [theirs]),
+        files.rejects + archived.rejects,
+        files.duplicates + archived.duplicates + int(again.sum()),
+        files.sources + archived.sources,
     )
 
 
-def _unrecorded(table: TransactionTable) -> TransactionTable:
-    """Files have no record of built hours: beside them, all is taken to have been built as the lag says."""
-    return replace(table, built_through=None)
+def _labelled(archived: TransactionTable, copies: TransactionTable) -> TransactionTable:
+    """The archive with the labels of these copies, which files brought; builds saw of both what came first."""
+    at = pc.index_in(copies.ids, value_set=archived.ids).to_numpy(zero_copy_only=False).astype(np.int64)
+    known = np.flatnonzero(copies.label != UNKNOWN)
+    label = archived.label.copy()
+    label[at[known]] = copies.label[known]
+    labelled = replace(archived, label=label)
+    if archived.missed_by is None or copies.missed_by is None:
+        return labelled
+    missed_by = archived.missed_by.copy()
+    missed_by[at] = np.minimum(missed_by[at], copies.missed_by)
+    told = Statements(at[known], copies.label[known], archived.known_at[at[known]], copies.missed_by[known])
+    return replace(labelled, missed_by=missed_by, said=join_statements([archived.statements(), told]))
 
 
 def _in_order(table: TransactionTable) -> TransactionTable:

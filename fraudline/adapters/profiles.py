@@ -6,18 +6,22 @@ from typing import Any
 
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.dynamodb import DynamoDB, Statement, Wanted
+from fraudline.clock import format_micros
 from fraudline.decision import STREAM, Item
+from fraudline.errors import LostRace
 from fraudline.features.profile import LaggedHistory
 from fraudline.microbatch import Reading, View
 from fraudline.profiles import (
     Mark,
     ProfileChange,
     StoredProfile,
+    built_position,
     built_through_key,
     decode_lagged,
     encode_history,
     mark_key,
 )
+from fraudline.stream import NOTHING
 
 
 class Profiles:
@@ -87,14 +91,35 @@ class Profiles:
     ) -> None:
         """Write later entities' histories (by `profile_key`), then that all are built through this hour.
 
-        A batch that reads some of them early reads them at its own hour, before which nothing has changed.
+        A batch that reads some of them early reads them at its own hour, before which nothing has changed. `LostRace`
+        if a build up to a later hour has written any of them: what it has written stands.
         """
-        items: Iterator[Item] = (
-            {"entity": {"S": key}, "history": {"B": encode_history(history)}} for key, history in histories.items()
-        )
-        self._dynamodb.write(self._table, items, deadline)
-        mark = {"entity": {"S": built_through_key(generation)}, "through": {"N": str(through)}}
-        self._dynamodb.write(self._table, [mark], deadline)
+        position = built_position(through)
+        at = self._positions(histories, deadline)
+        changes = [
+            ProfileChange(key, at.get(key, NOTHING), position, encode_history(history))
+            for key, history in histories.items()
+        ]
+        if any(change.read_position > position for change in changes):
+            raise LostRace(f"later entities are built beyond {format_micros(through)} by now")
+        self.commit(changes, deadline)
+        self._move_built_through(generation, through, deadline)
+
+    def _move_built_through(self, generation: str, through: int, deadline: Deadline) -> None:
+        key, hour = {"S": built_through_key(generation)}, {"N": str(through)}
+        before = self.built_through(generation, deadline)
+        if before > through:
+            raise LostRace(f"later entities are built beyond {format_micros(through)} by now")
+        insert = f"INSERT INTO \"{self._table}\" VALUE {{'entity':?,'through':?}}"
+        update = f'UPDATE "{self._table}" SET "through"=? WHERE "entity"=? AND "through"=?'
+        read = {"N": str(before)}
+        statement = Statement(update, (hour, key, read)) if before else Statement(insert, (key, hour))
+        self._dynamodb.write_if([statement], deadline)
+
+    def _positions(self, keys: Iterable[str], deadline: Deadline) -> dict[str, str]:
+        wanted = Wanted(self._table, [{"entity": {"S": key}} for key in keys], ("entity", "position"))
+        found = self._dynamodb.read([wanted], deadline)[self._table]
+        return {item["entity"]["S"]: item["position"]["S"] for item in found}
 
     def _items(self, keys: Iterable[str], deadline: Deadline) -> list[dict[str, Any]]:
         wanted = Wanted(self._table, [{"entity": {"S": key}} for key in keys])

@@ -28,6 +28,8 @@ ACTIONS = {
     "sqs:DeleteMessageBatch": {"sqs:DeleteMessage"},
     # Judged by its statements, which are found as such.
     "dynamodb:BatchExecuteStatement": set(),
+    # Judged by what it is made of: updates, and the condition that goes with them.
+    "dynamodb:TransactWriteItems": {"dynamodb:ConditionCheckItem", "dynamodb:UpdateItem"},
 }
 PARTIQL = {
     "INSERT INTO ": "dynamodb:PartiQLInsert",
@@ -172,7 +174,11 @@ TABLES = {
     "profiles.py": ("profiles", "decisions"),
     "review_queue.py": ("decisions",),
 }
-BATCHES = {"read": "dynamodb:BatchGetItem", "write": "dynamodb:BatchWriteItem"}
+BATCHES = {
+    "read": "dynamodb:BatchGetItem",
+    "write": "dynamodb:BatchWriteItem",
+    "transact": "dynamodb:ConditionCheckItem",
+}
 
 
 def table_actions(path: Path) -> set[str]:

@@ -45,7 +45,10 @@ def throttled() -> Reply:
 
 @contextmanager
 def proxy(endpoint: str, rule: Rule, after: Callable[[str, Body], None] = lambda *_: None) -> Iterator[str]:
-    """The address of a proxy to `endpoint`; `after` is called between the emulator's answer and ours."""
+    """The address of a proxy to `endpoint`; `after` is called between the emulator's answer and ours.
+
+    It is told the operation; of S3, which has none, the method.
+    """
     target = urlsplit(endpoint)
 
     class Handler(BaseHTTPRequestHandler):
@@ -64,7 +67,7 @@ def proxy(endpoint: str, rule: Rule, after: Callable[[str, Body], None] = lambda
             status, answer, headers = self._forward(data)
             if isinstance(verdict, Rewritten) and status == 200:
                 answer = json.dumps(verdict.finish(json.loads(answer))).encode()
-            after(operation, body)
+            after(operation or self.command, body)
             if isinstance(verdict, AnswerLost):
                 return self._answer(verdict.reply.status, json.dumps(verdict.reply.body).encode(), {})
             return self._answer(status, answer, headers)

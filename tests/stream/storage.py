@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from boto3.dynamodb.types import TypeDeserializer
 
 from fraudline.adapters.clients import client
-from fraudline.archive import Account, Row, decode_archive
+from fraudline.adapters.landing import PREFIX
+from fraudline.archive import Account, Archived, Row, decode_archive
 from fraudline.quarantine import Reject, decode_rejects
 from fraudline.settings import Settings
 
@@ -37,13 +38,17 @@ def objects(bucket: str) -> dict[str, bytes]:
     return {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys}
 
 
+def archives(settings: Settings) -> list[Archived]:
+    return [decode_archive(data) for key, data in objects(settings.landing_bucket).items() if key.startswith(PREFIX)]
+
+
 def accounts(settings: Settings) -> list[Account]:
-    return [decode_archive(data).account for data in objects(settings.landing_bucket).values()]
+    return [archived.account for archived in archives(settings)]
 
 
 def stored(settings: Settings) -> Stored:
     items = table_items(settings.decisions_table)
-    archived = [decode_archive(data) for data in objects(settings.landing_bucket).values()]
+    archived = archives(settings)
     rejects = [
         reject
         for key, data in objects(settings.quarantine_bucket).items()

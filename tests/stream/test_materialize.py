@@ -68,7 +68,7 @@ def test_the_stream_sees_what_was_built_and_offline_code_follows(cards: Settings
     now = BEGIN + LATER * PACE
     built = materialize.fn(MaterializeRequest(now=moment(now)))
     assert built.entities == 5
-    assert built.through == format_micros(newest_hour(archive(cards), now))
+    assert built.through == format_micros(newest_hour(CARDS, now))
     send(payments(60, LATER))
     run_slice(deps, Limits())
 
@@ -87,6 +87,6 @@ def test_what_is_built_twice_is_equal(cards: Settings, send: Send) -> None:
     send(payments(200, 0))
     run_slice(deps_of(cards, WORKER), Limits())
     table = archive(cards)
-    through = newest_hour(table, BEGIN + 150 * PACE)
+    through = newest_hour(CARDS, BEGIN + 150 * PACE)
     shuffled = table.take(random.Random(0).sample(range(len(table)), len(table)))
     assert build_lagged(table, through) == build_lagged(shuffled.take(slice(None)).sorted(), through)

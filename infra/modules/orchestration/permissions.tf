@@ -186,7 +186,7 @@ data "aws_iam_policy_document" "flow" {
 
   statement {
     sid       = "AddsAndReadsVerdicts"
-    actions   = ["dynamodb:BatchGetItem", "dynamodb:Scan", "dynamodb:UpdateItem"]
+    actions   = ["dynamodb:BatchGetItem", "dynamodb:ConditionCheckItem", "dynamodb:Scan", "dynamodb:UpdateItem"]
     resources = [var.table_arns.labels]
   }
 

@@ -1,0 +1,77 @@
+"""The label store: each verdict once, with the newest build that did not know of it, and none lost to a race."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
+from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.labels import Labels
+from fraudline.durations import HOUR
+from fraudline.errors import LostRace
+from fraudline.labels import Verdict
+from fraudline.settings import Settings
+from fraudline.table import UNKNOWN
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def labels(resources: Settings) -> Labels:
+    return Labels(DynamoDB(AwsJson("dynamodb")), resources.labels_table)
+
+
+def test_a_verdict_is_added_once_and_tells_which_build_missed_it(labels: Labels) -> None:
+    first, correction = Verdict(1, 10, "ann"), Verdict(0, 20, "bob", "it was the user")
+    labels.add("t1", first, within(SECONDS))
+    labels.begin_build(5 * HOUR, within(SECONDS))
+    for _ in range(2):
+        labels.add_all({"t1": [first, correction], "t2": [first]}, within(SECONDS))
+    labels.begin_build(6 * HOUR, within(SECONDS))
+    labels.add("t1", Verdict(UNKNOWN, 30, "ann"), within(SECONDS))
+    told = {
+        "t1": (first, Verdict(0, 20, "bob", "it was the user", 5 * HOUR), Verdict(UNKNOWN, 30, "ann", "", 6 * HOUR)),
+        "t2": (Verdict(1, 10, "ann", "", 5 * HOUR),),
+    }
+    assert labels.all(within(SECONDS)) == told
+    assert labels.read(["t1", "t2", "t3"], within(SECONDS)) == told
+
+
+def test_a_build_of_an_earlier_hour_cannot_begin_after_a_later_one(labels: Labels) -> None:
+    assert labels.newest_build(within(SECONDS)) == 0
+    for hour in (5, 5, 7):
+        labels.begin_build(hour * HOUR, within(SECONDS))
+    with pytest.raises(LostRace):
+        labels.begin_build(6 * HOUR, within(SECONDS))
+    assert labels.newest_build(within(SECONDS)) == 7 * HOUR
+
+
+def test_verdicts_given_while_builds_begin_are_neither_lost_nor_doubled_nor_missed_by_a_build_they_came_before(
+    labels: Labels,
+) -> None:
+    def give(person: int) -> None:
+        for number in range(12):
+            labels.add_all({f"t{number % 3}": [Verdict(1, person * 100 + number, f"p{person}")]}, within(SECONDS))
+
+    def seen_by(hour: int) -> dict[str, set[Verdict]]:
+        labels.begin_build(hour * HOUR, within(SECONDS))
+        told = labels.all(within(SECONDS)).items()
+        return {id_: {v for v in verdicts if v.missed_by < hour * HOUR} for id_, verdicts in told}
+
+    with ThreadPoolExecutor(4) as pool:
+        people = [pool.submit(give, person) for person in range(3)]
+        seen = {hour: pool.submit(seen_by, hour).result() for hour in range(1, 8)}
+        for person in people:
+            person.result()
+    at_last = labels.all(within(SECONDS))
+    assert sum(map(len, at_last.values())) == 36
+    assert all(len(set(verdicts)) == len(verdicts) for verdicts in at_last.values())
+    for hour, verdicts in seen.items():
+        known = {id_: {v for v in told if v.missed_by < hour * HOUR} for id_, told in at_last.items()}
+        assert {id_: told for id_, told in known.items() if told} == {i: t for i, t in verdicts.items() if t}
+
+
+def test_a_thousand_verdicts_are_added_in_few_transactions(labels: Labels) -> None:
+    labels.add_all({f"t{number}": [Verdict(number % 2, number, "file")] for number in range(1000)}, within(SECONDS))
+    assert len(labels.all(within(SECONDS))) == 1000
