@@ -1,4 +1,7 @@
-"""Labels from files of their own: `transaction_id, label, known_at`, a row each time that something became known."""
+"""Labels from files of their own: `transaction_id, label, known_at`, a row each time that something became known.
+
+An empty label withdraws what was said before: from its `known_at` on the transaction has none.
+"""
 
 import json
 from collections import defaultdict
@@ -17,11 +20,11 @@ from fraudline.columns import RejectedRow
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.labels import Verdict
-from fraudline.table import TransactionTable
+from fraudline.table import UNKNOWN, TransactionTable
 from fraudline.transaction import Problem
 
 COLUMNS = ("transaction_id", "label", "known_at")
-_LABELS = {"0": 0, "1": 1, "true": 1, "false": 0}
+_LABELS = {"0": 0, "1": 1, "true": 1, "false": 0, "": UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -70,11 +73,11 @@ def _csv(file: Path) -> pa.Table:
 
 def _verdict(contract: Contract, cells: Mapping[str, Any], times: Mapping[str, int]) -> Verdict | Problem:
     time = times.get(str(cells["transaction_id"]))
-    label = _LABELS.get(str(cells["label"]).lower())
+    label = _LABELS.get("" if cells["label"] is None else str(cells["label"]).lower())
     if time is None:
         return Problem("transaction_id", "unknown_transaction", "is no transaction of the files given")
     if label is None:
-        return Problem("label", "label_malformed", "is not 0, 1, true or false")
+        return Problem("label", "label_malformed", "is not 0, 1, true, false or empty (withdrawn)")
     moment = cells["known_at"]
     try:
         known_at = parse_timestamp(moment if isinstance(moment, str) else moment.isoformat(), contract.timezone)

@@ -19,6 +19,7 @@ RECENT = 10
 class Found(StrEnum):
     fraud = "fraud"
     legitimate = "legitimate"
+    withdrawn = "withdrawn"
 
 
 def register(parent: typer.Typer) -> None:
@@ -84,11 +85,16 @@ def verdict(
     note: Annotated[str, typer.Option(help="Why, for whoever asks later.")] = "",
     by: Annotated[str | None, typer.Option(help="Who says so; by default you.")] = None,
 ) -> None:
-    """Record what a flagged transaction turned out to be: from now on it is its label, and retrain learns from it."""
+    """Record what a flagged transaction turned out to be: from now on it is its label, and retrain learns from it.
+
+    `withdrawn` takes back what was recorded before.
+    """
     from fraudline.adapters.backoff import within
     from fraudline.labels import Verdict
+    from fraudline.table import UNKNOWN
 
-    given = Verdict(int(found is Found.fraud), time.time_ns() // 1000, by or getpass.getuser(), note)
+    label = {Found.fraud: 1, Found.legitimate: 0, Found.withdrawn: UNKNOWN}[found]
+    given = Verdict(label, time.time_ns() // 1000, by or getpass.getuser(), note)
     _review().decide(transaction_id, given, within(ASK_SECONDS))
     out.print(f"{transaction_id} is {found.value}, says {given.by}.")
 
@@ -128,7 +134,7 @@ def _decision(decision: Any) -> dict[str, Any]:
 
 
 def _verdict(verdict: Any) -> str:
-    words = "fraud" if verdict.label else "legitimate"
+    words = {1: "fraud", 0: "legitimate"}.get(verdict.label, "withdrawn")
     return f"{words} ({verdict.by}, {_time(verdict.known_at)}{', ' + verdict.note if verdict.note else ''})"
 
 

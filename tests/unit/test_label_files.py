@@ -1,7 +1,11 @@
 """Labels that come in files of their own."""
 
+import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 
 from fraudline.adapters.label_files import load_labels
@@ -37,6 +41,30 @@ def test_a_label_counts_from_the_moment_it_was_known(table: TransactionTable, tm
         moment = parse_timestamp(f"{as_of}T00:00:00Z", "UTC")
         joined = with_verdicts(table, labels.verdicts, moment)
         assert joined.labels_known_by(moment).label.tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.jsonl", "labels.parquet"])
+def test_an_empty_label_withdraws_what_was_said_before(table: TransactionTable, tmp_path: Path, name: str) -> None:
+    rows = pa.table(
+        {
+            "transaction_id": ["T1", "T1", "T1"],
+            "label": ["1", None, "0"],
+            "known_at": ["2026-01-08T00:00:00Z", "2026-01-12T00:00:00Z", "2026-01-20T00:00:00Z"],
+        }
+    )
+    file = tmp_path / name
+    if file.suffix == ".csv":
+        pyarrow.csv.write_csv(rows, file)
+    elif file.suffix == ".parquet":
+        pyarrow.parquet.write_table(rows, file)
+    else:
+        file.write_text("\n".join(map(json.dumps, rows.to_pylist())))
+    labels = load_labels([str(file)], table)
+    assert not labels.rejects
+    for as_of, expected in (("2026-01-09", 1), ("2026-01-13", -1), ("2026-01-21", 0)):
+        moment = parse_timestamp(f"{as_of}T00:00:00Z", "UTC")
+        joined = with_verdicts(table, labels.verdicts, moment)
+        assert joined.labels_known_by(moment).label.tolist() == [expected, -1, -1]
 
 
 def test_rows_that_are_no_labels_are_rejected_with_their_reason(table: TransactionTable, tmp_path: Path) -> None:
