@@ -12,6 +12,8 @@ locals {
     setting = var.prefect_server ? "PREFECT_API_AUTH_STRING" : "PREFECT_API_KEY"
     arn     = "${local.arn}:ssm:${local.here}:parameter/${var.name}/${var.environment}/prefect-credential"
   }
+  # By hand, too: whoever has this key can tell which ids have been erased.
+  erasure_key_arn = "${local.arn}:ssm:${local.here}:parameter/${var.name}/${var.environment}/erasure-key"
 }
 
 module "encryption" {
@@ -103,6 +105,7 @@ module "orchestration" {
   prefect_api_url          = local.prefect_api_url
   server_service           = one(module.prefect_server[*].service)
   prefect_credential       = local.prefect_credential
+  erasure_key_arn          = local.erasure_key_arn
   settings                 = local.settings
   subnet_ids               = module.network.private_subnet_ids
   security_group_id        = module.network.tasks_security_group_id
@@ -129,10 +132,10 @@ module "prefect_server" {
   subnet_ids               = module.network.private_subnet_ids
   tasks_security_group_id  = module.network.tasks_security_group_id
   auth_string_arn          = local.prefect_credential.arn
+  alarms_topic_arn         = local.alarms_topic.arn
   protect                  = var.protect_data
   kms_key_arn              = module.encryption.key_arn
   permissions_boundary_arn = local.boundary_arn
-  alarms_topic_arn         = local.alarms_topic.arn
 }
 
 module "observability" {

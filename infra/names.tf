@@ -13,7 +13,7 @@ locals {
     arn  = "${local.arn}:kinesis:${local.here}:stream/${local.prefix}-transactions"
   }
   tables = {
-    for table in ["decisions", "profiles", "leases", "labels"] : table => {
+    for table in ["decisions", "profiles", "leases", "labels", "erasures"] : table => {
       name = "${local.prefix}-${table}"
       arn  = "${local.arn}:dynamodb:${local.here}:table/${local.prefix}-${table}"
     }
@@ -49,11 +49,12 @@ locals {
     FRAUDLINE_PROFILES_TABLE      = local.tables["profiles"].name
     FRAUDLINE_LEASES_TABLE        = local.tables["leases"].name
     FRAUDLINE_LABELS_TABLE        = local.tables["labels"].name
+    FRAUDLINE_ERASURES_TABLE      = local.tables["erasures"].name
     FRAUDLINE_LANDING_BUCKET      = local.buckets["landing"].name
     FRAUDLINE_QUARANTINE_BUCKET   = local.buckets["quarantine"].name
     FRAUDLINE_MODELS_BUCKET       = local.buckets["models"].name
     FRAUDLINE_REPORTS_BUCKET      = local.buckets["reports"].name
     FRAUDLINE_ALERTS_TOPIC_ARN    = local.alerts_topic.arn
-  }
     FRAUDLINE_ALARMS_TOPIC_ARN    = local.alarms_topic.arn
+  }
 }

@@ -34,6 +34,7 @@ def test_everything_is_deployed_with_a_description_tags_a_limit_and_the_pool(dep
         ("score-stream/every-5-minutes", ["*/5 * * * *"]),
         ("data-quality/stream", ["10 * * * *", "20 0 * * *", "30 0 * * *", "40 0 * * *"]),
         ("monitor/daily", ["30 4 * * *"]),
+        ("forget/nightly", ["0 2 * * *"]),
         ("backfill/on-demand", []),
         ("warm-up/on-demand", []),
     ],

@@ -31,6 +31,8 @@ ACTIONS = {
     # Judged by what it is made of: updates, and the condition that goes with them.
     "dynamodb:TransactWriteItems": {"dynamodb:ConditionCheckItem", "dynamodb:UpdateItem"},
 }
+# A version that is named needs another right than the object as it is.
+VERSIONED = {"get_object": "s3:GetObjectVersion", "delete_object": "s3:DeleteObjectVersion"}
 PARTIQL = {
     "INSERT INTO ": "dynamodb:PartiQLInsert",
     "UPDATE \"": "dynamodb:PartiQLUpdate",
@@ -74,6 +76,8 @@ def called(call: ast.Call) -> Iterator[str]:
     if isinstance(call.func, ast.Attribute) and is_client(call.func.value):
         if call.func.attr == "get_paginator":
             yield methods()[text_of(call.args[0])]
+        elif call.func.attr in VERSIONED and "VersionId" in {keyword.arg for keyword in call.keywords}:
+            yield VERSIONED[call.func.attr]
         elif call.func.attr in methods():
             yield methods()[call.func.attr]
     for argument in call.args:
@@ -145,19 +149,19 @@ def needed(component: str) -> dict[str, set[Path]]:
     return found
 
 
+# Runs beside the Prefect server, with the server's role.
+NOTIFIER = REPO / "fraudline" / "adapters" / "notifier.py"
 POLICIES = {
+    "notifier": (
+        "module.prefect_server[0].aws_iam_role_policy.notifier",
+        "infra/modules/prefect_server/permissions.tf",
+    ),
     "realtime": ("module.realtime.aws_iam_role_policy.application", "infra/modules/realtime/permissions.tf"),
     "flow": ("module.orchestration.aws_iam_role_policy.flow", "infra/modules/orchestration/permissions.tf"),
 }
 
 
-# Runs beside the Prefect server, with the server's role.
-NOTIFIER = REPO / "fraudline" / "adapters" / "notifier.py"
 @pytest.mark.parametrize("component", POLICIES)
-    "notifier": (
-        "module.prefect_server[0].aws_iam_role_policy.notifier",
-        "infra/modules/prefect_server/permissions.tf",
-    ),
 def test_a_role_may_do_exactly_what_its_code_calls(dev: Plan, component: str) -> None:
     address, file = POLICIES[component]
     granted, calls = dev.granted(address), needed(component)
@@ -169,6 +173,10 @@ def test_a_role_may_do_exactly_what_its_code_calls(dev: Plan, component: str) ->
 # Which table an adapter works on; of the others named here it only reads rows.
 TABLES = {
     "decisions.py": ("decisions",),
+    "erasing_decisions.py": ("decisions",),
+    "erasing_labels.py": ("labels",),
+    "erasing_profiles.py": ("profiles",),
+    "tombstones.py": ("erasures",),
     "labels.py": ("labels",),
     "leases.py": ("leases",),
     "profiles.py": ("profiles", "decisions"),

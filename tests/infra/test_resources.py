@@ -94,7 +94,7 @@ def test_dev_can_be_torn_down(dev: Plan) -> None:
     assert all(bucket.values["force_destroy"] for bucket in dev.resources("aws_s3_bucket"))
 
 
-@pytest.mark.parametrize("name", ["decisions", "profiles", "leases", "labels"])
+@pytest.mark.parametrize("name", ["decisions", "profiles", "leases", "labels", "erasures"])
 def test_tables_have_the_keys_indexes_and_expiry_that_the_application_relies_on(plan: Plan, name: str) -> None:
     expected: tables.Table = getattr(tables, name.upper())
     table = plan.one(f'aws_dynamodb_table.this["{name}"]').values

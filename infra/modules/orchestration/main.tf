@@ -67,7 +67,7 @@ resource "aws_ecs_task_definition" "flow" {
     # A slice stops at a batch boundary within 5 s of SIGTERM; the rest is for a retrain to write its last words.
     stopTimeout      = 60
     environment      = [for key, value in merge(var.settings, local.prefect, local.pool) : { name = key, value = value }]
-    secrets          = local.credential
+    secrets          = concat(local.credential, [{ name = "FRAUDLINE_ERASURE_KEY", valueFrom = var.erasure_key_arn }])
     logConfiguration = local.log_configuration["flow"]
   }])
 }

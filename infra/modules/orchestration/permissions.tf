@@ -17,7 +17,7 @@ data "aws_iam_policy_document" "assume" {
 
 resource "aws_iam_role" "execution" {
   name                 = "${var.prefix}-execution"
-  description          = "ECS itself: pulls the image, reads the Prefect credential, writes logs."
+  description          = "ECS itself: pulls the image, reads the Prefect credential and the erasure key, writes logs."
   assume_role_policy   = data.aws_iam_policy_document.assume.json
   permissions_boundary = var.permissions_boundary_arn
 }
@@ -51,9 +51,9 @@ data "aws_iam_policy_document" "execution" {
   }
 
   statement {
-    sid       = "ReadsThePrefectCredential"
+    sid       = "ReadsSecrets"
     actions   = ["ssm:GetParameters"]
-    resources = [var.prefect_credential.arn]
+    resources = [var.prefect_credential.arn, var.erasure_key_arn]
   }
 
   statement {
@@ -191,14 +191,33 @@ data "aws_iam_policy_document" "flow" {
   }
 
   statement {
+    sid       = "RemembersAndKnowsErasedPeople"
+    actions   = ["dynamodb:PutItem", "dynamodb:Scan"]
+    resources = [var.table_arns.erasures]
+  }
+
+  statement {
+    sid       = "ErasesPeopleInDecisions"
+    actions   = ["dynamodb:Scan"]
+    resources = [var.table_arns.decisions]
+  }
+
+  statement {
+    sid       = "ErasesPeopleInProfiles"
+    actions   = ["dynamodb:DeleteItem", "dynamodb:PutItem", "dynamodb:Scan"]
+    resources = [var.table_arns.profiles]
+  }
+
+  statement {
     sid       = "ListsObjects"
-    actions   = ["s3:ListBucket"]
+    actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
     resources = values(var.bucket_arns)
   }
 
   statement {
-    sid       = "ReadsAndWritesObjects"
-    actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
+    sid = "ReadsAndWritesObjects"
+    # Old versions, because an erased person must not live on in them.
+    actions   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
     resources = [for arn in values(var.bucket_arns) : "${arn}/*"]
   }
 

@@ -49,6 +49,11 @@ variable "server_service" {
   default     = null
 }
 
+variable "erasure_key_arn" {
+  description = "ARN of the SecureString with the key that erased people are known by."
+  type        = string
+}
+
 variable "prefect_credential" {
   description = "The Prefect setting that holds the credential, and the SSM parameter it comes from."
   type        = object({ setting = string, arn = string })
@@ -76,7 +81,7 @@ variable "stream_arn" {
 
 variable "table_arns" {
   description = "ARN of each table."
-  type        = object({ decisions = string, profiles = string, leases = string, labels = string })
+  type        = object({ decisions = string, profiles = string, leases = string, labels = string, erasures = string })
 }
 
 variable "bucket_arns" {

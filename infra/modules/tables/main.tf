@@ -7,6 +7,8 @@ locals {
     # A lease row holds a position: no TTL may forget it.
     leases = { hash_key = "consumer", range_key = "shard", ttl = false }
     labels = { hash_key = "transaction_id", range_key = null, ttl = false }
+    # No TTL either: a tombstone that is gone lets old files bring an erased id back.
+    erasures = { hash_key = "person", range_key = null, ttl = false }
   }
 
   # The two questions people ask of decisions: what of one user, and what is to be reviewed today, dearest first.

@@ -1,6 +1,6 @@
 variable "names" {
-  description = "Name of each table: decisions, profiles, leases, labels."
-  type        = object({ decisions = string, profiles = string, leases = string, labels = string })
+  description = "Name of each table: decisions, profiles, leases, labels, erasures."
+  type        = object({ decisions = string, profiles = string, leases = string, labels = string, erasures = string })
 }
 
 variable "protect" {
