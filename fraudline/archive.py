@@ -6,17 +6,22 @@ Duplicates and refused records are not history: the account names them, the quar
 """
 
 import gzip
+import io
+import zlib
 from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
 
 from fraudline.clock import format_day
+from fraudline.errors import Tampered
 from fraudline.stream import Batch
 from fraudline.transaction import Problem
 
 # Fast, and within a tenth of the size of the default.
 _COMPRESSION = 1
+# Kinesis gives at most 10 MiB at a time; the rest is what is told of each record.
+MAX_BYTES = 256 * 2**20
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -81,11 +86,24 @@ def encode_archive(account: Account, rows: Iterable[Row]) -> bytes:
 
 
 def decode_archive(data: bytes) -> Archived:
-    account, *rows = gzip.decompress(data).splitlines()
-    return Archived(
-        msgspec.json.decode(account, type=Account),
-        tuple(_row.decode(row) for row in rows),
-    )
+    """The batch in an object of the archive; `Tampered` where it is none."""
+    try:
+        account, *rows = gunzip(data).splitlines()
+        return Archived(
+            msgspec.json.decode(account, type=Account),
+            tuple(_row.decode(row) for row in rows),
+        )
+    except (ValueError, OSError, EOFError, zlib.error, msgspec.DecodeError) as error:
+        raise Tampered(f"an object of the archive is none ({error}): find out who changed it") from error
+
+
+def gunzip(data: bytes) -> bytes:
+    """What `gzip` made small; `Tampered` where that is larger than any batch."""
+    with gzip.open(io.BytesIO(data)) as unpacked:
+        content = unpacked.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise Tampered(f"an object of the archive unpacks to over {MAX_BYTES} bytes: find out who changed it")
+    return content
 
 
 _row = msgspec.json.Decoder(Row)

@@ -161,7 +161,7 @@ def cells_in(raw: str, header: str) -> dict[str, Any] | None:
     """
     try:
         cells = _csv_cells(raw, header) if header else json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return cells if isinstance(cells, dict) else None
 

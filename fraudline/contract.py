@@ -18,10 +18,15 @@ from fraudline.errors import BadInput
 
 # Patterns end in \Z: "$" also stands before a newline at the end.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,40}\Z")]
-Column = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+# Column names, the currency and the description are shown in terminals, logs and pages: no control characters.
+Column = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,8}\Z")]
+Description = Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
 Duration = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[hd]\Z")]
 
 SHIPPED = ("ecommerce", "cards")
+# A contract is a page of text; one that is megabytes is something else.
+MAX_CONTRACT_BYTES = 256 * 1024
 
 
 class IdColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +44,7 @@ class AmountColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min: float
     # 2**40 minor units times a million transactions of one entity stays below 2**63: sums are exact in 64 bits.
     max: float
-    currency: str = "USD"
+    currency: Currency = "USD"
     minor_units: int = 100
 
 
@@ -108,7 +113,7 @@ class Contract(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tru
     training: Training
     entities: tuple[Entity, ...]
     alerts: Alerts = Alerts()
-    description: str = ""
+    description: Description = ""
     timezone: str = "UTC"
     categories: tuple[Category, ...] = ()
     flags: tuple[Flag, ...] = ()
@@ -162,12 +167,21 @@ def load_contract(name_or_file: str) -> Contract:
     """The contract shipped under a name ("ecommerce", "cards"), or the one in a TOML file."""
     path = _shipped(name_or_file) if name_or_file in SHIPPED else Path(name_or_file)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = _toml(path)
     except FileNotFoundError as error:
         raise BadInput(f"no contract {name_or_file!r}: name a TOML file or one of {', '.join(SHIPPED)}") from error
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # Not all that is wrong with TOML is a TOMLDecodeError: numbers of thousands of digits, brackets in brackets.
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"contract {name_or_file!r} cannot be read as TOML: {error}") from error
     return contract_from(values, str(name_or_file))
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        data = file.read(MAX_CONTRACT_BYTES + 1)
+    if len(data) > MAX_CONTRACT_BYTES:
+        raise ValueError(f"it has more than {MAX_CONTRACT_BYTES} bytes")
+    return tomllib.loads(data.decode())
 
 
 def _shipped(name: str) -> Path:

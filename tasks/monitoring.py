@@ -19,6 +19,7 @@ from fraudline.clock import from_micros
 from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.errors import NotReady
+from fraudline.printable import markdown_code
 from fraudline.quality.measures import Context
 from fraudline.quality.monitor_report import monitor_figures, render_monitor, verdict_of
 from fraudline.quality.monitoring import LiveSkew, Monitored, monitor
@@ -128,5 +129,5 @@ def _markdown(seen: Monitored, verdict: str, page: str) -> str:
     if seen.skew:
         paths = seen.skew.paths
         lines.append(f"- {paths.compared:,} transactions on two paths: {paths.equal:,} equal, {paths.stale:,} stale")
-        lines += [f"- **skew** in `{what}`: {count}" for what, count in seen.skew.named.items()]
-    return "\n".join([*lines, "", f"The page: `{page}`"]) + "\n"
+        lines += [f"- **skew** in {markdown_code(what)}: {count}" for what, count in seen.skew.named.items()]
+    return "\n".join([*lines, "", f"The page: {markdown_code(page)}"]) + "\n"

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 
 from prefect import get_run_logger
 
+from fraudline.printable import printable
 from tasks.steps import in_flow_run
 
 Say = Callable[[str], None]
@@ -13,7 +14,7 @@ _listener: ContextVar[Say | None] = ContextVar("listener", default=None)
 
 
 def say(sentence: str) -> None:
-    listener = _listener.get()
+    sentence, listener = printable(sentence), _listener.get()
     if listener:
         listener(sentence)
     elif in_flow_run():

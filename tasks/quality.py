@@ -12,6 +12,7 @@ from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.quality_report import REPORT
 from fraudline.columns import Landed
 from fraudline.contract import Contract
+from fraudline.printable import markdown_code, markdown_text
 from fraudline.quality.check import check, check_decisions
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import ExpectationOutcome, QualityResult
@@ -74,8 +75,8 @@ def markdown(result: QualityResult, report: str) -> str:
     account = " | ".join(
         in_words(count, "count") for count in (result.rows, result.valid, result.quarantined, result.duplicates)
     )
-    failed = [f"- **{outcome.severity}** {outcome.sentence}" for outcome in result.failures]
-    reasons = [f"- {count:,} rows: `{reason}`" for reason, count in list(result.reasons.items())[:5]]
+    failed = [f"- **{outcome.severity}** {markdown_text(outcome.sentence)}" for outcome in result.failures]
+    reasons = [f"- {count:,} rows: {markdown_code(reason)}" for reason, count in list(result.reasons.items())[:5]]
     lines = [
         f"## {'Passed' if result.passed else 'Failed'}: {result.contract}, {result.stage}",
         "",
@@ -85,7 +86,7 @@ def markdown(result: QualityResult, report: str) -> str:
         *(["", "### What failed", *failed] if failed else []),
         *(["", "### Quarantined most often", *reasons] if reasons else []),
         "",
-        f"The page: `{report}`",
+        f"The page: {markdown_code(report)}",
     ]
     return "\n".join(lines) + "\n"
 

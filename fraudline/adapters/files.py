@@ -8,16 +8,16 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.originals import with_originals
+from fraudline.adapters.parquet import MAX_BYTES, open_parquet, read_columns, too_large
 from fraudline.columns import MISSING_CELLS, Landed, RejectedRow, Source, keep_first_copies, screen
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
@@ -26,8 +26,8 @@ from fraudline.transaction import Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
 Progress = Callable[[str, int], None]
-# A decompressed Parquet file or a single CSV beyond this does not fit the memory we promise.
-MAX_FILE_BYTES = 4 * 2**30
+# A line that goes on for longer has no end: such a file is not of lines.
+MAX_LINE_BYTES = 16 * 2**20
 
 
 def load_transactions(contract: Contract, locations: Sequence[str], progress: Progress | None = None) -> Landed:
@@ -97,7 +97,16 @@ def _paths_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
     if not location or not path.exists():
         raise BadInput(f"there is no {location or 'file without a name'}: check the path of the transactions")
     paths = sorted(path.rglob("*")) if path.is_dir() else [path]
-    yield from ((str(p), p) for p in paths if p.is_file() and (p == path or _reader(p.name)))
+    for found in paths:
+        if found.is_file() and (found == path or _reader(found.name)):
+            yield _printable_name(found), found
+
+
+def _printable_name(path: Path) -> str:
+    """The path as reports and logs may tell it."""
+    if not str(path).isprintable():
+        raise BadInput(f"{str(path)!r} has a character in its name that cannot be printed: rename it")
+    return str(path)
 
 
 def _objects_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
@@ -114,6 +123,9 @@ def _read(contract: Contract, source: str, data: Path | bytes) -> Landed:
     reader = _reader(source)
     if reader is None:
         raise BadInput(f"{source} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+    size = len(data) if isinstance(data, bytes) else data.stat().st_size
+    if size > MAX_BYTES:
+        raise too_large(source, size)
     try:
         landed = reader(contract, source, data)
         return replace(landed, sources=(Source(source, landed.rows),))
@@ -134,7 +146,7 @@ def _reader(name: str) -> Callable[[Contract, str, Path | bytes], Landed] | None
     return next((reader for ending, reader in endings.items() if name.lower().endswith(ending)), None)
 
 
-def _stream(data: Path | bytes) -> io.BufferedIOBase:
+def _stream(data: Path | bytes) -> IO[bytes]:
     return io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
 
 
@@ -142,7 +154,7 @@ def _read_csv(contract: Contract, source: str, data: Path | bytes) -> Landed:
     """Every cell as the text it is: the contract says what it means."""
     torn: list[int] = []
     with _stream(data) as stream:
-        header = stream.readline()
+        header = next(lines_of(stream, source), b"")
         if not header.strip():
             raise BadInput(f"{source} is empty: it needs a header and rows")
         stream.seek(0)
@@ -182,13 +194,20 @@ def csv_options(header: bytes, tear: Callable[[pa.csv.InvalidRow], object]) -> d
 
 def _read_parquet(contract: Contract, source: str, data: Path | bytes) -> Landed:
     with _stream(data) as stream:
-        file = pq.ParquetFile(stream)
-        size = sum(file.metadata.row_group(i).total_byte_size for i in range(file.num_row_groups))
-        if size > MAX_FILE_BYTES:
-            raise BadInput(f"{source} unpacks to {size} bytes, {MAX_FILE_BYTES} are allowed: split it")
+        file = open_parquet(stream, source)
         _require(contract, source, file.schema_arrow)
         known = [name for name in file.schema_arrow.names if name in contract.known_columns]
-        return screen(contract, file.read(columns=known), source)
+        return screen(contract, read_columns(file, source, known), source)
+
+
+def lines_of(stream: IO[bytes], source: str) -> Iterator[bytes]:
+    """The lines as they are; `BadInput` at one that does not end."""
+    for line in iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""):
+        if len(line) > MAX_LINE_BYTES:
+            raise BadInput(
+                f"{source} has a line of more than {MAX_LINE_BYTES} bytes: it is no file of lines, see what it is"
+            )
+        yield line
 
 
 def _read_lines(contract: Contract, source: str, data: Path | bytes) -> Landed:
@@ -198,7 +217,7 @@ def _read_lines(contract: Contract, source: str, data: Path | bytes) -> Landed:
     rejects: list[RejectedRow] = []
     number = 0
     with _stream(data) as stream:
-        for line in stream:
+        for line in lines_of(stream, source):
             if not line.strip():
                 continue
             outcome = validator.decode(line.rstrip(b"\r\n"))

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
-import pyarrow.parquet as pq
 
+from fraudline.adapters.parquet import MAX_BYTES, open_parquet, read_columns, too_large
 from fraudline.clock import parse_timestamp
 from fraudline.columns import RejectedRow
 from fraudline.contract import Contract
@@ -51,11 +51,13 @@ def load_labels(files: Sequence[str], table: TransactionTable) -> LabelFile:
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
-    readers = {".csv": _csv, ".jsonl": pyarrow.json.read_json, ".parquet": pq.read_table}
+    readers = {".csv": _csv, ".jsonl": pyarrow.json.read_json, ".parquet": _parquet}
     if not file.exists():
         raise BadInput(f"there is no {file}: check the path of the labels")
     if file.suffix not in readers:
         raise BadInput(f"{file} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+    if file.stat().st_size > MAX_BYTES:
+        raise too_large(str(file), file.stat().st_size)
     try:
         rows = readers[file.suffix](file)
     except (pa.ArrowException, OSError) as error:
@@ -71,6 +73,12 @@ def _csv(file: Path) -> pa.Table:
     return pyarrow.csv.read_csv(file, convert_options=options)
 
 
+def _parquet(file: Path) -> pa.Table:
+    with file.open("rb") as stream:
+        opened = open_parquet(stream, str(file))
+        return read_columns(opened, str(file), [name for name in COLUMNS if name in opened.schema_arrow.names])
+
+
 def _verdict(contract: Contract, cells: Mapping[str, Any], times: Mapping[str, int]) -> Verdict | Problem:
     time = times.get(str(cells["transaction_id"]))
     label = _LABELS.get("" if cells["label"] is None else str(cells["label"]).lower())
@@ -81,7 +89,7 @@ def _verdict(contract: Contract, cells: Mapping[str, Any], times: Mapping[str, i
     moment = cells["known_at"]
     try:
         known_at = parse_timestamp(moment if isinstance(moment, str) else moment.isoformat(), contract.timezone)
-    except (ValueError, AttributeError):
+    except (ValueError, OverflowError, AttributeError):
         return Problem("known_at", "timestamp_malformed", "is not an RFC 3339 timestamp")
     if known_at < time:
         return Problem("known_at", "label_before_transaction", "is before the transaction itself")

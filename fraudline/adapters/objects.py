@@ -16,6 +16,7 @@ from typing import Protocol
 from fraudline.errors import BadInput, NotReady, Unavailable
 
 MAX_KEY_BYTES = 900  # S3 allows 1024 with the prefix
+MAX_OBJECT_BYTES = 4 * 2**30  # what fits the memory we promise
 MAX_PART_BYTES = 200  # file systems allow 255, and a file being written has a longer name
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
@@ -73,6 +74,12 @@ def check_key(key: str) -> str:
     return key
 
 
+def check_size(key: str, size: int) -> None:
+    """`BadInput` for an object that would not fit into memory."""
+    if size > MAX_OBJECT_BYTES:
+        raise BadInput(f"{key!r} has {size} bytes, {MAX_OBJECT_BYTES} are allowed: split it")
+
+
 def is_hidden(key: str) -> bool:
     """True for what a store holds beside its objects: files being written, folder markers, dot files."""
     return any(part[:1] in ("", ".") for part in key.split("/"))
@@ -89,7 +96,10 @@ def _key_problem(key: str) -> str | None:
 
 
 class FolderObjects:
-    """Objects as files below a folder of one file system that has hard links."""
+    """Objects as files below a folder of one file system that has hard links.
+
+    The folder itself may be a symbolic link; below it none is followed.
+    """
 
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder)
@@ -104,6 +114,7 @@ class FolderObjects:
         path = self._path(key)
         with _explained(path):
             try:
+                check_size(key, path.stat().st_size)
                 return path.read_bytes()
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 raise NotFound(f"there is no {key!r} in {self.location}") from None
@@ -140,7 +151,14 @@ class FolderObjects:
                 path.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
-        return self._folder / check_key(key)
+        path = self._folder
+        for part in check_key(key).split("/"):
+            path /= part
+            if path.is_symlink():
+                raise BadInput(
+                    f"{path} is a symbolic link, which may lead out of {self.location}: put the object itself there"
+                )
+        return path
 
 
 @contextmanager
@@ -164,7 +182,8 @@ def _written(path: Path, data: bytes) -> Iterator[str]:
 def _keys_below(folder: Path, at: str, prefix: str) -> Iterator[str]:
     """Keys of `folder`, which has the key `at`, in the order of whole keys: "a-b" comes before "a/b"."""
     try:
-        keys = sorted(at + entry.name + "/" * entry.is_dir() for entry in os.scandir(folder))
+        entries = [entry for entry in os.scandir(folder) if not entry.is_symlink()]
+        keys = sorted(at + entry.name + "/" * entry.is_dir() for entry in entries)
     except FileNotFoundError:
         return
     for key in keys:

@@ -9,14 +9,15 @@ import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 from fraudline.archive import decode_archive
 from fraudline.columns import Landed, RejectedRow, cells_of, json_of, without_views
 from fraudline.errors import BadInput
@@ -77,7 +78,7 @@ Reader = Callable[[IO[bytes], set[int]], Iterable[tuple[int, Original]]]
 
 
 def _reader(source: str) -> Reader:
-    readers = {".csv": _csv, ".parquet": _parquet, ".jsonl.gz": _archive}
+    readers: dict[str, Reader] = {".csv": _csv, ".parquet": partial(_parquet, source=source), ".jsonl.gz": _archive}
     return next((reader for ending, reader in readers.items() if source.lower().endswith(ending)), _lines)
 
 
@@ -116,16 +117,19 @@ def _lines(stream: IO[bytes], rows: set[int]) -> Iterator[tuple[int, Original]]:
     yield from ((row, Original(_text(line))) for row, line in enumerate(present) if row in rows)
 
 
-def _parquet(stream: IO[bytes], rows: set[int]) -> Iterator[tuple[int, Original]]:
-    """All columns, also those that the contract does not know, of one row group after the other."""
-    file, first = pq.ParquetFile(stream), 0
-    for group in range(file.num_row_groups):
-        end = first + file.metadata.row_group(group).num_rows
-        here = sorted(row for row in rows if first <= row < end)
-        if here:
-            columns = without_views(file.read_row_group(group)).take(pa.array([row - first for row in here]))
-            yield from zip(here, (Original(json_of(cells)) for cells in cells_of(columns)), strict=True)
-        first = end
+def _parquet(stream: IO[bytes], rows: set[int], source: str) -> Iterator[tuple[int, Original]]:
+    """All columns, also those that the contract does not know; of these nothing is unpacked but the rows asked for."""
+    size = 0
+    for first, batch in batches(open_parquet(stream, source)):
+        here = sorted(row for row in rows if first <= row < first + batch.num_rows)
+        if not here:
+            continue
+        taken = batch.take(pa.array([row - first for row in here]))
+        size += unpacked_bytes(taken)
+        if size > MAX_BYTES:
+            raise too_large(source, size)
+        columns = without_views(pa.Table.from_batches([taken]))
+        yield from zip(here, (Original(json_of(cells)) for cells in cells_of(columns)), strict=True)
 
 
 def _archive(stream: IO[bytes], rows: set[int]) -> Iterator[tuple[int, Original]]:

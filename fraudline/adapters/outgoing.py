@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
-from fraudline.adapters.files import csv_options
+from fraudline.adapters.files import csv_options, lines_of
+from fraudline.adapters.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 from fraudline.adapters.producer import Outgoing
 from fraudline.columns import cells_of, record_of
 from fraudline.contract import Contract
@@ -39,20 +39,25 @@ def _explained(path: Path, records: Iterator[Outgoing]) -> Iterator[Outgoing]:
 def _from_csv(contract: Contract, path: Path) -> Iterator[Outgoing]:
     torn: list[str] = []
     with path.open("rb") as stream:
-        header = stream.readline()
+        header = next(lines_of(stream, str(path)), b"")
     for batch in pa.csv.open_csv(path, **csv_options(header, lambda row: torn.append(row.text))):
         yield from (_from_cells(contract, cells) for cells in batch.to_pylist())
     yield from (Outgoing(NO_KEY, text.encode()) for text in torn)
 
 
 def _from_parquet(contract: Contract, path: Path) -> Iterator[Outgoing]:
-    for batch in pq.ParquetFile(path).iter_batches():
-        yield from (_from_cells(contract, cells) for cells in cells_of(pa.Table.from_batches([batch])))
+    size = 0
+    with path.open("rb") as stream:
+        for _, batch in batches(open_parquet(stream, str(path))):
+            size += unpacked_bytes(batch)
+            if size > MAX_BYTES:
+                raise too_large(str(path), size)
+            yield from (_from_cells(contract, cells) for cells in cells_of(pa.Table.from_batches([batch])))
 
 
 def _from_lines(contract: Contract, path: Path) -> Iterator[Outgoing]:
     with path.open("rb") as lines:
-        yield from (_from_line(contract, line.rstrip(b"\r\n")) for line in lines if line.strip())
+        yield from (_from_line(contract, line.rstrip(b"\r\n")) for line in lines_of(lines, str(path)) if line.strip())
 
 
 def _from_cells(contract: Contract, cells: Mapping[str, Any]) -> Outgoing:

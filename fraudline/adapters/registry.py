@@ -201,7 +201,13 @@ class Registry:
     def _numbers(self) -> list[int]:
         root = f"{self._contract}/history/"
         matches = (_ENTRY_KEY.fullmatch(key.removeprefix(root)) for key in self._objects.list(root))
-        return [int(match[1]) for match in matches if match]
+        numbers = [int(match[1]) for match in matches if match]
+        if missing := next((n for n, number in enumerate(numbers, start=1) if n != number), None):
+            raise Tampered(
+                f"the history of {self._contract!r} in {self.location} lacks entry {missing}: somebody has taken it"
+                " out; put it back from the bucket's versions or a backup"
+            )
+        return numbers
 
     def _entry(self, number: int) -> Entry:
         if number not in self._entries:

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from fraudline.adapters.aws_errors import error_code, explained
-from fraudline.adapters.objects import NotFound, check_key, is_hidden
+from fraudline.adapters.objects import NotFound, check_key, check_size, is_hidden
 from fraudline.errors import Unavailable
 
 # S3 answers 409 while a write or delete of the same key is under way, and asks to try again.
@@ -33,6 +33,7 @@ class S3Objects:
                 answer = self._client.get_object(**self._at(key))
             except self._client.exceptions.NoSuchKey:
                 raise NotFound(f"there is no {key!r} in {self.location}") from None
+            check_size(key, answer["ContentLength"])
             return bytes(answer["Body"].read())
 
     def put(self, key: str, data: bytes) -> None:

@@ -28,6 +28,7 @@ from fraudline.cli import (
     up,
 )
 from fraudline.errors import BadInput, FraudlineError, Unavailable
+from fraudline.printable import printable
 
 app = typer.Typer(
     name="fraudline",
@@ -102,5 +103,5 @@ def spread(arguments: list[str]) -> list[str]:
 def _fail(sentence: str, code: int, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
-    sys.stderr.write(f"fraudline: {sentence}\n")
+    sys.stderr.write(f"fraudline: {printable(sentence)}\n")
     sys.exit(code)

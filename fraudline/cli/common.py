@@ -10,11 +10,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fraudline.errors import BadInput
+from fraudline.printable import printable
 
-out = Console()
-err = Console(stderr=True)
+# What is shown was often written by strangers: no text is markup.
+out = Console(markup=False, emoji=False)
+err = Console(stderr=True, markup=False, emoji=False)
 
 ContractOption = Annotated[
     str, typer.Option("--contract", "-c", help="A shipped contract (ecommerce, cards) or a TOML file.")
@@ -39,14 +42,14 @@ def print_json(values: Mapping[str, Any]) -> None:
 
 
 def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
-    table = Table(title=title, show_header=False, title_justify="left", box=None)
+    table = Table(title=printable(title), show_header=False, title_justify="left", box=None)
     for name, value in pairs.items():
-        table.add_row(f"[bold]{name}[/]", _shown(value))
+        table.add_row(Text(name, "bold"), _shown(value))
     out.print(table)
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=printable(title), title_justify="left")
     for column in rows[0] if rows else ():
         table.add_column(column, justify="right" if isinstance(rows[0][column], int | float) else "left")
     for row in rows:
@@ -59,7 +62,7 @@ def _shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 @contextmanager
@@ -74,7 +77,7 @@ def working(sentence: str) -> Iterator[None]:
         with listening(lambda text: err.print(text, highlight=False)):
             yield
         return
-    with err.status(sentence) as status, listening(status.update):
+    with err.status(sentence) as status, listening(lambda text: status.update(Text(text))):
         yield
 
 

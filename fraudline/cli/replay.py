@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from fraudline.cli.common import JsonOption, out, print_json, print_pairs
+from fraudline.printable import printable
 
 DIFFERS = 1
 ASK_SECONDS = 30.0
@@ -87,6 +88,7 @@ def _decided(decision: Any) -> dict[str, Any]:
 
 def _print(values: dict[str, Any]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     shown = ("transaction", "origin", "event time", "scored at", "equal", "differs in", "stored", "recomputed")
     entities = {name: id_ for name, id_ in values.items() if name not in shown}
@@ -95,19 +97,17 @@ def _print(values: dict[str, Any]) -> None:
     for column in ("", "stored", "recomputed", ""):
         table.add_column(column, overflow="fold")
     for name, stored in values["stored"].items():
-        mark = "[red]differs[/]" if name in values["differs in"] else "[green]equal[/]"
-        table.add_row(f"[bold]{name}[/]", _text(stored), _text(values["recomputed"][name]), mark)
+        mark = Text("differs", "red") if name in values["differs in"] else Text("equal", "green")
+        table.add_row(Text(name, "bold"), _text(stored), _text(values["recomputed"][name]), mark)
     out.print(table)
     if values["equal"]:
-        out.print("[green]The same, bit for bit.[/]")
+        out.print("The same, bit for bit.", style="green")
     else:
-        out.print(f"[red]Differs in {', '.join(values['differs in'])}.[/]")
+        out.print(f"Differs in {', '.join(values['differs in'])}.", style="red")
 
 
 def _text(value: Any) -> str:
     """Whole: a float's shortest text tells all its bits."""
-    from rich.markup import escape
-
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return escape("\n".join(value) if isinstance(value, list) else str(value))
+    return "\n".join(map(printable, value)) if isinstance(value, list) else printable(str(value))

@@ -53,7 +53,7 @@ def use_stack(stack: Path = DEFAULT_STACK) -> None:
 
 
 def _print(told: dict[str, Any]) -> None:
-    out.print("[green]Healthy[/]" if told["healthy"] else "[red]Not healthy[/]")
+    out.print("Healthy" if told["healthy"] else "Not healthy", style="green" if told["healthy"] else "red")
     for problem in told["problems"]:
         out.print(f"- {problem}", highlight=False)
     print_pairs("Parts", told["parts"])

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ from fraudline.durations import DAY, HOUR, parse_duration
 from fraudline.errors import BadInput
 from fraudline.features import constants
 from fraudline.features.constants import FRESH
+
+# Each is a column of a retrain's matrix and a step of every score; the largest contract that ships has 62.
+MAX_FEATURES = 2000
 
 # Microseconds as expressions write them.
 _HOUR = f"{float(HOUR)!r}"
@@ -73,9 +77,11 @@ def windows(entity: Entity) -> tuple[Window, ...]:
 def feature_set(contract: Contract) -> FeatureSet:
     """The features of a contract, in the order that every path and every bundle uses.
 
-    `BadInput` where the contract's names would give two features one name.
+    `BadInput` where the contract's names would give two features one name, or it makes too many.
     """
-    features = tuple(_features(contract))
+    features = tuple(islice(_features(contract), MAX_FEATURES + 1))
+    if len(features) > MAX_FEATURES:
+        raise BadInput(f"contract {contract.name!r} makes over {MAX_FEATURES} features: list fewer values or windows")
     if twice := _first_named_twice(features):
         raise BadInput(f"contract {contract.name!r} names feature {twice!r} twice: rename the entity, category or flag")
     primitives = tuple(_primitives(contract))
