@@ -41,6 +41,10 @@ class BackfillRequest(BaseModel):
     out: str = Field(
         "out/backfill", description="A file that ends in .parquet, or a folder: one file a day and a manifest"
     )
+    dask: str | None = Field(
+        None,
+        description="The Dask scheduler, tcp://host:port, whose cluster does the work; by default this machine",
+    )
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,16 @@ def backfill(request: BackfillRequest) -> BackfillResult:
     bundle = backfilling.model(registry_at(request.models, contract.name), contract, request.model)
     tag_run(contract=contract.name, version=bundle.version)
     out = Path(request.out)
+    window = (request.start, request.end)
     with only_run(out):
         folder = None if out.suffix == ".parquet" else PartitionFolder(out, contract.name, bundle.version)
-        read = backfilling.read(contract, request.transactions, request.start, request.end, bundle)
-        parts = read.past.partitions
-        missing = folder.missing(parts) if folder else parts
-        key = f"quarantine/{contract.name}-backfill-{request.start}-{request.end}.jsonl"
-        kept = landing.quarantine(read.rejects if missing else (), request.quarantine, key)
-        targets: list[Target] = [folder or PartitionFile(out)]
-        done = backfilling.score_days(read.past, missing, targets)
+        with backfilling.read(contract, request.transactions, window, bundle, out, request.dask) as read:
+            parts = read.past.partitions
+            missing = folder.missing(parts) if folder else parts
+            key = f"quarantine/{contract.name}-backfill-{request.start}-{request.end}.jsonl"
+            kept = landing.quarantine(read.rejects if missing else (), request.quarantine, key)
+            targets: list[Target] = [folder or PartitionFile(out)]
+            done = backfilling.score_days(read.past, missing, targets)
 
     show_table(
         f"backfill-{contract.name}",

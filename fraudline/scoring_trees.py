@@ -36,6 +36,10 @@ class TreeScorer:
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[-1].name
 
+    def __reduce__(self) -> tuple[type["TreeScorer"], tuple[TreeModel, bytes]]:
+        """To another process go the model and the graph; sessions stay where they are."""
+        return TreeScorer, (self.model, self.graph)
+
     def margins(self, rows: npt.ArrayLike) -> list[float]:
         # scikit-learn compares float32 values; the graph then sums in double precision.
         matrix = np.ascontiguousarray(np.asarray(rows, dtype=np.float32), dtype=np.float64)

@@ -1,21 +1,29 @@
 """The steps of a backfill."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import pyarrow.compute as pc
 
+from fraudline.adapters.large_backfill import is_large, land_files, local_files, scratch_beside, shuffled
+from fraudline.adapters.originals import with_originals
 from fraudline.adapters.partitions import Target, fill
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.tombstones import erased_where_known
+from fraudline.adapters.workers import Workers, dask_cluster, processes
 from fraudline.backfilling import Partition, Past, PastInMemory, ScoredDay
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
 from fraudline.columns import RejectedRow
 from fraudline.contract import Contract
+from fraudline.erasure_files import with_pseudonyms
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
 from tasks import landing
+from tasks.meter import meter
 from tasks.progress import say
 from tasks.steps import step
 
@@ -42,11 +50,39 @@ class Read:
     duplicates: int
 
 
-def read(contract: Contract, locations: Sequence[str], start: date, end: date, bundle: Bundle) -> Read:
-    """These files, else all that has landed; the days of [start, end) are to be scored."""
-    landed = landing.history(contract, locations, day_start(end))
-    past = PastInMemory.of(landed.table, day_start(start), day_start(end), bundle)
-    return Read(past, landed.rejects, landed.duplicates)
+@contextmanager
+def read(
+    contract: Contract, locations: Sequence[str], window: tuple[date, date], bundle: Bundle, out: Path, dask: str | None
+) -> Iterator[Read]:
+    """These files, else all that has landed; the days of `window` (its end excluded) are to be scored.
+
+    Files of many rows are worked on disk, beside `out`, by the processes of this machine or of the cluster at `dask`;
+    what has landed is one table.
+    """
+    paths = local_files(locations)
+    if dask and not paths:
+        raise BadInput("--dask works on files in folders that its workers see too: name some with --transactions")
+    start, end = (day_start(day) for day in window)
+    if dask or is_large(paths):
+        with scratch_beside(out) as scratch, dask_cluster(dask) if dask else processes() as workers:
+            yield _shuffled(contract, paths, (start, end), bundle, scratch, workers)
+    else:
+        landed = landing.history(contract, locations, end)
+        yield Read(PastInMemory.of(landed.table, start, end, bundle), landed.rejects, landed.duplicates)
+
+
+@step(name="read and sort by entity")
+def _shuffled(
+    contract: Contract, paths: Sequence[Path], window: tuple[int, int], bundle: Bundle, scratch: Path, workers: Workers
+) -> Read:
+    progress = meter(f"backfill-progress-{contract.name}")
+    found = land_files(contract, paths, scratch, workers, progress)
+    say(f"Read {found.rows:,} rows from {len(paths):,} files")
+    erased = erased_where_known(contract)
+    past = shuffled(
+        contract, found, window, bundle, lambda table: with_pseudonyms(table, erased), scratch, workers, progress
+    )
+    return Read(past, with_originals(found.rejects), found.duplicates)
 
 
 @dataclass(frozen=True)

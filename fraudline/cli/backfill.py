@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fraudline.cli.bars import bar
 from fraudline.cli.common import (
     ContractOption,
     JsonOption,
@@ -14,7 +15,6 @@ from fraudline.cli.common import (
     print_json,
     print_pairs,
     run_flow,
-    working,
 )
 
 
@@ -31,6 +31,9 @@ def backfill(
     models: ModelsOption = "models",
     contract: ContractOption = "ecommerce",
     quarantine: Annotated[str | None, typer.Option(help="Where rejected rows go; by default with the models.")] = None,
+    dask: Annotated[
+        str | None, typer.Option(help="A Dask scheduler, tcp://host:port, whose workers see the files and the output.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Score the transactions of past days with any version, exactly as it would have scored them then.
@@ -38,7 +41,7 @@ def backfill(
     Earlier rows of the input are history. Nothing online is read or changed.
     """
     first, last = parse_date(start, "--start"), parse_date(end, "--end")
-    with working("Starting"):
+    with bar("Starting"):
         from flows.backfill import BackfillRequest
         from flows.backfill import backfill as flow
 
@@ -51,6 +54,7 @@ def backfill(
             models=models,
             quarantine=quarantine or models,
             out=out,
+            dask=dask,
         )
         result = run_flow(flow, request)
     if json:

@@ -4,7 +4,7 @@ The twin of `online.py`. Rows are grouped by entity in the order they count; the
 before the first row of a window, are exactly what the online tiles hold.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,13 @@ BLOCK = 16_384
 HOURS_A_DAY = DAY // HOUR
 
 
-def offline_features(table: TransactionTable, rows: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.float64]:
+def offline_features(
+    table: TransactionTable, rows: npt.NDArray[np.bool_] | None = None, later: Sequence[Primitives] | None = None
+) -> npt.NDArray[np.float64]:
     """Features (selected rows, features) of a table in the order it counts; every row is history for those after it.
 
-    `rows` is a mask of the rows wanted, all by default.
+    `rows` is a mask of the rows wanted, all by default. `later` are the wanted rows' `later_primitives` of each later
+    entity where the table has not all of their rows, being a part of a larger one by the partition entity.
     """
     definition = feature_set(table.contract)
     function = definition.bind(OPERATIONS)
@@ -46,7 +49,7 @@ def offline_features(table: TransactionTable, rows: npt.NDArray[np.bool_] | None
     destination = np.cumsum(wanted) - 1
     out = np.empty((int(wanted.sum()), len(definition.features)))
     history = _PartitionHistory(table)
-    later = _later_entities(table, history, wanted)
+    later = _later_entities(table, history, wanted) if later is None else later
     positions = np.flatnonzero(wanted[history.order])
     for begin in range(0, len(positions), BLOCK):
         block = positions[begin : begin + BLOCK]
@@ -64,6 +67,16 @@ def offline_features(table: TransactionTable, rows: npt.NDArray[np.bool_] | None
 def explained_by_amount(table: TransactionTable) -> npt.NDArray[np.bool_]:
     """For each row whether its amount alone would explain a fraud: over twice the usual of its partition entity."""
     return _PartitionHistory(table).explained()
+
+
+def later_primitives(
+    table: TransactionTable, index: int, explained: npt.NDArray[np.bool_], rows: npt.NDArray[np.bool_]
+) -> Primitives:
+    """What later entity `index` gives features at the rows wanted (a mask), from all rows of some of its members.
+
+    `explained` is told by `explained_by_amount` of all rows. The table is of files: the stream decided none of it.
+    """
+    return _lagged(_LaggedHistory(table, index, explained, False), table, np.flatnonzero(rows))
 
 
 def _later_entities(

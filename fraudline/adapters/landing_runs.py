@@ -1,0 +1,192 @@
+"""Files of any size as sorted runs on disk: validated, cut at the ends of days, and free of repeated ids."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fraudline.adapters import files
+from fraudline.adapters.partitions import sentences_of
+from fraudline.columns import Landed, RejectedRow, Source, keep_first_copies, screen
+from fraudline.contract import Contract
+from fraudline.durations import DAY
+from fraudline.errors import BadInput
+from fraudline.spilling import from_batches, to_batch
+from fraudline.table import Integers, TransactionTable, concatenate
+
+# Rows that are screened and sorted at once.
+RUN_ROWS = 2**18
+# Rows among which repeated ids are looked for at once.
+REPEATED_ROWS = 2**22
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one worker reads: a file, or some row groups of a Parquet file, whose first row has number `first`."""
+
+    path: Path
+    source: int
+    groups: tuple[int, ...] | None = None
+    first: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sorted run in a file: batch i holds the rows of `days[i]` (days since the epoch), `rows[i]` many."""
+
+    path: Path
+    source: int
+    days: tuple[int, ...]
+    rows: tuple[int, ...]
+
+    @property
+    def hashes(self) -> Path:
+        """The rows' ids, hashed."""
+        return self.path.with_suffix(".npy")
+
+    def day(self, day: int) -> pa.RecordBatch:
+        with pa.OSFile(str(self.path)) as file:
+            return pa.ipc.open_file(file).get_batch(self.days.index(day))
+
+    def batches(self) -> list[pa.RecordBatch]:
+        with pa.OSFile(str(self.path)) as file:
+            reader = pa.ipc.open_file(file)
+            return [reader.get_batch(i) for i in range(reader.num_record_batches)]
+
+
+@dataclass(frozen=True)
+class LandedUnit:
+    """A unit that was read: rows = those of its runs + rejects."""
+
+    source: int
+    rows: int
+    runs: tuple[Run, ...]
+    rejects: tuple[RejectedRow, ...]
+
+
+def units_of(contract: Contract, path: Path, source: int) -> list[Unit]:
+    """A Parquet file in parts of about a run each; another file as a whole."""
+    if path.suffix.lower() != ".parquet":
+        return [Unit(path, source)]
+    with reading(path):
+        file = pq.ParquetFile(path)
+        files._require(contract, str(path), file.schema_arrow)
+        rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+    firsts = np.cumsum([0, *rows]).tolist()
+    parts: dict[int, list[int]] = {}
+    for group, first in enumerate(firsts[:-1]):
+        parts.setdefault(first // RUN_ROWS, []).append(group)
+    return [Unit(path, source, tuple(groups), firsts[groups[0]]) for groups in parts.values()]
+
+
+def rows_of(path: Path) -> int:
+    """About how many rows a file has."""
+    if path.suffix.lower() != ".parquet":
+        return path.stat().st_size // _BYTES_A_ROW
+    with reading(path):
+        return int(pq.read_metadata(path).num_rows)
+
+
+_BYTES_A_ROW = 48
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong while a file is read, as a sentence."""
+    try:
+        yield
+    except PermissionError as error:
+        raise BadInput(f"no permission to read {path}: change its mode or its owner") from error
+    except (pa.ArrowException, OSError) as error:
+        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{path} cannot be read: {sentence}") from error
+
+
+def land(contract: Contract, unit: Unit, folder: Path) -> LandedUnit:
+    """Read a unit into runs below `folder`."""
+    rows, runs = 0, []
+    rejects: list[RejectedRow] = []
+    for number, landed in enumerate(_pieces(contract, unit)):
+        rows += landed.rows
+        rejects += landed.rejects
+        if len(landed.table):
+            path = folder / f"{unit.source}-{unit.first}-{number}.arrow"
+            with sentences_of(folder):
+                runs.append(_write(landed.table.sorted(), path, unit.source))
+    return LandedUnit(unit.source, rows, tuple(runs), tuple(rejects))
+
+
+def _pieces(contract: Contract, unit: Unit) -> Iterator[Landed]:
+    name = str(unit.path)
+    if unit.groups is None:
+        yield files._read(contract, name, unit.path)
+        return
+    done = unit.first
+    for batch in _batches(contract, unit):
+        yield screen(contract, pa.Table.from_batches([batch]), name, np.arange(done, done + len(batch)))
+        done += len(batch)
+
+
+def _batches(contract: Contract, unit: Unit) -> Iterator[pa.RecordBatch]:
+    with reading(unit.path):
+        file = pq.ParquetFile(unit.path)
+        known = [column for column in file.schema_arrow.names if column in contract.known_columns]
+        batches = file.iter_batches(RUN_ROWS, list(unit.groups or ()), known, use_threads=False)
+    while True:
+        with reading(unit.path):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _write(table: TransactionTable, path: Path, source: int) -> Run:
+    batch, day = to_batch(table), table.timestamp // DAY
+    days, firsts = np.unique(day, return_index=True)
+    rows = np.diff([*firsts, len(day)])
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
+        for first, count in zip(firsts.tolist(), rows.tolist(), strict=True):
+            writer.write_batch(batch.slice(first, count))
+    run = Run(path, source, tuple(days.tolist()), tuple(rows.tolist()))
+    np.save(run.hashes, pd.util.hash_array(table.ids.to_numpy(zero_copy_only=False)))
+    return run
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """Rows that are no first copies of their ids: `rows` are their numbers in all input, ascending."""
+
+    rows: Integers
+    rejects: tuple[RejectedRow, ...]
+    duplicates: int
+
+
+def repeated(contract: Contract, runs: Sequence[Run], sources: Sequence[Source], part: int, parts: int) -> Repeated:
+    """Among the ids whose hash belongs to `part`: where hashes are equal, `keep_first_copies` decides."""
+    mine = [_of_part(np.load(run.hashes), part, parts) for run in runs]
+    ordered = np.sort(np.concatenate([np.zeros(0, np.uint64), *mine]))
+    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    if not len(twice):
+        return Repeated(np.zeros(0, np.int64), (), 0)
+    firsts = np.cumsum([0, *(source.rows for source in sources)])
+    table = concatenate([_rows(contract, run, twice, int(firsts[run.source])) for run in runs])
+    table = table.take(np.argsort(table.source_row, kind="stable"))
+    kept = keep_first_copies(Landed(len(table), table, (), sources=tuple(sources)))
+    return Repeated(np.setdiff1d(table.source_row, kept.table.source_row), kept.rejects, kept.duplicates)
+
+
+def _of_part(hashes: npt.NDArray[np.uint64], part: int, parts: int) -> npt.NDArray[np.uint64]:
+    mine: npt.NDArray[np.bool_] = hashes % np.uint64(parts) == part
+    return hashes[mine]
+
+
+def _rows(contract: Contract, run: Run, hashes: npt.NDArray[np.uint64], first: int) -> TransactionTable:
+    """The rows of a run whose ids have one of these hashes, numbered in all input."""
+    table = from_batches(contract, run.batches()).take(np.isin(np.load(run.hashes), hashes))
+    return replace(table, source_row=table.source_row + first)
