@@ -1,16 +1,18 @@
-"""`fraudline package-lambda`."""
+"""`fraudline package-lambda` and `fraudline deploy-lambda`."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from fraudline.cli.common import JsonOption, print_json, print_pairs, working
+from fraudline.errors import BadInput
 
 
 def register(app: typer.Typer) -> None:
     app.command("package-lambda")(package_lambda)
+    app.command("deploy-lambda")(deploy_lambda)
 
 
 def package_lambda(
@@ -32,3 +34,52 @@ def package_lambda(
         print_json(asdict(report))
     else:
         print_pairs("Package", asdict(report))
+
+
+def deploy_lambda(
+    package: Annotated[Path, typer.Option(help="A zip that `fraudline package-lambda` made.")],
+    name: Annotated[str, typer.Option(help="The function.")] = "fraudline-realtime-dev",
+    alias: Annotated[str, typer.Option(help="What callers name; moved to the new version once it answers.")] = "live",
+    role: Annotated[str | None, typer.Option(help="The ARN of its role; an emulator needs none.")] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="NAME=VALUE of the function's environment, beside FRAUDLINE_*; repeatable."),
+    ] = None,
+    subscribe: Annotated[
+        bool, typer.Option("--subscribe", help="Invoke it with the stream's records, as a second opinion.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Deploy the function alone, to try it: on the emulator, or in an AWS account for development; prints its address.
+
+    Where AWS is says the environment (AWS_ENDPOINT_URL, AWS_PROFILE). Functions that Terraform made are refused: their
+    releases go through main, a tenth of the calls first.
+    """
+    with working("Deploying"):
+        deployed = asdict(_deployed(package, name, alias, role, _variables(variable or []), subscribe))
+    if json:
+        print_json(deployed)
+    else:
+        print_pairs("Function", deployed)
+
+
+def _deployed(
+    package: Path, name: str, alias: str, role: str | None, variables: dict[str, str], subscribe: bool
+) -> Any:
+    from fraudline.adapters.clients import client
+    from fraudline.local.deploying import deploy_to_try, give_second_opinion, read_package
+    from fraudline.settings import load_settings
+
+    settings, functions = load_settings(), client("lambda")
+    environment = {**settings.to_environment(), **variables}
+    deployed = deploy_to_try(functions, name, alias, read_package(package), environment, role)
+    if subscribe:
+        give_second_opinion(functions, client("kinesis"), deployed, settings.stream)
+    return deployed
+
+
+def _variables(assignments: list[str]) -> dict[str, str]:
+    for assignment in assignments:
+        if not assignment.partition("=")[0].isidentifier() or "=" not in assignment:
+            raise BadInput(f"--set {assignment!r} is no NAME=VALUE: correct it")
+    return dict(assignment.split("=", 1) for assignment in assignments)

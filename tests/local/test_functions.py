@@ -105,8 +105,9 @@ def handler(event, context):
     deploy(functions, function(unique), package(code))
     mapping = subscribe(functions, unique, arn)
     assert subscribe(functions, unique, arn) == mapping
-    kinesis.put_record(StreamName=unique, PartitionKey="U1", Data=b"hello")
     deadline = time.monotonic() + 30
     while not s3.list_objects_v2(Bucket=unique)["KeyCount"] and time.monotonic() < deadline:
-        time.sleep(0.2)
+        # The mapping begins at LATEST, which the emulator resolves when it first polls.
+        kinesis.put_record(StreamName=unique, PartitionKey="U1", Data=b"hello")
+        time.sleep(0.5)
     assert s3.get_object(Bucket=unique, Key="U1")["Body"].read() == b"aGVsbG8="
