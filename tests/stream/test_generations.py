@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fraudline.adapters.archived_batches import archived_batches
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.draining import LOST, OUTDATED, Limits
@@ -17,8 +18,8 @@ from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.generation_build import Built, build_generation
 from fraudline.adapters.generation_move import Mover
 from fraudline.adapters.generations import require_ready
-from fraudline.adapters.leases import Leases
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.leases import Lease, Leases
+from fraudline.adapters.objects import Objects, open_objects
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.slices import SliceReport, run_slice
 from fraudline.contract import load_contract
@@ -226,6 +227,56 @@ def test_a_build_killed_in_the_middle_is_no_generation_until_the_next_one_is_don
     assert built.written <= built.profiles
     require_ready(resources, generation)
     assert build(resources, longer).written == 0
+    send(EVENTS[2 * THIRD :])
+    run(resources, new)
+    assert_always()
+
+
+class Gaps:
+    """A listing that began before some objects were there and ended after later ones were."""
+
+    def __init__(self, objects: Objects, missed: set[str]) -> None:
+        self._objects = objects
+        self._missed = missed
+
+    def list(self, prefix: str) -> Iterator[str]:
+        return (key for key in self._objects.list(prefix) if key not in self._missed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._objects, name)
+
+
+class Began:
+    """Leases as they were when a build began."""
+
+    def __init__(self, rows: Mapping[str, Lease]) -> None:
+        self._rows = rows
+
+    def rows(self) -> Mapping[str, Lease]:
+        return self._rows
+
+
+def test_a_build_looks_at_nothing_beyond_the_checkpoints_it_began_with(
+    resources: Settings, send: Send, old: Orders, new: Orders, longer: str, assert_always: Callable[[], None]
+) -> None:
+    send(EVENTS[:THIRD])
+    run(resources, old)
+    rows = deps_of(resources, old).leases.rows()
+    landing = open_objects(f"s3://{resources.landing_bucket}")
+    before = set(landing.list("archive/"))
+    send(EVENTS[THIRD : 2 * THIRD])
+    run(resources, old)
+    added: dict[str, str] = {}
+    for batch in sorted(archived_batches(landing), key=lambda batch: batch.first):
+        if batch.key not in before:
+            added.setdefault(batch.shard, batch.key)
+    assert len(added) == 4
+    began: Any = Began(rows)
+    dynamodb = DynamoDB(AwsJson("dynamodb"))
+    profiles = Profiles(dynamodb, resources.profiles_table, resources.decisions_table)
+    generation = Generation(load_contract(longer))
+    gaps: Any = Gaps(landing, set(added.values()))
+    assert build_generation(generation, (), gaps, began, profiles, lambda sentence: None).profiles > 0
     send(EVENTS[2 * THIRD :])
     run(resources, new)
     assert_always()
