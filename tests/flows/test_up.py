@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,13 @@ class Stack:
         told: dict[str, Any] = json.loads(done.stdout) if done.stdout.startswith("{") else {"healthy": False}
         assert done.returncode == (0 if told["healthy"] else 1), done.stderr
         return told
+
+    def automations(self) -> set[str]:
+        """What the stack's server watches for."""
+        url = f"http://127.0.0.1:{self.ports[0]}/api/automations/filter"
+        request = urllib.request.Request(url, b"{}", {"Content-Type": "application/json"}, method="POST")
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return {automation["name"] for automation in json.load(answer)}
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [PROGRAM, arguments[0], "--stack", self.directory, *arguments[1:]]
@@ -112,7 +120,9 @@ def test_up_is_healthy_within_its_promise_a_second_one_says_why_not_and_down_lea
     told = stack.ask()
     assert told["parts"] == {"Prefect server": True, "worker": True, "deployments": True, "AWS": True}
     assert len(told["shards"]) == 4
-    assert {path.name for path in stack.directory.glob("*.log")} >= {"emulator.log", "prefect.log", "worker.log"}
+    logs = {path.name for path in stack.directory.glob("*.log")}
+    assert logs >= {"emulator.log", "prefect.log", "worker.log", "notifier.log"}
+    assert "fraudline: a run is late" in stack.automations()
 
     second = Stack(stack.directory.parent / "second")
     second.ports = stack.ports
