@@ -23,12 +23,16 @@ class Decisions:
 
     def write(self, decisions: Sequence[Decision], deadline: Deadline) -> None:
         """Write decisions, and for flagged ones of the stream the alert row."""
-        items = [decision_item(d, self._expires_at(d.scored_at)) for d in decisions]
+        items = [decision_item(d, self.expires_at(d.scored_at)) for d in decisions]
         items += [
-            alert_item(d, self._contract.amount.minor_units, self._expires_at(d.scored_at))
+            alert_item(d, self._contract.amount.minor_units, self.expires_at(d.scored_at))
             for d in decisions
             if d.is_fraud and d.origin == STREAM
         ]
+        self.write_items(items, deadline)
+
+    def write_items(self, items: Sequence[Item], deadline: Deadline) -> None:
+        """Write rows that are ready; no two of them may have the same key."""
         self._dynamodb.write(self._table, items, deadline)
 
     def read(self, transaction_ids: Iterable[str], deadline: Deadline, origin: str = STREAM) -> dict[str, Decision]:
@@ -45,24 +49,24 @@ class Decisions:
 
     def mark_sent(self, transaction_ids: Iterable[str], scored_at: int, deadline: Deadline) -> None:
         """Remember that these were notified; in a row of its own, so that no rewrite of an alert forgets it."""
-        expires_at = self._expires_at(scored_at)
+        expires_at = self.expires_at(scored_at)
         expiry = {} if expires_at is None else {"expires_at": {"N": str(expires_at)}}
         items: list[Item] = [
             {"transaction_id": {"S": id_}, "origin": {"S": NOTIFIED}, **expiry} for id_ in transaction_ids
         ]
         self._dynamodb.write(self._table, items, deadline)
 
+    def expires_at(self, scored_at: int) -> int | None:
+        """When DynamoDB may forget it (epoch seconds): told from its own clock, so that a rewrite gives the same row."""
+        if self._keep_days is None:
+            return None
+        return (scored_at + self._keep_days * DAY) // SECOND
+
     def _rows(self, transaction_ids: Iterable[str], origin: str, deadline: Deadline) -> list[dict[str, Any]]:
         keys: list[Item] = [
             {"transaction_id": {"S": id_}, "origin": {"S": origin}} for id_ in dict.fromkeys(transaction_ids)
         ]
         return self._dynamodb.read([Wanted(self._table, keys)], deadline)[self._table]
-
-    def _expires_at(self, scored_at: int) -> int | None:
-        """Told from the batch's own clock, so that a rewrite gives the same row."""
-        if self._keep_days is None:
-            return None
-        return (scored_at + self._keep_days * DAY) // SECOND
 
 
 def with_bytes(item: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import re
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.registry import Registry
+from fraudline.backfilled import NAME
 from fraudline.bundle import load_bundle
 from fraudline.decision import STREAM, Decision
 from fraudline.errors import BadInput, NotReady, Tampered
@@ -13,7 +14,7 @@ from fraudline.validation import MAX_ID_LENGTH
 
 REALTIME = "realtime"
 _ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}")
-_ORIGIN = re.compile(r"stream|realtime|backfill#[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_ORIGIN = re.compile(rf"stream|realtime|backfill#{NAME}")
 
 
 def replay_recorded(

@@ -1,0 +1,67 @@
+"""The decisions table as the target of a backfill."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
+
+import pyarrow.compute as pc
+
+from fraudline.adapters.backoff import within
+from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.named_backfill import Hold
+from fraudline.adapters.partitions import Done
+from fraudline.backfilled import items_of
+from fraudline.backfilling import Partition, ScoredDay
+from fraudline.bundle import Bundle
+from fraudline.decision import Item
+
+WRITE_SECONDS = 300.0
+_THREADS = 4
+_ITEMS_AT_ONCE = 100
+
+
+class DecisionTarget:
+    """Writes days under the origin of a named backfill; a day is done once all its decisions are there.
+
+    A transaction that the input has lost since an earlier run keeps the decision of that run.
+    """
+
+    def __init__(self, decisions: Decisions, hold: Hold, bundle: Bundle) -> None:
+        self._decisions = decisions
+        self._hold = hold
+        self._bundle = bundle
+        self._threads = ThreadPoolExecutor(_THREADS, "backfill")
+
+    def missing(self, parts: Sequence[Partition]) -> list[Partition]:
+        """Those not done yet, or done from other input."""
+        return self._hold.missing(parts)
+
+    def write(self, day: ScoredDay) -> None:
+        writes: set[Future[None]] = set()
+        for some in self._chunks(day):
+            self._hold.check()
+            writes.add(self._threads.submit(self._decisions.write_items, some, within(WRITE_SECONDS)))
+            if len(writes) > _THREADS:
+                writes = _after_one(writes)
+        while writes:
+            writes = _after_one(writes)
+        alerts = pc.sum(day.decisions["is_fraud"]).as_py() or 0
+        self._hold.note(day.part.day, Done(day.part.fingerprint, day.decisions.num_rows, alerts))
+
+    def close(self, complete: bool) -> None:
+        """Nothing is left to do: each day is noted as soon as it is written."""
+        self._threads.shutdown(cancel_futures=True)
+
+    def _chunks(self, day: ScoredDay) -> Iterator[list[Item]]:
+        begun_at = self._hold.begun_at
+        items = items_of(day, self._bundle, self._hold.origin, begun_at, self._decisions.expires_at(begun_at))
+        while some := list(islice(items, _ITEMS_AT_ONCE)):
+            yield some
+
+
+def _after_one(writes: set[Future[None]]) -> set[Future[None]]:
+    """Those still under way once one has ended, raising what it raised."""
+    ended, under_way = wait(writes, return_when=FIRST_COMPLETED)
+    for write in ended:
+        write.result()
+    return under_way
