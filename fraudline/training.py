@@ -169,11 +169,18 @@ def prepare(table: TransactionTable, plan: Plan) -> Dataset:
     Rows that expectations excluded stay history but are not trained or judged on.
     """
     known = table.labels_known_by(plan.as_of)
+    wanted = labelled(known, plan)
+    label, time = known.label[wanted], known.timestamp[wanted]
+    return Dataset(known, np.flatnonzero(wanted), offline_features(known, wanted), label, time)
+
+
+def labelled(known: TransactionTable, plan: Plan) -> Mask:
+    """The rows that folds and refit may use, of a table with the labels known; `NotReady` without both classes."""
     wanted = (known.label >= 0) & plan.window(known)
     if plan.excluded is not None:
         wanted &= ~plan.excluded
     if not wanted.any():
-        raise NotReady(_no_labels(plan, table))
+        raise NotReady(_no_labels(plan, known))
     label = known.label[wanted]
     if label.min() == label.max():
         only = "fraud" if label[0] else "honest"
@@ -181,16 +188,27 @@ def prepare(table: TransactionTable, plan: Plan) -> Dataset:
             f"all {len(label)} mature transactions before {format_day(plan.mature_until)} are {only}: a model needs"
             " both; check the label column, or give a longer history"
         )
-    return Dataset(known, np.flatnonzero(wanted), offline_features(known, wanted), label, known.timestamp[wanted])
+    return wanted
 
 
-def _no_labels(plan: Plan, table: TransactionTable) -> str:
-    if not len(table):
-        return f"no transactions before {format_day(plan.as_of)}: choose a later --as-of, or give earlier files"
-    first, last = format_day(int(table.timestamp.min())), format_day(int(table.timestamp.max()))
+def _no_labels(plan: Plan, known: TransactionTable) -> str:
+    as_of, earliest, mature = map(format_day, (plan.as_of, plan.earliest, plan.mature_until))
+    if not len(known):
+        return f"no transactions before {as_of}: choose a later --as-of, or give earlier files"
+    first, last = format_day(int(known.timestamp.min())), format_day(int(known.timestamp.max()))
+    if int(known.timestamp.max()) < plan.earliest:
+        return (
+            f"the newest transaction is of {last}, and a retrain as of {as_of} learns from {earliest} on: choose an"
+            " earlier --as-of, or give later files"
+        )
+    if plan.window(known).any():
+        return (
+            f"no transaction from {earliest} to {mature} that may train has a label known by {as_of}: fill column"
+            f" {plan.contract.label.column!r}, or give files of labels with --labels"
+        )
     return (
-        f"no mature labels as of {format_day(plan.as_of)}: labels come {plan.contract.label.delay} after their"
-        f" transaction and the file spans {first} to {last}; choose a later --as-of"
+        f"no mature labels as of {as_of}: labels come {plan.contract.label.delay} after their transaction and the file"
+        f" spans {first} to {last}; choose a later --as-of"
     )
 
 

@@ -25,7 +25,7 @@ from fraudline.quality.outcome import QualityResult, gate
 from fraudline.scoring_matrix import score_matrix
 from fraudline.splits import split_files
 from fraudline.table import TransactionTable
-from fraudline.training import Challenger, Dataset, Measured, Plan, choose, measure_candidate, prepare, refit
+from fraudline.training import Challenger, Dataset, Measured, Plan, choose, labelled, measure_candidate, prepare, refit
 from tasks import artifacts
 from tasks.progress import say
 from tasks.steps import step
@@ -44,11 +44,13 @@ class Judged:
 
 @step(name="judge the training window")
 def judge(landed: Landed, table: TransactionTable, plan: Plan) -> Judged:
-    """What of the table, a part of what landed, may not train; a critical failure of the window stops the retrain."""
+    """What of the table, a part of what landed, may not train; a critical failure of the window stops the retrain.
+
+    Where labels are all missing, or all alike, that is said rather than what the expectations make of it.
+    """
+    labelled(table.labels_known_by(plan.as_of), plan)
     window = np.flatnonzero(plan.window(table))
     excluded = np.zeros(len(table), bool)
-    if not len(window):
-        return Judged(excluded, ())
     say(f"Judging {len(window):,} transactions against the expectations")
     suite, judged = load_suite(plan.contract, "training"), table.take(window)
     result = check(judged, plan.contract, "training", suite)

@@ -113,6 +113,5 @@ def gate(result: QualityResult) -> QualityResult:
     more = f" (and {len(others)} more)" if others else ""
     raise QualityGate(
         f"the {result.stage} data of contract {result.contract!r} fails {first.sentence}{more}: nothing was changed;"
-        " see it with `fraudline quality`, then correct the data or"
-        f" expectations/{result.contract}/{result.stage}.json"
+        f" correct the data or expectations/{result.contract}/{result.stage}.json"
     )

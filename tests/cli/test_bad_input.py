@@ -37,7 +37,7 @@ CASES = {
     "a seed below zero": ((*RETRAIN, "tx.csv", "--seed", "-1"), 2, ("--seed", "retrain --help")),
     "no mature labels": ((*RETRAIN, "tx.csv", "--as-of", "2026-01-06"), 3, ("no mature labels", "7d")),
     "a date before all data": ((*RETRAIN, "tx.csv", "--as-of", "2020-01-01"), 3, ("2020-01-01",)),
-    "a single class": ((*RETRAIN, "honest.csv"), 1, ("fraud rate", "nothing was changed")),
+    "a single class": ((*RETRAIN, "honest.csv"), 3, ("are honest", "a model needs both")),
     "too short a history": ((*RETRAIN, "tx.csv", "--as-of", "2026-01-20"), 3, ("longer history",)),
     "a start that is no date": ((*BACKFILL, "--start", "soon", "--end", "2026-02-16"), 2, ("--start 'soon'",)),
     "a start after the end": ((*BACKFILL, "--start", "2026-02-16", "--end", "2026-02-14"), 2, ("--start", "--end")),

@@ -145,7 +145,15 @@ def test_a_day_before_the_first_transaction_is_too_early(table: TransactionTable
 
 
 def test_a_file_without_labels_has_nothing_to_learn_from(table: TransactionTable) -> None:
-    assert refusal(relabelled(table, lambda label: np.full_like(label, UNKNOWN))).startswith("no mature labels")
+    sentence = refusal(relabelled(table, lambda label: np.full_like(label, UNKNOWN)))
+    assert sentence.startswith("no transaction from 2025-12-24 to 2026-01-18 that may train has a label known by")
+    assert "fill column 'is_fraud', or give files of labels with --labels" in sentence
+
+
+def test_a_file_that_ends_before_the_training_window_needs_an_earlier_day(table: TransactionTable) -> None:
+    sentence = refusal(table, plan(as_of=date(2026, 6, 1)))
+    assert sentence.startswith("the newest transaction is of 2026-01-24, and a retrain as of 2026-06-01 learns from")
+    assert "choose an earlier --as-of" in sentence
 
 
 @pytest.mark.parametrize(("value", "word"), [(0, "honest"), (1, "fraud")])
