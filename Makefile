@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 # This machine or CI may forbid bytecode; without it every start would compile for 5-30 s.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-all lint lock clean
+.PHONY: setup demo test test-all lint audit lock clean
 
 setup: $(VENV)/.installed $(EMULATOR)/.installed
 
@@ -40,6 +40,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known vulnerabilities in what is locked; needs a vulnerability service.
+audit: setup
+	for file in requirements/dev.txt requirements/emulator.txt infra/docker/requirements.txt; do \
+		$(BIN)/pip-audit --require-hashes --disable-pip --progress-spinner off --requirement $$file || exit 1; \
+	done
 
 lock:
 	$(UV) pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements/dev.txt

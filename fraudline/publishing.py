@@ -89,7 +89,7 @@ def _card(manifest: Manifest, challenger: Challenger, plan: Plan) -> str:
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=StrictUndefined,
-        autoescape=False,  # nosec B701: Markdown, whose one text of others goes through markdown_text
+        autoescape=False,  # nosec B701 # Markdown, whose one text of others goes through markdown_text
         trim_blocks=True,
     )
     templates.filters["markdown_text"] = markdown_text

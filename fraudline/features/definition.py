@@ -63,7 +63,7 @@ class FeatureSet(NamedTuple):
     def bind(self, operations: Mapping[str, Callable[..., Any]]) -> Callable[..., list[Any]]:
         """The function from primitives (in order) to features (in order), on the given arithmetic."""
         namespace: dict[str, Any] = dict(operations)
-        exec(self.code, namespace)  # noqa: S102  the text is built below from checked identifiers, see decision 003
+        exec(self.code, namespace)  # noqa: S102  # nosec B102 # text built below from checked identifiers, see decision 003
         return namespace["features"]  # type: ignore[no-any-return]
 
 

@@ -32,8 +32,8 @@ class Emulator:
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "fraudline",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_SESSION_TOKEN": "",
+            "AWS_SECRET_ACCESS_KEY": "local",  # nosec B105 # opens nothing but the emulator
+            "AWS_SESSION_TOKEN": "",  # nosec B105 # none
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",

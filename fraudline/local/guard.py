@@ -50,7 +50,7 @@ def _stop_on_input(child: "subprocess.Popen[bytes]", stopping: threading.Event) 
 
 def _descendants() -> set[int]:
     """The processes that we, or any of them, have started and that still run."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False).stdout  # nosec B607
     parents = [tuple(map(int, line.split())) for line in listed.splitlines()]
     found: set[int] = set()
     family = {os.getpid()}
