@@ -1,11 +1,16 @@
-"""JSON lines through the function's code, and the function beside the stream: equal positions, equal bits."""
+"""JSON lines through the function's code, and the function beside stream and backfill: equal positions, equal bits."""
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
 
+from fraudline.adapters.objects import FolderObjects
+from fraudline.adapters.registry import Registry
 from fraudline.bundle import Bundle
 from fraudline.decision import Decision
 from fraudline.microbatch import MicroBatches, Outcome, View
@@ -15,7 +20,7 @@ from fraudline.realtime.lines import score_lines
 from fraudline.realtime.ports import Recorded
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
 from fraudline.transaction import Transaction
-from tests.realtime.bundles import population
+from tests.realtime.bundles import Files, population, version_of
 from tests.realtime.conftest import Run
 from tests.realtime.events import a_transaction
 
@@ -61,8 +66,11 @@ def stream_record(number: int, data: dict[str, object]) -> Record:
     return Record(str(number), position_of(str(number), ALL.id), str(data["user_id"]), LATE, msgspec.json.encode(data))
 
 
-def assert_equal_bits(run: Run, bundle: Bundle, records: Sequence[dict[str, object]]) -> None:
-    """The function answers each transaction just before the stream decides on it, from the same stored profiles."""
+def assert_equal_bits(run: Run, bundle: Bundle, records: Sequence[dict[str, object]]) -> dict[str, Decision]:
+    """The function answers each transaction just before the stream decides on it, from the same stored profiles.
+
+    Returns the function's decisions by id.
+    """
     profiles, keeping, batches = StreamsProfiles(), Keeping(), MicroBatches(bundle)
     running = run(profiles, keeping)
     for number, data in enumerate(records):
@@ -76,6 +84,37 @@ def assert_equal_bits(run: Run, bundle: Bundle, records: Sequence[dict[str, obje
         assert replayed(ours) == replayed(theirs)
         assert answer["fraud_probability"].hex() == theirs.score.hex()
         profiles.commit(outcome)
+    return keeping.kept
+
+
+def backfilled(files: Files, records: Sequence[dict[str, object]], folder: Path) -> dict[str, dict[str, Any]]:
+    """What `fraudline backfill` makes of the same records in a file, by id."""
+    # The rest of this module has no need of Prefect.
+    from flows.backfill import BackfillRequest, backfill
+
+    registry = Registry(FolderObjects(folder / "models"), "ecommerce")
+    registry.publish(version_of(files), files)
+    path = folder / "transactions.jsonl"
+    path.write_bytes(b"".join(msgspec.json.encode(record) + b"\n" for record in records))
+    request = BackfillRequest(
+        contract="ecommerce",
+        transactions=[str(path)],
+        start=str(records[0]["timestamp"])[:10],
+        end="2100-01-01",
+        model=version_of(files),
+        models=str(folder / "models"),
+        quarantine=str(folder),
+        out=str(folder / "scores.parquet"),
+    )
+    assert backfill.fn(request).rows == len(records)
+    return {row["transaction_id"]: row for row in pq.read_table(folder / "scores.parquet").to_pylist()}
+
+
+def assert_the_backfill_agrees(ours: dict[str, Decision], theirs: dict[str, dict[str, Any]]) -> None:
+    assert ours.keys() == theirs.keys()
+    for id_, decision in ours.items():
+        row = theirs[id_]
+        assert (decision.score.hex(), decision.is_fraud) == (row["score"].hex(), bool(row["is_fraud"]))
 
 
 def replayed(decision: Decision) -> tuple[object, ...]:
@@ -93,15 +132,21 @@ def replayed(decision: Decision) -> tuple[object, ...]:
     )
 
 
-def test_equal_profile_positions_give_the_streams_bits(run: Run, bundle: Bundle) -> None:
-    assert_equal_bits(run, bundle, population())
+def test_function_stream_and_backfill_give_the_same_bits(
+    run: Run, files: Files, bundle: Bundle, tmp_path: Path
+) -> None:
+    ours = assert_equal_bits(run, bundle, population())
+    assert_the_backfill_agrees(ours, backfilled(files, population(), tmp_path))
 
 
 @pytest.mark.long
-def test_equal_profile_positions_give_the_streams_bits_for_fifty_thousand(run: Run, bundle: Bundle) -> None:
+def test_function_stream_and_backfill_give_the_same_bits_for_fifty_thousand(
+    run: Run, files: Files, bundle: Bundle, tmp_path: Path
+) -> None:
     records = population(2_600)
     assert len(records) >= 50_000
-    assert_equal_bits(run, bundle, records)
+    ours = assert_equal_bits(run, bundle, records)
+    assert_the_backfill_agrees(ours, backfilled(files, records, tmp_path))
 
 
 def test_lines_get_the_streams_scores_as_if_they_had_been_streamed(bundle: Bundle) -> None:
