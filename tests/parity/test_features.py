@@ -156,6 +156,18 @@ def test_ten_thousand_events_of_one_entity_at_the_largest_amount_stay_exact(name
     assert np.isfinite(offline_features(table)).all()
 
 
+def test_a_user_with_a_hundred_thousand_events_and_one_with_a_single_event_do_not_mix() -> None:
+    contract = load_contract("ecommerce")
+    busy = [_purchase(number, 1, "Oslo") for number in range(100_000)]
+    table = from_transactions(contract, [*busy, _purchase(100_000, 2, "Oslo")])
+    features = offline_features(table)
+    assert np.isfinite(features).all()
+    counted = features[:, feature_set(contract).names.index("user_count_30d")]
+    # A purchase every 20 minutes: 72 a day, counted from the floored day on.
+    assert (counted[:3].tolist(), counted[-1]) == ([0.0, 1.0, 2.0], 0.0)
+    assert 30 * 72 <= counted[50_000] < 31 * 72
+
+
 def _with_largest_amounts(contract: Contract) -> Contract:
     values = contract.to_json()
     return contract_from({**values, "amount": {**values["amount"], "max": 2**40 / 100}}, "largest amounts")
