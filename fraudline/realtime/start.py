@@ -1,5 +1,6 @@
 """Puts the function together from its environment: once a process, while Lambda gives the start its full speed."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,9 @@ from fraudline.realtime.telemetry import Telemetry
 
 def start(environment: Mapping[str, str], packaged: Path = PACKAGED_MODEL) -> Function:
     """The function, with its model if there is one to be had; `BadInput` if a setting is malformed."""
+    # Nothing here multiplies matrices, and numpy's library would start a thread for each processor all the same: that
+    # costs a tenth of the cold start of trees.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     config = config_from(environment)
     telemetry = Telemetry(config.contract)
     dynamodb = DynamoDB(Service(place_of("dynamodb", environment)))

@@ -28,3 +28,11 @@ def test_the_function_loads_nothing_heavy(module: str) -> None:
     command = [sys.executable, "-c", SHOW.format(module=module, heavy=HEAVY)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_numpy_starts_no_threads_in_the_function() -> None:
+    show = "import fraudline.realtime.handler, os; before = len(os.listdir('/proc/self/task')); import numpy;"
+    show += " print(len(os.listdir('/proc/self/task')) - before)"
+    environment = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-c", show], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout.splitlines()[-1]) <= 0
