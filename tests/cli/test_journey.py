@@ -129,6 +129,17 @@ def test_versions_are_listed_shown_verified_promoted_and_rolled_back(shop: Shop,
     assert [entry["action"] for entry in listed["history"]][-2:] == ["promote", "rollback"]
 
 
+def test_two_versions_are_told_apart_by_what_their_manifests_say(shop: Shop, person: Person) -> None:
+    first, second = shop.first["version"], shop.second["version"]
+    told = person.runs("models", "diff", first, second, "--models", "models", "--json").json
+    assert told["versions"] == [first, second]
+    differences = {row["what"]: (row[first], row[second]) for row in told["differences"]}
+    assert differences["average_precision"][0] != differences["average_precision"][1]
+    assert {"training begin", "training end", "training fingerprint"} <= set(differences)
+    assert "feature hash" not in differences
+    assert "do not differ" in person.runs("models", "diff", first, first, "--models", "models").out
+
+
 def test_a_models_card_is_read_by_people(shop: Shop, person: Person) -> None:
     card = person.runs("models", "show", "--models", "models")
     assert card.code == 0
