@@ -9,15 +9,14 @@ from datetime import UTC, datetime
 from fraudline.adapters import generation_build
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.generation_build import Built
+from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.leases import Leases
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.review_queue import review_queue
-from fraudline.adapters.s3 import S3Objects
 from fraudline.adapters.slices import SliceReport, run_slice
 from fraudline.adapters.stream_deps import stream_deps
 from fraudline.archive import Account
@@ -111,7 +110,7 @@ def build_generation(settings: Settings, table: TransactionTable) -> Built:
     return generation_build.build_generation(
         Generation(table.contract),
         table.transactions(),
-        S3Objects(client("s3"), settings.landing_bucket),
+        open_guarded(f"s3://{settings.landing_bucket}"),
         Leases(dynamodb, settings.leases_table, settings.consumer, worker_id()),
         Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
         say,

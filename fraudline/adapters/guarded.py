@@ -1,37 +1,50 @@
-"""Objects into which no erased id is written: reports and refused rows of files that may be older than an erasure."""
+"""Objects through which no erased id is read or written, however old what lies there or what is written is."""
+
+from collections.abc import Callable
 
 from fraudline.adapters.objects import Objects, open_objects
 from fraudline.adapters.tombstones import erased_people
 from fraudline.contract import load_contract
 from fraudline.erasure import Erased
-from fraudline.erasure_files import rewritten
 from fraudline.settings import erasure_key, load_settings
 
 
 class Guarded:
-    """The objects behind it, but for what is written."""
+    """The objects behind it, but for ids of people who are erased by the time."""
 
-    def __init__(self, objects: Objects, erased: Erased) -> None:
+    def __init__(self, objects: Objects, erased: Callable[[], Erased]) -> None:
         self._objects = objects
         self._erased = erased
-        self.get, self.list, self.exists, self.delete = objects.get, objects.list, objects.exists, objects.delete
+        self.list, self.exists, self.delete = objects.list, objects.exists, objects.delete
 
     @property
     def location(self) -> str:
         return self._objects.location
 
+    def get(self, key: str) -> bytes:
+        return self._without(key, self._objects.get(key))
+
     def put(self, key: str, data: bytes) -> None:
-        self._objects.put(key, rewritten(key, data, self._erased))
+        self._objects.put(key, self._without(key, data))
 
     def put_new(self, key: str, data: bytes) -> bool:
-        return self._objects.put_new(key, rewritten(key, data, self._erased))
+        return self._objects.put_new(key, self._without(key, data))
+
+    def _without(self, key: str, data: bytes) -> bytes:
+        erased = self._erased()
+        if not erased:
+            return data
+        # A scoring process goes without Arrow for as long as it can.
+        from fraudline.erasure_files import rewritten
+
+        return rewritten(key, data, erased)
 
 
 def open_guarded(location: str) -> Objects:
-    """The objects of `open_objects`, guarded where there is a key; without one nobody is known."""
+    """The objects of `open_objects`, for those who are erased now; without a key nobody is known."""
     objects = open_objects(location)
     if erasure_key() is None:
         return objects
     settings = load_settings()
     erased = erased_people(settings, load_contract(settings.contract))
-    return Guarded(objects, erased) if erased else objects
+    return Guarded(objects, lambda: erased)

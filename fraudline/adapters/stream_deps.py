@@ -12,6 +12,7 @@ from fraudline.adapters.clients import client
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.generation_move import Mover
+from fraudline.adapters.guarded import Guarded
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.landing import Landing
 from fraudline.adapters.leases import Leases
@@ -87,7 +88,8 @@ def stream_deps(
         landing=Landing(landing),
         quarantine=Quarantine(S3Objects(s3, settings.quarantine_bucket)),
         alerts=Alerts(client("sns"), settings.alerts_topic_arn, contract.amount.minor_units),
-        mover=Mover(landing, profiles, registry.champion),
+        # A shard moves between two batches: whoever is erased by then is no longer in what it counts again.
+        mover=Mover(Guarded(landing, partial(erased_people, settings, contract)), profiles, registry.champion),
         bundle=bundle,
         bundle_of=lambda version: load_bundle(registry.read(version).__getitem__, version),
         erased=partial(erased_people, settings),
