@@ -108,7 +108,7 @@ def test_offline_features_are_those_of_the_decisions_however_late_something_come
 def test_offline_features_are_those_of_the_decisions_on_a_long_and_busy_stream(seed: int) -> None:
     rng, contract = random.Random(seed), load_contract("cards")
     drawn = [
-        Draw(rng.choice([0, 3, 4, 5]), n, (rng.randrange(3), rng.randrange(2), 0, 0), 0, 0, rng.randrange(-1, 2))
+        Draw(rng.choice([0, 4, 5, 6, 6]), n, (rng.randrange(3), rng.randrange(2), 0, 0), 0, 0, rng.randrange(-1, 2))
         for n in range(250)
     ]
     run(contract, transactions(contract, drawn), rng).assert_offline_follows()
