@@ -1,18 +1,24 @@
 """Backfill: score past days again with any version, apart from everything online."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from prefect import flow
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
-from fraudline.adapters.output_lock import only_run
-from fraudline.adapters.partitions import PartitionFile, PartitionFolder, Target
-from fraudline.contract import load_contract
+from fraudline.adapters.before import Before, DiffTarget, SecondPass
+from fraudline.backfilled import NAME, origin_of
+from fraudline.bundle import Bundle
+from fraudline.clock import day_start, to_micros
+from fraudline.contract import Contract, load_contract
 from fraudline.errors import BadInput
-from tasks import backfilling, landing
+from tasks import backfill_stream, backfilling, comparing, landing
 from tasks.artifacts import show_table, tag_run
+from tasks.backfill_outputs import outputs, planned
+from tasks.comparing import Compared
 from tasks.training import registry_at
 
 
@@ -38,9 +44,31 @@ class BackfillRequest(BaseModel):
         default_factory=defaults.refused_rows,
         description="Where rows that are no transactions go: a folder or s3://bucket/prefix",
     )
-    out: str = Field(
-        "out/backfill", description="A file that ends in .parquet, or a folder: one file a day and a manifest"
+    stream_from: AwareDatetime | None = Field(
+        None,
+        description="Also what the stream still keeps of records that arrived then (2026-01-31T12:00:00Z) or later;"
+        " read without a lease",
     )
+    out: str | None = Field(
+        "out/backfill",
+        min_length=1,
+        description="A file that ends in .parquet, or a folder: one file a day and a manifest; none: only under `name`",
+    )
+    name: str | None = Field(
+        None,
+        pattern=rf"^{NAME}$",
+        description="Also into the decisions table, with origin backfill#NAME; letters, digits, dots, dashes",
+    )
+    compare_to: str | None = Field(
+        None,
+        min_length=1,
+        description="What to hold the decisions against: record (the stream's), a version, another backfill's output",
+    )
+    reports: str = Field(
+        default_factory=defaults.backfill_reports,
+        description="Where the page of the comparison goes: a folder or s3://bucket/prefix",
+    )
+    dry_run: bool = Field(False, description="Only say which days and rows would be scored, and which are done")
     dask: str | None = Field(
         None,
         description="The Dask scheduler, tcp://host:port, whose cluster does the work; by default this machine",
@@ -48,57 +76,154 @@ class BackfillRequest(BaseModel):
 
 
 @dataclass(frozen=True)
+class PlannedDay:
+    """What a run that is not dry would find."""
+
+    day: str
+    transactions: int
+    state: str
+
+
+@dataclass(frozen=True)
 class BackfillResult:
     """What was scored now; days that were done already are not scored again.
 
     `quarantined` and `duplicates` are those of all the input, in which earlier rows are history. Where nothing is left
-    to score, rejected rows are not put anywhere again.
+    to score, rejected rows are not put anywhere again. Of a dry run, `rows` would be scored, by the days of `plan`.
     """
 
     model_version: str
     days: int
     days_done_before: int
     rows: int
-    alerts: int
-    out: str
+    alerts: int | None
+    out: str | None
+    origin: str | None
     quarantined: int
     duplicates: int
     quarantine: str | None
+    compared: Compared | None = None
+    plan: tuple[PlannedDay, ...] = ()
 
 
 @flow(name="backfill", flow_run_name="backfill-{request.contract}-{request.start}")
 def backfill(request: BackfillRequest) -> BackfillResult:
     """Score the transactions of [start, end) with a version, as it would have scored them then."""
-    if request.start >= request.end:
-        raise BadInput(f"--start {request.start} is not before --end {request.end}: the end is exclusive, swap them?")
+    _check(request)
     contract = load_contract(request.contract)
     bundle = backfilling.model(registry_at(request.models, contract.name), contract, request.model)
     tag_run(contract=contract.name, version=bundle.version)
-    out = Path(request.out)
-    window = (request.start, request.end)
-    with only_run(out):
-        folder = None if out.suffix == ".parquet" else PartitionFolder(out, contract.name, bundle.version)
-        with backfilling.read(contract, request.transactions, window, bundle, out, request.dask) as read:
-            parts = read.past.partitions
-            missing = folder.missing(parts) if folder else parts
-            key = f"quarantine/{contract.name}-backfill-{request.start}-{request.end}.jsonl"
-            kept = landing.quarantine(read.rejects if missing else (), request.quarantine, key)
-            targets: list[Target] = [folder or PartitionFile(out)]
-            done = backfilling.score_days(read.past, missing, targets)
+    return _plan(request, contract, bundle) if request.dry_run else _run(request, contract, bundle)
 
+
+def _check(request: BackfillRequest) -> None:
+    if request.start >= request.end:
+        raise BadInput(f"--start {request.start} is not before --end {request.end}: the end is exclusive, swap them?")
+    if request.out is None and request.name is None:
+        raise BadInput("nowhere to put decisions: give --out, --name or both")
+    if request.dask and request.stream_from:
+        raise BadInput("--dask works on files: leave out --stream-from")
+
+
+def _run(request: BackfillRequest, contract: Contract, bundle: Bundle) -> BackfillResult:
+    with (
+        outputs(_out(request), request.name, contract, bundle) as kept,
+        _before(request, contract, bundle) as before,
+        _read(request, contract, bundle) as read,
+    ):
+        parts, missing = read.past.partitions, kept.missing(read.past.partitions)
+        key = f"quarantine/{contract.name}-backfill-{request.start}-{request.end}.jsonl"
+        refused = landing.quarantine(read.rejects if missing else (), request.quarantine, key)
+        past = backfilling.with_features(read.past) if request.name or before else read.past
+        if before is None:
+            done, compared = backfilling.score_days(past, missing, kept.targets), None
+        else:
+            diff = DiffTarget(before)
+            done = backfilling.score_days(past, parts, kept.beside(diff, missing))
+            compared = comparing.report(diff, contract, bundle.version, request.start, request.end, request.reports)
+    new = {part.day for part in missing}
+    scored = [day for day in done if day.day in new]
     show_table(
         f"backfill-{contract.name}",
-        [asdict(day) for day in done],
+        [asdict(day) for day in scored],
         f"{bundle.version} over {request.start} to {request.end}",
     )
     return BackfillResult(
         model_version=bundle.version,
-        days=len(done),
+        days=len(scored),
         days_done_before=len(parts) - len(missing),
-        rows=sum(day.transactions for day in done),
-        alerts=sum(day.alerts for day in done),
+        rows=sum(day.transactions for day in scored),
+        alerts=sum(day.alerts for day in scored),
         out=request.out,
+        origin=origin_of(request.name) if request.name else None,
         quarantined=len(read.rejects),
         duplicates=read.duplicates,
-        quarantine=kept,
+        quarantine=refused,
+        compared=compared,
     )
+
+
+def _plan(request: BackfillRequest, contract: Contract, bundle: Bundle) -> BackfillResult:
+    """What `_run` would do; nothing is scored, locked or written."""
+    kept = planned(_out(request), request.name, contract, bundle)
+    with _before(request, contract, bundle), _read(request, contract, bundle) as read:
+        parts = read.past.partitions
+    missing = {part.day for part in kept.missing(parts)}
+    plan = tuple(
+        PlannedDay(part.day, part.end - part.begin, "to score" if part.day in missing else "done") for part in parts
+    )
+    show_table(f"backfill-{contract.name}", [asdict(day) for day in plan], f"{bundle.version}, a dry run")
+    return BackfillResult(
+        model_version=bundle.version,
+        days=len(missing),
+        days_done_before=len(parts) - len(missing),
+        rows=sum(day.transactions for day in plan if day.day in missing),
+        alerts=None,
+        out=request.out,
+        origin=origin_of(request.name) if request.name else None,
+        quarantined=len(read.rejects),
+        duplicates=read.duplicates,
+        quarantine=None,
+        plan=plan,
+    )
+
+
+def _out(request: BackfillRequest) -> Path | None:
+    return Path(request.out) if request.out else None
+
+
+@contextmanager
+def _read(request: BackfillRequest, contract: Contract, bundle: Bundle, beside: str = "") -> Iterator[backfilling.Read]:
+    """The transactions to score, and those before them."""
+    if request.stream_from:
+        since = to_micros(request.stream_from)
+        window = (day_start(request.start), day_start(request.end))
+        yield backfill_stream.read_since(contract, request.transactions, since, window, bundle)
+        return
+    scratch = _out(request) or Path("out") / f"backfill-{request.name}"
+    with backfilling.read(
+        contract,
+        request.transactions,
+        (request.start, request.end),
+        bundle,
+        scratch.with_name(scratch.name + beside),
+        request.dask,
+    ) as read:
+        yield read
+
+
+@contextmanager
+def _before(request: BackfillRequest, contract: Contract, bundle: Bundle) -> Iterator[Before | None]:
+    """What the decisions are held against, if anything; a version with other features reads and scores on its own."""
+    what = request.compare_to
+    if what is None:
+        yield None
+    elif what == comparing.RECORD or comparing.is_path(what):
+        yield comparing.stored_before(what, contract, request.start)
+    else:
+        other = comparing.other_version(registry_at(request.models, contract.name), what)
+        if comparing.has_same_features(bundle, other):
+            yield comparing.same_features(other)
+        else:
+            with _read(request, other.contract, other, ".other") as read:
+                yield SecondPass(other, read.past.score(read.past.partitions))

@@ -63,7 +63,7 @@ class Past(Protocol):
 
 @dataclass(frozen=True)
 class PastInMemory:
-    """The past as one table in the order it counts (sorted by time)."""
+    """The past as one table in the order it counts."""
 
     table: TransactionTable
     partitions: Sequence[Partition]
@@ -78,16 +78,20 @@ class PastInMemory:
 
 
 def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]:
-    """The days of [start, end) that have transactions; `table` is in the order it counts (sorted by time)."""
-    if not (table.timestamp[:-1] <= table.timestamp[1:]).all():
-        raise ValueError("partitions need a table sorted by time")
+    """The days of [start, end) on which transactions counted; `table` is in the order it counts.
+
+    One that came late to the stream belongs to the day on which it counted, as its decision of record does.
+    """
+    time = table.effective_time
+    if not (time[:-1] <= time[1:]).all():
+        raise ValueError("partitions need a table in the order it counts")
     if not len(table):
         raise BadInput("there are no transactions to score: name a file that has some")
-    first, stop = np.searchsorted(table.timestamp, [start, end])
+    first, stop = np.searchsorted(time, [start, end])
     if first >= stop:
-        raise nothing_to_score(start, end, int(table.timestamp[0]), int(table.timestamp[-1]))
-    days = np.unique(table.timestamp[first:stop] // DAY)
-    edges: Any = np.searchsorted(table.timestamp, np.r_[days * DAY, days[-1] * DAY + DAY])
+        raise nothing_to_score(start, end, int(time[0]), int(time[-1]))
+    days = np.unique(time[first:stop] // DAY)
+    edges: Any = np.searchsorted(time, np.r_[days * DAY, days[-1] * DAY + DAY])
     bounds = [(max(int(a), first), min(int(b), stop)) for a, b in pairwise(edges.tolist())]
     return [
         Partition(format_day(day * DAY), begin, finish, fingerprint)

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import pyarrow.compute as pc
 
-from fraudline.adapters.large_backfill import is_large, land_files, local_files, scratch_beside, shuffled
+from fraudline.adapters.large_backfill import PastOnDisk, is_large, land_files, local_files, scratch_beside, shuffled
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.partitions import Target, fill
 from fraudline.adapters.registry import Registry
@@ -83,6 +83,11 @@ def _shuffled(
         contract, found, window, bundle, lambda table: with_pseudonyms(table, erased), scratch, workers, progress
     )
     return Read(past, with_originals(found.rejects), found.duplicates)
+
+
+def with_features(past: Past) -> Past:
+    """The same past, its days scored with their features, which one on disk leaves out unless asked."""
+    return replace(past, with_features=True) if isinstance(past, PastOnDisk) else past
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Decisions:
         self._dynamodb.write(self._table, items, deadline)
 
     def expires_at(self, scored_at: int) -> int | None:
-        """When DynamoDB may forget it (epoch seconds): told from its own clock, so that a rewrite gives the same row."""
+        """When DynamoDB may forget it (epoch seconds): of its own clock, so that a rewrite gives the same row."""
         if self._keep_days is None:
             return None
         return (scored_at + self._keep_days * DAY) // SECOND

@@ -1,7 +1,8 @@
 """`fraudline backfill`."""
 
 from dataclasses import asdict
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
 import typer
 
@@ -10,12 +11,13 @@ from fraudline.cli.common import (
     ContractOption,
     JsonOption,
     ModelsOption,
-    TransactionsOption,
     parse_date,
     print_json,
     print_pairs,
+    print_rows,
     run_flow,
 )
+from fraudline.errors import BadInput
 
 
 def register(app: typer.Typer) -> None:
@@ -23,10 +25,30 @@ def register(app: typer.Typer) -> None:
 
 
 def backfill(
-    transactions: TransactionsOption,
     start: Annotated[str, typer.Option(help="The first day to score (UTC).")],
     end: Annotated[str, typer.Option(help="The day after the last one to score.")],
-    out: Annotated[str, typer.Option(help="FILE.parquet, or a folder: one file a day and a manifest, resumable.")],
+    transactions: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--transactions",
+            "-t",
+            help="A .csv, .jsonl or .parquet file, a folder, or s3://...; repeatable. By default all that has landed.",
+        ),
+    ] = None,
+    stream_from: Annotated[
+        str | None, typer.Option(help="Also what the stream keeps since then, such as 2026-01-31T12:00:00Z.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="FILE.parquet, or a folder: one file a day and a manifest, resumable.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Into the decisions table, under the origin backfill#NAME; resumable.")
+    ] = None,
+    compare_to: Annotated[
+        str | None, typer.Option(help="record (the stream's decisions), a version, or another backfill's output.")
+    ] = None,
+    report: Annotated[str, typer.Option(help="Where the comparison's page goes.")] = "out/backfill-diff",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     model: Annotated[str, typer.Option(help="champion, or a version.")] = "champion",
     models: ModelsOption = "models",
     contract: ContractOption = "ecommerce",
@@ -41,23 +63,57 @@ def backfill(
     Earlier rows of the input are history. Nothing online is read or changed.
     """
     first, last = parse_date(start, "--start"), parse_date(end, "--end")
+    since = _moment(stream_from) if stream_from else None
+    if name or since or compare_to == "record" or not transactions:
+        from fraudline.cli.status import use_stack
+
+        use_stack()
     with bar("Starting"):
         from flows.backfill import BackfillRequest
         from flows.backfill import backfill as flow
+        from fraudline.backfilled import origin_of
 
+        if name is not None:
+            # Before the form refuses it with many words.
+            origin_of(name)
         request = BackfillRequest(
             contract=contract,
-            transactions=transactions,
+            transactions=transactions or [],
+            stream_from=since,
             start=first,
             end=last,
             model=model,
             models=models,
             quarantine=quarantine or models,
             out=out,
+            name=name,
+            compare_to=compare_to,
+            reports=report,
+            dry_run=dry_run,
             dask=dask,
         )
         result = run_flow(flow, request)
+    values = asdict(result)
     if json:
-        print_json(asdict(result))
+        print_json(values)
     else:
-        print_pairs("Backfill", asdict(result))
+        _print(values)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"--stream-from {text!r} is no time: write it as 2026-01-31T12:00:00Z") from error
+    if moment.tzinfo is None:
+        raise BadInput(f"--stream-from {text!r} has no zone: write it as 2026-01-31T12:00:00Z")
+    return moment
+
+
+def _print(values: dict[str, Any]) -> None:
+    compared, plan = values.pop("compared"), values.pop("plan")
+    print_pairs("Would be done" if plan else "Backfill", {k: v for k, v in values.items() if v is not None})
+    if plan:
+        print_rows("Days", plan)
+    if compared:
+        print_pairs(f"Against {compared.pop('against')}", compared)

@@ -1,0 +1,198 @@
+"""What a backfill is held against: the decisions of record, another backfill's files, or another version's scores."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fraudline.adapters.archive import read_archive
+from fraudline.adapters.backoff import within
+from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.landing import PREFIX
+from fraudline.adapters.objects import Objects
+from fraudline.adapters.partitions import MANIFEST, Manifest
+from fraudline.backfilling import ScoredDay, decisions
+from fraudline.builds import NOTHING_BUILT
+from fraudline.bundle import Bundle
+from fraudline.clock import format_day, parse_timestamp
+from fraudline.comparing import COLUMNS, Diff, compare
+from fraudline.contract import Contract
+from fraudline.decision import Decision
+from fraudline.durations import DAY
+from fraudline.errors import BadInput
+from fraudline.scoring_matrix import score_matrix
+
+READ_SECONDS = 300.0
+_SCHEMA = pa.schema([("transaction_id", pa.string()), ("score", pa.float64()), ("is_fraud", pa.int8()),
+                     ("model_version", pa.string())])  # fmt: skip
+
+
+class Before(Protocol):
+    """Decisions of one side, a day at a time, in time order."""
+
+    @property
+    def name(self) -> str:
+        """What they are, in words."""
+        ...
+
+    def of_day(self, day: ScoredDay) -> pa.Table:
+        """Those on transactions of this day, with `fraudline.comparing.COLUMNS`; ones of no interest to it included."""
+        ...
+
+
+class DiffTarget:
+    """A target that keeps nothing of the days but how they compare."""
+
+    def __init__(self, before: Before) -> None:
+        self.before = before
+        self.diff = Diff()
+
+    def write(self, day: ScoredDay) -> None:
+        self.diff += compare(day.part.day, day.table, self.before.of_day(day), day.decisions)
+
+    def close(self, complete: bool) -> None:
+        """Nothing is held open."""
+
+
+class Files:
+    """The decisions of a backfill in files: a folder with one a day, or a single one."""
+
+    def __init__(self, path: Path, contract: Contract) -> None:
+        self.name = f"the decisions in {path}"
+        self._path = path
+        if not path.exists():
+            raise BadInput(f"there is no {path} to compare with: name the output of a backfill, a version, or record")
+        if path.is_dir():
+            _check_manifest(path, contract)
+        else:
+            self._check_columns(path)
+
+    def of_day(self, day: ScoredDay) -> pa.Table:
+        if not self._path.is_dir():
+            return self._read(self._path, day.part.day)
+        path = self._path / f"{day.part.day}.parquet"
+        return self._read(path) if path.exists() else _SCHEMA.empty_table()
+
+    def _read(self, path: Path, day: str | None = None) -> pa.Table:
+        self._check_columns(path)
+        try:
+            return pq.read_table(path, filters=None if day is None else _of_day(day))
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(path, error) from error
+
+    def _check_columns(self, path: Path) -> None:
+        try:
+            names = pq.read_schema(path).names
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(path, error) from error
+        if missing := [name for name in (*COLUMNS, "timestamp") if name not in names]:
+            raise BadInput(f"{path} lacks column {missing[0]!r}: compare with what `fraudline backfill` wrote")
+
+
+def _of_day(day: str) -> pc.Expression:
+    start = parse_timestamp(f"{day}T00:00:00Z", "UTC")
+    bounds = [pa.scalar(time, pa.timestamp("us", tz="UTC")) for time in (start, start + DAY)]
+    return (pc.field("timestamp") >= bounds[0]) & (pc.field("timestamp") < bounds[1])
+
+
+def _unreadable(path: Path, error: Exception) -> BadInput:
+    return BadInput(f"{path} cannot be read to compare with: {str(error).splitlines()[0]}")
+
+
+def _check_manifest(folder: Path, contract: Contract) -> None:
+    path = folder / MANIFEST
+    if not path.exists():
+        raise BadInput(f"{folder} has no {MANIFEST}: compare with the output of a backfill, a version, or record")
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except msgspec.DecodeError as error:
+        raise BadInput(f"{path} is damaged ({error}): compare with another folder") from error
+    if manifest.contract != contract.name:
+        raise BadInput(
+            f"{folder} holds a backfill of contract {manifest.contract!r}, not of {contract.name!r}:"
+            " compare with one of the same contract"
+        )
+
+
+class Record:
+    """The decisions of record: what the stream decided, looked up by the transactions' ids.
+
+    Which transactions it decided on besides, the archive tells: it holds each under the day on which it came.
+    """
+
+    name = "the decisions of record"
+
+    def __init__(self, decisions: Decisions, landing: Objects, contract: Contract, first_day: str) -> None:
+        self._decisions = decisions
+        self._archived = _archived_ids(landing, contract, first_day)
+
+    def of_day(self, day: ScoredDay) -> pa.Table:
+        archived = self._archived.get(day.part.day, pa.array([], pa.string()))
+        ids = pc.unique(pa.concat_arrays([day.table.ids.cast(pa.string()), archived])).to_pylist()
+        found = self._decisions.read(ids, within(READ_SECONDS))
+        return _table(list(found.values()))
+
+
+def _archived_ids(landing: Objects, contract: Contract, first_day: str) -> dict[str, pa.StringArray]:
+    """By the day on which they counted, the ids of transactions that came on `first_day` or later."""
+    found: dict[str, list[str]] = {}
+    for day in _days_of_arrival(landing):
+        if day < first_day:
+            continue
+        table = read_archive(landing, contract, f"{day}/", NOTHING_BUILT).table
+        for time, id_ in zip(table.effective_time.tolist(), table.ids.to_pylist(), strict=True):
+            found.setdefault(format_day(time), []).append(id_)
+    return {day: pa.array(ids, pa.string()) for day, ids in found.items()}
+
+
+def _days_of_arrival(landing: Objects) -> Iterator[str]:
+    last = ""
+    for key in landing.list(PREFIX):
+        day = key.removeprefix(PREFIX).partition("/")[0]
+        if day != last:
+            yield day
+        last = day
+
+
+def _table(rows: list[Decision]) -> pa.Table:
+    columns = {
+        "transaction_id": [row.transaction_id for row in rows],
+        "score": [row.score for row in rows],
+        "is_fraud": [int(row.is_fraud) for row in rows],
+        "model_version": [row.model_version for row in rows],
+    }
+    return pa.table(columns, _SCHEMA)
+
+
+class SameFeatures:
+    """What another version makes of the very features that the backfill's makes its scores of."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.name = f"version {bundle.version}"
+        self._bundle = bundle
+
+    def of_day(self, day: ScoredDay) -> pa.Table:
+        if day.features is None:
+            raise ValueError("versions cannot be compared without features")
+        return decisions(day.table, score_matrix(self._bundle.scorer, np.asarray(day.features)), self._bundle)
+
+
+class SecondPass:
+    """What a version with other features makes of the same transactions: its own backfill, read beside the first."""
+
+    def __init__(self, bundle: Bundle, days: Iterator[ScoredDay]) -> None:
+        self.name = f"version {bundle.version}, of other features"
+        self._days = days
+        self._ahead: ScoredDay | None = None
+
+    def of_day(self, day: ScoredDay) -> pa.Table:
+        while self._ahead is None or self._ahead.part.day < day.part.day:
+            self._ahead = next(self._days, None)
+            if self._ahead is None:
+                return _SCHEMA.empty_table()
+        return self._ahead.decisions if self._ahead.part.day == day.part.day else _SCHEMA.empty_table()
