@@ -15,7 +15,9 @@ from tasks import landing, materializing
 class IngestLabelsRequest(BaseModel):
     """Which files say what became known, and when."""
 
-    labels: list[str] = Field(min_length=1, description="Files with transaction_id, label, known_at")
+    labels: list[str] = Field(
+        min_length=1, description="Files with transaction_id, label, known_at; an empty label withdraws"
+    )
     quarantine: str = Field(
         default_factory=defaults.refused_rows, description="Where refused rows go: a folder or s3://bucket/prefix"
     )
@@ -32,7 +34,7 @@ class IngestLabelsResult:
 
 @flow(name="ingest-labels")
 def ingest_labels(request: IngestLabelsRequest) -> IngestLabelsResult:
-    """Append labels of landed transactions to the store: late and corrected ones too, each once."""
+    """Append labels of landed transactions to the store: late, corrected and withdrawn ones too, each once."""
     settings = load_settings()
     table = landing.load_all(load_contract(settings.contract), to_micros(defaults.due())).table
     labels = landing.read_labels(request.labels, table)

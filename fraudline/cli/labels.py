@@ -18,10 +18,12 @@ def register(parent: typer.Typer) -> None:
 
 @app.command()
 def apply(
-    files: Annotated[list[str], typer.Argument(help="Files with transaction_id, label, known_at.")],
+    files: Annotated[
+        list[str], typer.Argument(help="Files with transaction_id, label, known_at; an empty label withdraws.")
+    ],
     json: JsonOption = False,
 ) -> None:
-    """Append the labels of files to the store: late and corrected ones too, each once however often it is applied."""
+    """Append the labels of files to the store: late, corrected and withdrawn ones, each once however often."""
     with working("Starting"):
         from flows.ingest_labels import IngestLabelsRequest, ingest_labels
 
