@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import joblib
@@ -77,6 +78,13 @@ def test_the_card_names_version_facts_in_words(version: Retrained) -> None:
     assert "A score of" in card
     assert "{{" not in card
     assert "None" not in card
+
+
+def test_every_table_of_the_card_ends_before_the_next_paragraph(version: Retrained) -> None:
+    lines = version.files["model_card.md"].decode().splitlines()
+    after = [below for above, below in pairwise(lines) if above.startswith("|") and not below.startswith("|")]
+    assert len(after) == 5
+    assert not any(after)
 
 
 def test_the_manifest_is_json_that_any_tool_reads(version: Retrained) -> None:
