@@ -4,7 +4,7 @@ import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -89,8 +89,7 @@ def run_forever(
 ) -> None:
     """Slice after slice until `stop`, each following its shards until its time is up.
 
-    `deps_of_now` brings the champion of the moment; between two slices, workers share the shards anew and begin with
-    the children of those that were closed.
+    `deps_of_now` brings the champion of the moment; between two slices, workers share the shards anew.
     """
     while not stop():
         report = run_slice(deps_of_now(), replace(limits, follow=True), start=start)
@@ -186,14 +185,26 @@ class _Slice:
 
     def _drain_all(self, leases: Sequence[Lease], shards: Mapping[str, Shard]) -> Iterator[DrainReport]:
         # Whoever follows a shard makes way for no other.
-        threads = len(leases) if self._limits.follow else self._limits.shards_at_a_time
+        threads = 2 * len(shards) if self._limits.follow else self._limits.shards_at_a_time
         with ThreadPoolExecutor(threads) as pool:
-            for report in pool.map(lambda lease: self._drain(lease, shards[lease.shard]), leases):
-                if report is None:
-                    continue
-                if report.ended != CLOSED:
-                    self._done.add(report.shard)
-                yield report
+            running = {pool.submit(self._drain, lease, shards[lease.shard]) for lease in leases}
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for report in filter(None, (drained.result() for drained in done)):
+                    if report.ended != CLOSED:
+                        self._done.add(report.shard)
+                    elif self._limits.follow:
+                        # The others follow theirs until the slice ends: children would wait for as long.
+                        running |= {pool.submit(self._drain, *child) for child in self._children(report.shard)}
+                    yield report
+
+    def _children(self, parent: str) -> list[tuple[Lease, Shard]]:
+        """The children of a shard that has just been closed, as far as they are ready and nobody has them."""
+        if self._is_over():
+            return []
+        shards = {shard.id: shard for shard in self._deps.stream.shards(self._deps.leases.deadline())}
+        ready = ready_to_drain(self._sync(shards), shards)
+        return [(lease, shards[lease.shard]) for lease in ready if parent in lease.parents and not self._is_held(lease)]
 
     def _drain(self, lease: Lease, shard: Shard) -> DrainReport | None:
         """Acquired only when a thread is free: a lease that waits in line would expire."""
