@@ -27,8 +27,11 @@ class Numbering:
     def codes(self, codes: Codes) -> npt.NDArray[np.int32]:
         """The next rows' numbers."""
         local = codes.by_appearance()
-        numbers = [self._numbers.setdefault(text, len(self._numbers)) for text in local.values.to_pylist()]
-        return np.array(numbers, dtype=np.int32)[local.codes] if numbers else local.codes
+        texts = local.values.to_pylist()
+        for text in texts:
+            if text not in self._numbers:
+                self._numbers[text] = len(self._numbers)
+        return np.fromiter(map(self._numbers.__getitem__, texts), np.int32, len(texts))[local.codes]
 
     @property
     def texts(self) -> list[str]:

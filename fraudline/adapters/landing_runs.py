@@ -154,7 +154,7 @@ def _write(table: TransactionTable, path: Path, source: int) -> Run:
         for first, count in zip(firsts.tolist(), rows.tolist(), strict=True):
             writer.write_batch(batch.slice(first, count))
     run = Run(path, source, tuple(days.tolist()), tuple(rows.tolist()))
-    np.save(run.hashes, pd.util.hash_array(table.ids.to_numpy(zero_copy_only=False)))
+    np.save(run.hashes, pd.util.hash_array(table.ids.to_numpy(zero_copy_only=False), categorize=False))
     return run
 
 

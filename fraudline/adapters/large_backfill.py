@@ -37,8 +37,8 @@ from fraudline.scoring import Scorer
 from fraudline.spilling import Dealer, by_partition, from_batches, to_batch
 from fraudline.table import Integers, TransactionTable
 
-# Up to so many rows take less time and memory in one table than the start of processes.
-MEMORY_ROWS = 2_000_000
+# Up to so many rows are done in one table before processes have started.
+MEMORY_ROWS = 500_000
 # Rows of a partition on average: its matrix of features is what a worker's memory goes to.
 PARTITION_ROWS = 2**18
 # Files open at once while rows are dealt out.

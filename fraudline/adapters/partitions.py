@@ -181,4 +181,6 @@ def sentences_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"{path} cannot be written: {error.strerror or error}") from error
+        # Arrow puts a sentence of its own before the kernel's.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise Unavailable(f"{path} cannot be written: {reason}") from error

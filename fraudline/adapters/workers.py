@@ -8,7 +8,8 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -49,17 +50,26 @@ class Workers:
 def processes() -> Iterator[Workers]:
     """One process for each core. They start anew: a fork of a process with threads may never wake up."""
     count = os.cpu_count() or 1
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_start)
     try:
         yield Workers(pool, count)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _one_thread() -> None:
-    """The cores are shared out between processes already. Ctrl-C is the parent's to handle."""
+def _start() -> None:
+    """The cores are shared out between processes already, and Ctrl-C is the parent's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pa.set_cpu_count(1)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Without this a worker would wait for work for ever, once its parent was killed."""
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager

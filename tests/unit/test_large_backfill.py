@@ -1,24 +1,40 @@
 """Files worked on disk, in parts and by several workers, give the very bytes that they give in memory."""
 
-from collections.abc import Iterator
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import Client
 
 from fraudline.adapters import landing_runs, large_backfill
+from fraudline.adapters import workers as workers_module
 from fraudline.adapters.files import load_transactions
 from fraudline.adapters.large_backfill import PastOnDisk, land_files, scratch_beside, shuffled
+from fraudline.adapters.objects import open_objects
+from fraudline.adapters.output_lock import only_run
 from fraudline.adapters.partitions import PartitionFile, PartitionFolder, fill
-from fraudline.adapters.workers import Workers
+from fraudline.adapters.registry import Registry
+from fraudline.adapters.workers import Workers, dask_cluster, processes
 from fraudline.backfilling import Past, PastInMemory
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
 from fraudline.contract import Contract, load_contract
-from tests.realtime.bundles import bundle_files, version_of
+from fraudline.errors import BadInput, NotReady, Unavailable
+from tests.realtime.bundles import bundle_files, tree_files, version_of
 from tests.unit.retrained import frame
 
 WINDOW = (day_start(date(2026, 1, 12)), day_start(date(2026, 1, 17)))
@@ -112,3 +128,251 @@ def test_runs_partitions_and_joins_give_the_bytes_of_one_table(name: str, thread
         write(past, bundle, tmp_path / "disk")
     assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
     assert len(contents(tmp_path / "disk")) == 7
+
+
+def test_repeated_ids_and_refused_rows_are_those_of_one_table(threads: Workers, tmp_path: Path) -> None:
+    contract, paths = load_contract("ecommerce"), shops(tmp_path)
+    whole = load_transactions(contract, [str(path) for path in paths])
+    with scratch_beside(tmp_path / "out") as scratch:
+        landing = land_files(contract, paths, scratch, threads, silent)
+    assert (landing.rows, landing.duplicates) == (whole.rows, whole.duplicates)
+    assert whole.duplicates == 3
+    told = [(reject.source, reject.row, reject.problems) for reject in landing.rejects]
+    assert told == sorted((reject.source, reject.row, reject.problems) for reject in whole.rejects)
+    assert len(told) == 4
+
+
+def test_boosted_trees_and_features_travel_to_other_processes(tmp_path: Path) -> None:
+    contract, bundle = load_contract("ecommerce"), bundle_of(tree_files())
+    (tmp_path / "in").mkdir()
+    paths = shops(tmp_path / "in")
+    expected = list(in_memory(contract, paths, bundle).score(in_memory(contract, paths, bundle).partitions))
+    with scratch_beside(tmp_path / "disk") as scratch, processes() as workers:
+        past = replace(on_disk(contract, paths, bundle, scratch, workers), with_features=True)
+        for ours, theirs in zip(past.score(past.partitions), expected, strict=True):
+            assert ours.decisions.equals(theirs.decisions)
+            assert ours.features is not None
+            assert theirs.features is not None
+            assert ours.features.tobytes() == theirs.features.tobytes()
+            assert ours.table.label.tolist() == theirs.table.label.tolist()
+
+
+def test_only_the_days_that_are_missing_are_scored(threads: Workers, tmp_path: Path) -> None:
+    contract, bundle = load_contract("cards"), bundle_of(bundle_files("cards"))
+    (tmp_path / "in").mkdir()
+    paths = cards(tmp_path / "in")
+    write(in_memory(contract, paths, bundle), bundle, tmp_path / "memory")
+    shutil.copytree(tmp_path / "memory", tmp_path / "disk")
+    for day in ("2026-01-13", "2026-01-15"):
+        (tmp_path / "disk" / "days" / f"{day}.parquet").unlink()
+    folder = PartitionFolder(tmp_path / "disk" / "days", contract.name, bundle.version)
+    with scratch_beside(tmp_path / "disk") as scratch:
+        past = on_disk(contract, paths, bundle, scratch, threads)
+        missing = folder.missing(past.partitions)
+        assert [part.day for part in missing] == ["2026-01-13", "2026-01-15"]
+        fill([folder], past.score(missing))
+        assert folder.missing(past.partitions) == []
+    assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
+
+
+# On a cluster
+
+
+@contextmanager
+def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
+    """A scheduler and workers of one thread each, as processes on 127.0.0.1; the scheduler's address."""
+    told = folder / "scheduler.json"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    quiet = {"cwd": folder, "env": environment, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask = [sys.executable, "-m", "distributed.cli"]
+    here = ["--host", "127.0.0.1", "--scheduler-file", str(told)]
+    commands = [[dask[0], "-m", "distributed.cli.dask_scheduler", *here, "--port", "0", "--no-dashboard"]]
+    one = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(folder)]
+    commands += [[dask[0], "-m", "distributed.cli.dask_worker", "--scheduler-file", str(told), *one]] * workers
+    started = [subprocess.Popen(commands[0], **quiet)]  # type: ignore[call-overload]
+    try:
+        deadline = time.monotonic() + 120
+        while not told.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        started += [subprocess.Popen(command, **quiet) for command in commands[1:]]  # type: ignore[call-overload]
+        address = str(json.loads(told.read_text())["address"])
+        with Client(address, timeout=60, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=120)
+        yield address
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(30)
+
+
+def test_a_cluster_gives_the_bytes_of_this_machine(tmp_path: Path) -> None:
+    contract, bundle = load_contract("cards"), bundle_of(bundle_files("cards"))
+    (tmp_path / "in").mkdir()
+    paths = cards(tmp_path / "in")
+    write(in_memory(contract, paths, bundle), bundle, tmp_path / "memory")
+    with cluster(tmp_path) as address, dask_cluster(address) as workers:
+        assert workers.count == 2
+        with scratch_beside(tmp_path / "disk") as scratch:
+            write(on_disk(contract, paths, bundle, scratch, workers), bundle, tmp_path / "disk")
+    assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
+
+
+def test_a_cluster_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "DASK_SECONDS", 1)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(Unavailable, match=f"no Dask scheduler answers at {address}"), dask_cluster(address):
+            pass
+
+
+@pytest.mark.parametrize("address", ["nonsense://x", "tcp://", ""])
+def test_an_address_that_is_none_is_told(address: str) -> None:
+    with pytest.raises(Unavailable, match="no Dask scheduler answers at"), dask_cluster(address):
+        pass
+
+
+def test_without_dask_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(BadInput, match=r"pip install 'fraudline\[dask\]'"), dask_cluster("tcp://127.0.0.1:1"):
+        pass
+
+
+# What is refused, and what breaks
+
+
+def test_a_file_with_other_columns_is_named_before_anything_is_read(threads: Workers, tmp_path: Path) -> None:
+    paths = shops(tmp_path)
+    pd.read_parquet(paths[1]).rename(columns={"amount": "price"}).to_parquet(paths[1])
+    with pytest.raises(BadInput, match=r"b\.parquet lacks column 'amount' of contract 'ecommerce'"):
+        on_disk(load_contract("ecommerce"), paths, bundle_of(bundle_files()), tmp_path, threads)
+    assert list(tmp_path.glob("*.arrow")) == []
+
+
+def test_a_file_that_is_damaged_in_its_middle_is_named(threads: Workers, tmp_path: Path) -> None:
+    paths = shops(tmp_path)
+    data = bytearray(paths[1].read_bytes())
+    middle = len(data) // 3
+    data[middle : middle + 2000] = b"\xff" * 2000
+    paths[1].write_bytes(data)
+    with pytest.raises(BadInput, match=r"b\.parquet cannot be read: "):
+        on_disk(load_contract("ecommerce"), paths, bundle_of(bundle_files()), tmp_path, threads)
+
+
+def test_a_file_without_its_end_is_named(threads: Workers, tmp_path: Path) -> None:
+    paths = shops(tmp_path)
+    paths[2].write_bytes(paths[2].read_bytes()[:-100])
+    with pytest.raises(BadInput, match=r"c\.parquet cannot be read: "):
+        on_disk(load_contract("ecommerce"), paths, bundle_of(bundle_files()), tmp_path, threads)
+
+
+def test_a_window_before_the_first_row_says_what_the_input_spans(threads: Workers, tmp_path: Path) -> None:
+    contract, paths = load_contract("ecommerce"), shops(tmp_path)
+    landing = land_files(contract, paths, tmp_path, threads, silent)
+    window = (day_start(date(2020, 1, 1)), day_start(date(2020, 2, 1)))
+    with pytest.raises(BadInput) as refused:
+        shuffled(contract, landing, window, bundle_of(bundle_files()), lambda t: t, tmp_path, threads, silent)
+    assert str(refused.value) == (
+        "no transactions from 2020-01-01 up to 2020-02-01: the input spans 2026-01-05 to 2026-01-24"
+    )
+
+
+def test_files_without_a_valid_row_say_what_is_wrong_with_them(threads: Workers, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    frame().head(20).assign(amount=-1.0).to_parquet(path)
+    with pytest.raises(BadInput, match=r"no valid transaction among 20 rows, most often for amount_negative \(20\)"):
+        land_files(load_contract("ecommerce"), [path], tmp_path, threads, silent)
+
+
+FULL = """
+import resource, sys
+from datetime import date
+from pathlib import Path
+
+if __name__ == "__main__":
+    from flows.backfill import BackfillRequest, backfill
+    from fraudline.adapters import large_backfill
+
+    large_backfill.MEMORY_ROWS = 0
+    folder, size = Path(sys.argv[1]), int(sys.argv[2])
+    # The kernel's word for no more room in a file: what a full disk is to whoever writes.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    request = BackfillRequest(
+        contract="ecommerce", transactions=[str(folder / "in")], start=date(2026, 1, 12), end=date(2026, 1, 17),
+        model=sys.argv[3], models=str(folder / "models"), quarantine=str(folder / "refused"), out=str(folder / "out"),
+    )
+    try:
+        print(backfill.fn(request))
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder with transactions and a model: `in` and `models`."""
+    (tmp_path / "in").mkdir()
+    shops(tmp_path / "in")
+    files = bundle_files("ecommerce")
+    Registry(open_objects(str(tmp_path / "models")), "ecommerce").publish(version_of(files), files)
+    (tmp_path / "full.py").write_text(FULL)
+    return tmp_path
+
+
+def runs_with_room(shop: Path, size: int) -> str:
+    version = version_of(bundle_files("ecommerce"))
+    command = [sys.executable, str(shop / "full.py"), str(shop), str(size), version]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(shop: Path) -> None:
+    assert "days=5" in runs_with_room(shop, 2**40)
+    whole = contents(shop / "out")
+    (shop / "out" / "2026-01-14.parquet").unlink()
+
+    told = runs_with_room(shop, 20_000)
+    assert told == f"Unavailable {shop / '.out.shuffle'} cannot be written: File too large"
+    assert sorted(contents(shop / "out")) == sorted(set(whole) - {"2026-01-14.parquet"})
+    assert not list(shop.glob(".out*"))
+
+    assert "days=1, days_done_before=4" in runs_with_room(shop, 2**40)
+    assert contents(shop / "out") == whole
+    assert not list(shop.glob(".out*"))
+
+
+def test_a_run_that_was_killed_does_not_stand_in_the_way_of_the_next(shop: Path) -> None:
+    version = version_of(bundle_files("ecommerce"))
+    command = [sys.executable, str(shop / "full.py"), str(shop), str(2**40), version]
+    killed = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: any(shop.glob(".out.shuffle/*.arrow")))
+    told = rf"another backfill writes into .*out \(process {killed.pid} on "
+    with pytest.raises(NotReady, match=told), only_run(shop / "out"):
+        pass
+    killed.kill()
+    killed.communicate()
+    assert (shop / ".out.shuffle").exists()
+    assert "days=5" in runs_with_room(shop, 2**40)
+    assert not list(shop.glob(".out*"))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Dying:
+    """A task that kills its process."""
+
+    def __call__(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_is_killed_is_told() -> None:
+    with processes() as workers, pytest.raises(Unavailable, match="a worker process of the backfill was killed"):
+        list(workers.results(Dying(), [()]))
