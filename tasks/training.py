@@ -53,7 +53,10 @@ def judge(landed: Landed, table: TransactionTable, plan: Plan) -> Judged:
     excluded = np.zeros(len(table), bool)
     say(f"Judging {len(window):,} transactions against the expectations")
     suite, judged = load_suite(plan.contract, "training"), table.take(window)
-    result = check(judged, plan.contract, "training", suite)
+    # What was refused has no time that one could trust, so all of it counts. What came twice trains once: a file of
+    # what the archive holds is no fault.
+    read = Landed(landed.rows - landed.duplicates, judged, landed.rejects, sources=landed.sources)
+    result = check(read, plan.contract, "training", suite)
     artifacts.show_table(f"gates-{plan.contract.name}", _gate_rows(result), "Expectations on the training window")
     excluded[window[gate(result).excluded]] = True
     return Judged(excluded, left_out(landed, judged, result))

@@ -1,17 +1,20 @@
 """Faults of a whole table, each row of it valid: the suite names every one, and nothing else."""
 
 from collections.abc import Callable
+from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from fraudline.clock import parse_timestamp
+from fraudline.clock import day_start, parse_timestamp
 from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityGate, QualityResult, gate
+from fraudline.training import Plan
+from tasks import training
 
 Judge = Callable[..., QualityResult]
 Read = Callable[[pd.DataFrame], Landed]
@@ -155,6 +158,13 @@ def test_a_critical_failure_of_the_table_stops_with_one_sentence_that_says_what_
     assert str(stopped.value).endswith("or expectations/ecommerce/training.json")
     assert "\n" not in str(stopped.value)
     assert stopped.value.exit_code == 1
+
+
+def test_a_retrain_of_a_file_whose_rows_are_mostly_refused_stops(clean: pd.DataFrame, read: Read) -> None:
+    landed = read(clean.assign(device_type=clean["device_type"].where(clean.index % 5 < 2, "fridge")))
+    plan = Plan(landed.table.contract, day_start(date(2026, 2, 15)))
+    with pytest.raises(QualityGate, match=r"'most rows are transactions': 60%, expected at most 20%"):
+        training.judge(landed, landed.table, plan)
 
 
 def test_a_warning_stops_nothing(clean: pd.DataFrame, read: Read, judge: Judge) -> None:
