@@ -44,13 +44,13 @@ def label_events(table: TransactionTable, lag: int | None = None) -> LabelEvents
     if lag is not None:
         missed_by = said.missed_by if table.missed_by is None else np.maximum(said.missed_by, table.missed_by[said.row])
         time = np.maximum(time, missed_by + lag - delay)
-    events = _of_single_statements(said, time, len(table))
+    events = _unordered(said, time, len(table))
     order = np.lexsort((events.row, events.time))
     return events.take(order)
 
 
-def _of_single_statements(said: Statements, time: Integers, rows: int) -> LabelEvents:
-    """Most rows have one statement; those with several are worked off one by one."""
+def _unordered(said: Statements, time: Integers, rows: int) -> LabelEvents:
+    """Rows with one statement, which are most, as whole columns; those with several one by one."""
     several = np.bincount(said.row, minlength=rows)[said.row] > 1
     plain = np.flatnonzero(~several & (said.label != UNKNOWN))
     single = LabelEvents(

@@ -39,7 +39,7 @@ from tests.stream.conftest import Send
 from tests.stream.events import BEGIN, Sent
 from tests.stream.proxy import Body, proxy
 from tests.stream.storage import stored
-from tests.stream.test_lagged import CARDS, GENERATION, WORKER
+from tests.stream.test_lagged import CARDS, GENERATION, WORKER, Died, dying
 from tests.stream.worker import deps_of
 
 SECONDS = 30.0
@@ -296,8 +296,6 @@ def test_the_same_hour_built_again_is_the_same(shop: Shop) -> None:
 
 
 def test_a_batch_that_waited_for_days_is_done_as_it_was_begun(shop: Shop) -> None:
-    from tests.stream.test_lagged import Died, dying
-
     shop.build()
     begun = shop.payment(shop.now)
     shop.send([(begun["CUSTOMER_ID"], json.dumps(begun).encode())])
