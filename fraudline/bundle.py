@@ -2,7 +2,7 @@
 
 `manifest.json` names every other file with its sha256, and the version is the as-of date and a hash of that manifest: a
 changed byte anywhere makes it another version. Loading reads the manifest, the scorer and the golden inputs only;
-`model.joblib` executes code when read and is for analysis (`fraudline.audit`).
+`model.joblib` executes code when read and is for analysis.
 """
 
 import hashlib

@@ -123,6 +123,7 @@ def test_up_is_healthy_within_its_promise_a_second_one_says_why_not_and_down_lea
     logs = {path.name for path in stack.directory.glob("*.log")}
     assert logs >= {"emulator.log", "prefect.log", "worker.log", "notifier.log"}
     assert "fraudline: a run is late" in stack.automations()
+    assert "\nexport AWS_ENDPOINT_URL=http://127.0.0.1:" in stack.run("env").stdout
 
     second = Stack(stack.directory.parent / "second")
     second.ports = stack.ports
