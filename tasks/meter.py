@@ -48,12 +48,15 @@ class _Artifact:
     def __init__(self, key: str) -> None:
         created: Any = create_progress_artifact(0.0, key=key, description="Starting")
         self._id: UUID = created
-        self._what, self._since, self._told = "", time.monotonic(), 0.0
+        self._what, self._told = "", 0.0
+        self._since = self._last = time.monotonic()
 
     def tell(self, what: str, done: int, total: int) -> None:
         now = time.monotonic()
         if what != self._what:
-            self._what, self._since, self._told = what, now, 0.0
+            # A stage began when the one before was last heard of.
+            self._what, self._since, self._told = what, self._last, 0.0
+        self._last = now
         if now - self._told < ARTIFACT_SECONDS and done != total:
             return
         self._told = now

@@ -1,0 +1,207 @@
+"""Parquet to Parquet: features and scores of up to ten million card transactions, beside pandas' groupby-rolling.
+
+    python benchmarks/backfill.py [FOLDER] [--rows 1000000 3000000 10000000] [--scratch FOLDER]
+
+The public card data is repeated, each time with other transactions, cards and terminals at the same moments, and scored
+by a small model as `fraudline backfill` does it. Memory is the sum of all processes' resident sets, sampled while it
+runs. Pandas gets a part of the same rows and does less: windows of both entities, without outliers, usual amounts, runs
+of frauds and scores.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from fraudline.adapters.objects import open_objects
+from fraudline.adapters.registry import Registry
+from fraudline.contract import load_contract
+from fraudline.durations import parse_duration
+from tests.realtime.bundles import bundle_files, version_of
+
+DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "cards"
+PANDAS_ROWS = 100_000
+GIB = 2**30
+# What a row takes on disk while it is worked, at most: input, runs, partitions, primitives and output.
+BYTES_A_ROW = 600
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a piece of work took: seconds, seconds of CPU of all processes, and their memory at the highest (bytes)."""
+
+    rows: int
+    seconds: float
+    cpu: float
+    peak: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT)
+    parser.add_argument("--rows", nargs="+", type=int, default=[1_000_000, 3_000_000, 10_000_000])
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
+    arguments = parser.parse_args()
+    if not arguments.folder.exists():
+        sys.exit(f"{arguments.folder} is not there: this benchmark needs the public card data")
+    with tempfile.TemporaryDirectory(dir=arguments.scratch, prefix="backfill-") as folder:
+        _check_room(Path(folder), max(arguments.rows))
+        print_results(measure(arguments.folder, arguments.rows, Path(folder)), pandas_cost(arguments.folder))
+
+
+def _check_room(folder: Path, rows: int) -> None:
+    free, needed = shutil.disk_usage(folder).free, rows * BYTES_A_ROW
+    if free < needed:
+        sys.exit(f"{folder} has {free / GIB:.1f} GiB free, {needed / GIB:.1f} are needed: name another --scratch")
+
+
+def measure(cards: Path, sizes: list[int], folder: Path) -> Iterator[Cost]:
+    """The cost of a backfill of each size, from its files to its files."""
+    # Not above: worker processes import this module, and need no flows.
+    from flows.backfill import BackfillRequest, backfill
+
+    version = publish(folder / "models")
+    for rows in sizes:
+        source = folder / "in"
+        first, last = repeated_cards(cards, rows, source)
+        request = BackfillRequest(
+            contract="cards",
+            transactions=[str(source)],
+            start=first,
+            end=last,
+            model=version,
+            models=str(folder / "models"),
+            quarantine=str(folder),
+            out=str(folder / "out"),
+        )
+        with measured(rows) as cost:
+            result = backfill.fn(request)
+        assert result.rows == rows, result
+        sys.stderr.write(f"{cost()}\n")
+        yield cost()
+        shutil.rmtree(folder / "out")
+        shutil.rmtree(source)
+
+
+def publish(models: Path) -> str:
+    """A small linear model of the cards' features, in a registry."""
+    files = bundle_files("cards")
+    version = version_of(files)
+    Registry(open_objects(str(models)), "cards").publish(version, files)
+    return version
+
+
+def repeated_cards(cards: Path, rows: int, folder: Path) -> tuple[date, date]:
+    """So many transactions in files, and the days [first, last) they are of."""
+    folder.mkdir()
+    table = pa.concat_tables([pq.read_table(path) for path in sorted(cards.glob("*.parquet"))]).combine_chunks()
+    table = table.replace_schema_metadata(None)
+    for again in range(-(-rows // len(table))):
+        part = table.slice(0, rows - again * len(table))
+        for column in ("TRANSACTION_ID", "CUSTOMER_ID", "TERMINAL_ID"):
+            index = part.schema.get_field_index(column)
+            values = part[column].cast(pa.int64())
+            shift = again * (pc.max(table[column]).as_py() + 1)
+            part = part.set_column(index, column, pc.add(values, shift))
+        pq.write_table(part, folder / f"{again:02}.parquet", row_group_size=2**17)
+    days = pc.min_max(table["TX_DATETIME"]).as_py()
+    return days["min"].date(), days["max"].date() + timedelta(days=1)
+
+
+def pandas_cost(cards: Path) -> Cost:
+    """What the features' windows hold, as pandas' users write it: groupby, rolling over time, joined back by row."""
+    frame = pd.read_parquet(sorted(cards.glob("*.parquet"))[0]).head(PANDAS_ROWS).sort_values("TX_DATETIME")
+    contract = load_contract("cards")
+    delay = pd.Timedelta(microseconds=contract.label_delay)
+    with measured(len(frame)) as cost:
+        card, terminal = contract.entities
+        for window in card.windows:
+            rolled = _rolling(frame, card.column, "TX_AMOUNT", _timedelta(window))
+            rolled.agg(["count", "sum", "mean", "std", "max"]).reset_index().sort_values("TX_DATETIME")
+        for window in terminal.windows:
+            rolled = _rolling(frame, terminal.column, "TX_AMOUNT", _timedelta(window))
+            rolled.agg(["count", "sum"]).reset_index().sort_values("TX_DATETIME")
+            # Frauds known after a delay: those of the longer window less those of the delay, as the handbook counts.
+            for length in (delay, delay + _timedelta(window)):
+                rolled = _rolling(frame, terminal.column, "TX_FRAUD", length)
+                rolled.agg(["count", "sum"]).reset_index().sort_values("TX_DATETIME")
+    return cost()
+
+
+def _timedelta(window: str) -> pd.Timedelta:
+    return pd.Timedelta(microseconds=parse_duration(window))
+
+
+def _rolling(frame: pd.DataFrame, entity: str, column: str, length: pd.Timedelta) -> Any:
+    return frame.set_index("TX_DATETIME").groupby(entity)[column].rolling(length, closed="left")
+
+
+@contextmanager
+def measured(rows: int) -> Iterator[Callable[[], Cost]]:
+    """Seconds, CPU and memory of the block, by this process and all that it starts."""
+    family, done, peaks, cpu = psutil.Process(), threading.Event(), [0], dict[int, float]()
+
+    def sample() -> None:
+        while not done.wait(0.2):
+            peaks.append(0)
+            for process in (family, *family.children(recursive=True)):
+                try:
+                    peaks[-1] += process.memory_info().rss
+                    times = process.cpu_times()
+                    cpu[process.pid] = times.user + times.system
+                except psutil.NoSuchProcess:
+                    # It has ended since it was listed.
+                    continue
+
+    sampler = threading.Thread(target=sample)
+    begin, own = time.monotonic(), time.process_time()
+    sampler.start()
+    try:
+        yield lambda: Cost(rows, seconds, spent + sum(cpu.values()), max(peaks))
+    finally:
+        seconds, spent = time.monotonic() - begin, time.process_time() - own
+        done.set()
+        sampler.join()
+        cpu.pop(family.pid, None)
+
+
+def print_results(costs: Iterator[Cost], pandas: Cost) -> None:
+    table = Table(title=f"Backfill, Parquet to Parquet, on {os.cpu_count()} cores")
+    for column in ("rows", "seconds", "rows a second", "CPU us a row", "peak memory, MiB", "pandas / backfill"):
+        table.add_column(column, justify="right")
+    for cost in costs:
+        factor = (pandas.seconds / pandas.rows) / (cost.seconds / cost.rows)
+        table.add_row(*_cells(cost), f"{factor:.0f}x")
+    table.add_row(*_cells(pandas), "pandas")
+    Console(width=120).print(table)
+
+
+def _cells(cost: Cost) -> list[str]:
+    return [
+        f"{cost.rows:,}",
+        f"{cost.seconds:.1f}",
+        f"{cost.rows / cost.seconds:,.0f}",
+        f"{cost.cpu / cost.rows * 1e6:.1f}",
+        f"{cost.peak / 2**20:,.0f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()
