@@ -84,6 +84,25 @@ def test_the_backfill_form_filled_and_submitted_makes_a_run_with_what_was_filled
     assert made["parameters"]["request"]["model"] == "champion"
 
 
+def test_a_backfills_progress_is_shown_as_a_bar_and_how_fast_it_went(
+    page: LivePage, deployed: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.backfill import BackfillRequest, backfill
+
+    # What is worked in memory is over before anybody could look.
+    monkeypatch.setattr("tasks.backfilling.is_large", lambda paths: True)
+    end = datetime.now(UTC).date()
+    start, history = end - timedelta(days=3), str(deployed.history)
+    with deployed.here():
+        backfill(BackfillRequest(transactions=[history], start=start, end=end, out=str(tmp_path / "out")))
+    run = deployed.api.runs("backfill")[0]
+    artifact = deployed.api.artifacts(run["id"])["backfill-progress-ecommerce"]
+    page.go(f"{ui(deployed)}/artifacts/artifact/{artifact['id']}")
+    page.wait_for_text("100%")
+    page.wait_for_text("a second")
+    keep(page, "prefect-backfill-progress")
+
+
 def test_a_backfill_form_with_a_day_missing_stays_where_it_is(page: LivePage, deployed: Pipeline) -> None:
     deployment = deployed.api.deployment("backfill/on-demand")
     before = len(_runs_of(deployed, deployment["id"]))
