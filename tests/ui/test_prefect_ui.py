@@ -84,7 +84,7 @@ def test_the_backfill_form_filled_and_submitted_makes_a_run_with_what_was_filled
     assert made["parameters"]["request"]["model"] == "champion"
 
 
-def test_a_backfills_progress_is_shown_as_a_bar_and_how_fast_it_went(
+def test_a_backfills_progress_is_shown_with_how_fast_it_goes(
     page: LivePage, deployed: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows.backfill import BackfillRequest, backfill
