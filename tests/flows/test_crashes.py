@@ -1,9 +1,12 @@
-"""Engines killed with SIGKILL in the middle of their work: what the server shows, and what the next run does."""
+"""Engines, workers and servers killed in the middle of the work: what the UI shows, and what the next run does."""
 
 import os
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,11 @@ from fraudline.adapters.archive import read_accounts
 from fraudline.adapters.automations import apply
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.registry import Registry
+from fraudline.errors import BadInput
+from fraudline.local.prefect_server import running_prefect_server
+from fraudline.local.processes import choose_port
 from tests.stream.storage import table_items
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import ROOT, Api, Pipeline, deploy_all
 
 pytestmark = pytest.mark.long
 
@@ -124,6 +130,118 @@ def test_a_run_whose_worker_died_with_it_is_called_crashed_and_the_next_worker_g
         assert "died without a word" in state(run)["message"]
         with deployed.worker(tmp_path / "second.log"):
             assert ended(deployed, begin(deployed, "retrain/weekly"))["type"] == "COMPLETED"
+
+
+class Unsteady:
+    """The pipeline with a Prefect server of its own, which may be killed and started again."""
+
+    def __init__(self, pipeline: Pipeline, folder: Path) -> None:
+        self._folder = folder
+        # Below those that the system gives to clients: one of them could take it while the server is away.
+        self._port = choose_port(random.randrange(20_000, 30_000))
+        self._server = ExitStack()
+        self.start()
+        own = pipeline.variables | self._environment
+        self.pipeline = replace(pipeline, variables=own, api=Api(self._environment["PREFECT_API_URL"]))
+        deploy_all(own, ROOT)
+        with self.pipeline.here():
+            apply("http://127.0.0.1:9/nobody")
+
+    def start(self) -> None:
+        server = self._server.enter_context(running_prefect_server(self._folder, self._port))
+        self._process, self._environment = server.process, server.environment
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        # The kernel takes a moment to bury what listened.
+        wait_for(self._port_is_free, "the server still listens")
+
+    def _port_is_free(self) -> bool:
+        try:
+            return choose_port(self._port) == self._port
+        except BadInput:
+            return False
+
+    def close(self) -> None:
+        self._server.close()
+
+
+@pytest.fixture
+def unsteady(pipeline: Pipeline, tmp_path: Path) -> Iterator[Unsteady]:
+    """With a worker, which outlives the server."""
+    made = Unsteady(pipeline, tmp_path / "server")
+    try:
+        with made.pipeline.worker(tmp_path / "worker.log"):
+            yield made
+    finally:
+        made.close()
+
+
+def engine(working: Pipeline, run: str) -> int:
+    """The process id of a run's engine."""
+    return int(working.api.get(f"/flow_runs/{run}")["infrastructure_pid"].rpartition(":")[2])
+
+
+def test_a_stream_run_goes_on_without_its_server_and_is_completed_when_that_is_back(unsteady: Unsteady) -> None:
+    working = unsteady.pipeline
+    with working.here():
+        working.send(RECORDS, "server-")
+        landing = open_objects(f"s3://{working.settings.landing_bucket}")
+        before = sum(1 for _ in landing.list("archive/"))
+        run = begin(working, "score-stream/every-5-minutes")
+        wait_for(lambda: sum(1 for _ in landing.list("archive/")) > before, "no batch was archived")
+        unsteady.kill()
+        wait_for(lambda: _count(working, "server-") == RECORDS, "scoring has not gone on")
+        unsteady.start()
+        assert ended(working, run)["type"] == "COMPLETED"
+        _nothing_is_lost_or_doubled(working, "server-")
+        assert ended(working, begin(working, "score-stream/every-5-minutes"))["type"] == "COMPLETED"
+
+
+def test_a_retrain_goes_on_without_its_server_and_is_completed_when_that_is_back(unsteady: Unsteady) -> None:
+    working = unsteady.pipeline
+    with working.here():
+        registry = Registry(open_objects(f"s3://{working.settings.models_bucket}"), "ecommerce")
+        number = registry.next_number()
+        run = begin(working, "retrain/weekly")
+        wait_for(lambda: _is_measuring(working, run), "no candidate was measured")
+        unsteady.kill()
+        unsteady.start()
+        assert ended(working, run)["type"] == "COMPLETED"
+        assert registry.next_number() == number + 1
+
+
+def test_a_run_whose_server_stays_away_has_done_its_work_is_called_crashed_and_followed_by_the_next(
+    unsteady: Unsteady,
+) -> None:
+    working = unsteady.pipeline
+    with working.here():
+        working.send(RECORDS, "away-")
+        landing = open_objects(f"s3://{working.settings.landing_bucket}")
+        before = sum(1 for _ in landing.list("archive/"))
+        run = begin(working, "score-stream/every-5-minutes")
+        wait_for(lambda: sum(1 for _ in landing.list("archive/")) > before, "no batch was archived")
+        pid = engine(working, run)
+        unsteady.kill()
+        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the engine waits for its server for ever")
+        unsteady.start()
+        assert ended(working, run)["type"] == "CRASHED"
+        _nothing_is_lost_or_doubled(working, "away-")
+        assert ended(working, begin(working, "score-stream/every-5-minutes"))["type"] == "COMPLETED"
+
+
+def _count(working: Pipeline, first: str) -> int:
+    return sum(item["transaction_id"].startswith(first) for item in _decisions(working))
+
+
+def _nothing_is_lost_or_doubled(working: Pipeline, first: str) -> None:
+    ids = [item["transaction_id"] for item in _decisions(working)]
+    assert len({id_ for id_ in ids if id_.startswith(first)}) == RECORDS
+    assert len(ids) == len(set(ids))
+    found = list(read_accounts(open_objects(f"s3://{working.settings.landing_bucket}")))
+    assert all(account.balances for account in found)
+    assert sum(account.scored for account in found) == len(ids)
 
 
 def _decisions(working: Pipeline) -> list[dict[str, Any]]:

@@ -185,9 +185,14 @@ def deployed(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pi
         with contextlib.suppress(FileNotFoundError):
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, clone / name)
-    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
-    environment = {**os.environ, **pipeline.variables}
-    for command in (["work-pool", "create", POOL, "--type", "process"], ["deploy", "--all"]):
-        done = subprocess.run([*prefect, *command], cwd=clone, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    deploy_all(pipeline.variables, clone)
     return pipeline
+
+
+def deploy_all(variables: Mapping[str, str], folder: Path) -> None:
+    """A pool, and all of the folder's prefect.yaml in it."""
+    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    environment = {**os.environ, **variables}
+    for command in (["work-pool", "create", POOL, "--type", "process"], ["deploy", "--all"]):
+        done = subprocess.run([*prefect, *command], cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
