@@ -7,6 +7,7 @@ from fraudline.contract import Contract
 
 MAX_SHOWN = 48
 _HIDDEN = "•••"
+_NUMERIC = re.compile(r"[\d.,:/+\-TZeE ]*")
 _PERSONAL = re.compile(r"\d{5}|@")
 
 
@@ -35,6 +36,10 @@ def shown(contract: Contract, column: str, value: object) -> str:
 
 
 def _is_strange(contract: Contract, column: str, text: str) -> bool:
-    """A number of a card or an address where a short text belongs: somebody has shifted the columns."""
-    numeric = column in (contract.amount.column, contract.timestamp.column)
-    return not numeric and _PERSONAL.search(text) is not None
+    """A number of a card or an address where a short text belongs: somebody has shifted the columns.
+
+    Of numbers and times it may be any text that is none.
+    """
+    if column in (contract.amount.column, contract.timestamp.column) and _NUMERIC.fullmatch(text):
+        return False
+    return _PERSONAL.search(text) is not None
