@@ -42,7 +42,7 @@ from tests.realtime.bundles import bundle_files, version_of
 
 ALLOWED = 1.3
 THREADS = 4
-ITEMS_AT_ONCE = 100
+ITEMS_AT_ONCE = 250
 ROUNDS = 3
 # Flags about one transaction in a hundred.
 THRESHOLD = 0.745

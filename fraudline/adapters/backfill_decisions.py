@@ -17,7 +17,7 @@ from fraudline.decision import Item
 
 WRITE_SECONDS = 300.0
 _THREADS = 4
-_ITEMS_AT_ONCE = 100
+_ITEMS_AT_ONCE = 250
 
 
 class DecisionTarget:
