@@ -33,6 +33,7 @@ def score_stream(request: ScoreStreamRequest) -> SliceReport:
     limits = Limits(records=request.records, seconds=request.seconds)
     with stop_flag() as stop:
         report = streaming.drain_shards(settings, bundle, limits, TRIM_HORIZON, stop)
+    tag_run(shard=sorted({drain.shard for drain in report.drains}))
     if in_flow_run():
         streaming.show_queue(settings, bundle.contract)
     return report

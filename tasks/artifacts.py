@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prefect import runtime
@@ -37,12 +37,15 @@ def tell(event: str, resource: str, payload: Mapping[str, Any]) -> None:
         emit_event(event, resource={"prefect.resource.id": resource}, payload=dict(payload))
 
 
-def tag_run(**tags: str) -> None:
-    """Add `name:value` tags to this run, by which the UI finds all runs of a contract, a version or a stream."""
+def tag_run(**tags: str | Iterable[str]) -> None:
+    """Add `name:value` tags to this run, by which the UI finds all runs of a contract, a version or a shard."""
     if in_flow_run():
-        added = {f"{name}:{value}" for name, value in tags.items()}
+        values = {name: [value] if isinstance(value, str) else value for name, value in tags.items()}
+        added = {f"{name}:{value}" for name, several in values.items() for value in several}
         with get_client(sync_client=True) as client:
-            client.update_flow_run(runtime.flow_run.id, tags={*runtime.flow_run.tags, *added})
+            # What the server has, for the context keeps the tags that the run began with.
+            known = client.read_flow_run(runtime.flow_run.id).tags
+            client.update_flow_run(runtime.flow_run.id, tags={*known, *added})
 
 
 def _slug(key: str) -> str:

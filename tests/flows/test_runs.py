@@ -89,6 +89,7 @@ def test_a_slice_of_the_stream_shows_what_became_of_each_shard(here: Pipeline) -
     report = score_stream(ScoreStreamRequest(seconds=60))
     run = here.api.runs("score-stream")[0]
     assert f"stream:{here.settings.stream}" in run["tags"]
+    assert {f"shard:{drain.shard}" for drain in report.drains} <= set(run["tags"])
     rows = json.loads(here.api.artifacts(run["id"])[f"stream-{here.settings.stream}"]["data"])
     assert len(rows) == len(report.drains)
     queue = json.loads(here.api.artifacts(run["id"])["review-ecommerce"]["data"])
