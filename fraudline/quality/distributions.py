@@ -11,6 +11,7 @@ import numpy.typing as npt
 from fraudline.durations import DAY, HOUR
 from fraudline.quality.frame import local_time
 from fraudline.quality.histograms import Histogram, histogram
+from fraudline.quality.masking import plain
 from fraudline.table import Codes, TransactionTable
 
 MAX_VALUES = 8
@@ -74,7 +75,7 @@ def bin_labels(edges: Sequence[float]) -> tuple[str, ...]:
 def _category(name: str, codes: Codes, known: Mapping[str, Histogram]) -> Distribution:
     counts = np.bincount(codes.codes, minlength=len(codes.values))
     order = np.argsort(-counts, kind="stable")[:MAX_VALUES]
-    labels = [codes.values[int(code)].as_py() or "(empty)" for code in order]
+    labels = [plain(codes.values[int(code)].as_py()) or "(empty)" for code in order]
     shares = _shares(counts)
     shown = [shares[code] for code in order]
     if all(f"{name}={label}" in known for label in labels):

@@ -35,6 +35,15 @@ def shown(contract: Contract, column: str, value: object) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}… ({len(text)} characters)"
 
 
+def plain(value: str) -> str:
+    """A category's value, masked where somebody's number or address stands in it.
+
+    >>> plain("Lyon"), plain("U000123")
+    ('Lyon', 'U0•••23')
+    """
+    return mask(value) if _PERSONAL.search(value) else value
+
+
 def _is_strange(contract: Contract, column: str, text: str) -> bool:
     """A number of a card or an address where a short text belongs: somebody has shifted the columns.
 
