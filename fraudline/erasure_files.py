@@ -5,7 +5,9 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
@@ -13,7 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fraudline.archive import gunzip
 from fraudline.erasure import Erased, found_in
+from fraudline.errors import BadInput, FraudlineError
+from fraudline.parquet import open_parquet, read_columns
 from fraudline.table import Codes, TransactionTable, encode
 
 # That of `fraudline.archive`, so that an archive object stays what another attempt at its batch would write.
@@ -24,12 +29,28 @@ _ENCODED = re.compile(r'"data": ?"([A-Za-z0-9+/]+={0,2})"')
 
 def rewritten(name: str, data: bytes, erased: Erased) -> bytes:
     """The file without erased ids: the very same bytes if it holds none."""
-    return _handler(name)(data, erased)
+    with _readable(name):
+        return _handler(name)(data, erased)
 
 
 def tells_of(name: str, data: bytes, id_: str) -> bool:
     """Whether a file, unpacked, still holds a (distinctive) id."""
-    return any(found_in(text, id_) for text in (name, *_texts(name, data)))
+    with _readable(name):
+        return any(found_in(text, id_) for text in (name, *_texts(name, data)))
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Nobody knows whom a file tells of that cannot be read: it is for people to repair or to remove."""
+    try:
+        yield
+    except FraudlineError as error:
+        raise type(error)(f"{name}: {error}") from error
+    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(
+            f"{name} cannot be searched for ids ({sentence}): repair or remove it, then run it again"
+        ) from error
 
 
 def with_pseudonyms(table: TransactionTable, erased: Erased) -> TransactionTable:
@@ -63,7 +84,7 @@ def _untouched(data: bytes, erased: Erased) -> bytes:
 
 
 def _gzipped(data: bytes, erased: Erased) -> bytes:
-    lines = gzip.decompress(data)
+    lines = gunzip(data)
     changed = _lines(lines, erased)
     return data if changed == lines else gzip.compress(changed, compresslevel=_COMPRESSION, mtime=0)
 
@@ -105,8 +126,7 @@ def _csv(data: bytes, erased: Erased) -> bytes:
 
 
 def _parquet(data: bytes, erased: Erased) -> bytes:
-    table = pq.read_table(io.BytesIO(data))
-    changed = table
+    table = changed = _whole(data)
     for index, field in enumerate(table.schema):
         column = _column(table.column(index), field.name, erased)
         if column is not None:
@@ -117,6 +137,11 @@ def _parquet(data: bytes, erased: Erased) -> bytes:
     # What pandas noted of its types is no longer so where numbers have become texts.
     pq.write_table(changed.replace_schema_metadata(None), sink, compression="zstd")
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def _whole(data: bytes) -> pa.Table:
+    file = open_parquet(io.BytesIO(data), "it")
+    return read_columns(file, "it", file.schema_arrow.names)
 
 
 def _column(column: pa.ChunkedArray, name: str, erased: Erased) -> pa.Array | None:
@@ -141,9 +166,9 @@ def _is_text(kind: pa.DataType) -> bool:
 def _texts(name: str, data: bytes) -> Iterator[str]:
     """What a file says, in all the forms in which it may say it."""
     if name.lower().endswith(".gz"):
-        data = gzip.decompress(data)
+        data = gunzip(data)
     if name.lower().endswith(".parquet"):
-        table = pq.read_table(io.BytesIO(data))
+        table = _whole(data)
         for column in table.columns:
             if _is_text(column.type) or pa.types.is_integer(column.type):
                 yield "\n".join(filter(None, pc.unique(column.cast(pa.string())).to_pylist()))

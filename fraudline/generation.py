@@ -69,9 +69,7 @@ class Generation:
                 self._online.count(counted.history, transaction, row.effective_time)
                 profiles[transaction.entities[0]] = Counted(row.position, counted.history)
 
-    def changes(
-        self, profiles: Mapping[str, Counted], stored: Mapping[str, StoredProfile]
-    ) -> Sequence[ProfileChange]:
+    def changes(self, profiles: Mapping[str, Counted], stored: Mapping[str, StoredProfile]) -> Sequence[ProfileChange]:
         """What to write where the stored profiles (by entity id) are behind these: a profile never goes back."""
         at = {id_: stored[id_].position if id_ in stored else NOTHING for id_ in profiles}
         return [

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from fraudline.builds import NEVER
-from fraudline.table import Statements, TransactionTable, join_statements
+from fraudline.table import UNKNOWN, Statements, TransactionTable, join_statements
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -24,15 +24,15 @@ class Verdict(msgspec.Struct, frozen=True):
     missed_by: int = NEVER
 
 
-def latest(verdicts: Iterable[Verdict], as_of: int) -> Verdict | None:
-    """The newest verdict that was known by `as_of`: corrections count from their own time on.
+def standing(verdicts: Iterable[Verdict]) -> int:
+    """What the newest verdict says: `UNKNOWN` where there is none, or where the newest withdraws those before.
 
-    >>> first, correction = Verdict(1, 10, "ann"), Verdict(0, 20, "bob")
-    >>> [verdict and verdict.label for verdict in (latest([first, correction], t) for t in (9, 19, 20))]
-    [None, 1, 0]
+    >>> first, correction, withdrawal = Verdict(1, 10, "ann"), Verdict(0, 20, "bob"), Verdict(UNKNOWN, 30, "ann")
+    >>> [standing(verdicts) for verdicts in ([], [first], [first, correction], [first, correction, withdrawal])]
+    [-1, 1, 0, -1]
     """
-    known = [verdict for verdict in verdicts if verdict.known_at <= as_of]
-    return max(known, key=_known_at, default=None)
+    newest = max(verdicts, key=_known_at, default=None)
+    return newest.label if newest else UNKNOWN
 
 
 def with_verdicts(table: TransactionTable, verdicts: Mapping[str, Sequence[Verdict]], as_of: int) -> TransactionTable:

@@ -13,6 +13,7 @@ import msgspec
 from fraudline.archive import Account, Refusal, Row
 from fraudline.contract import Contract
 from fraudline.decision import STREAM, Decision, digest, pack
+from fraudline.errors import Unavailable
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History, LaggedHistory
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
@@ -178,6 +179,9 @@ class MicroBatches:
                 trial = profile.copy()
                 row = self._advance(batch, event, trial, view)
                 judged = self._judged(row, self.bundle.scorer.score(row.features))
+            except Unavailable:
+                # Of the moment, not of the record: the batch is done again.
+                raise
             except Exception as error:
                 problem = Problem("", SCORER_ERROR, f"the scorer failed: {type(error).__name__}: {error}")
                 failed.append(Refusal(event.record.position, (problem,)))

@@ -1,11 +1,13 @@
 """The review queue: flagged transactions, the dearest first, until somebody has decided on them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from fraudline.clock import parse_timestamp
+from fraudline.labels import Verdict, standing
+from fraudline.table import UNKNOWN
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -40,6 +42,6 @@ def alert_from(item: dict[str, Any], minor_units: int) -> Alert:
     )
 
 
-def waiting(alerts: Iterable[Alert], reviewed: Collection[str]) -> list[Alert]:
-    """Those nobody has decided on, in their order."""
-    return [alert for alert in alerts if alert.transaction_id not in reviewed]
+def waiting(alerts: Iterable[Alert], verdicts: Mapping[str, Sequence[Verdict]]) -> list[Alert]:
+    """Those without a verdict that stands, in their order: who withdraws one puts its alert back into the queue."""
+    return [alert for alert in alerts if standing(verdicts.get(alert.transaction_id, ())) == UNKNOWN]

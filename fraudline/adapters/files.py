@@ -17,10 +17,10 @@ import pyarrow.csv
 
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.originals import with_originals
-from fraudline.adapters.parquet import MAX_BYTES, open_parquet, read_columns, too_large
 from fraudline.columns import MISSING_CELLS, Landed, RejectedRow, Source, keep_first_copies, screen
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.parquet import MAX_BYTES, open_parquet, read_columns, too_large
 from fraudline.table import TransactionTable, concatenate, from_transactions
 from fraudline.transaction import Problem, Rejected, Transaction
 from fraudline.validation import Validator
@@ -48,8 +48,8 @@ def read_transactions(contract: Contract, locations: Sequence[str], progress: Pr
     `locations` are files, folders, or `s3://` objects and prefixes. `progress` is told each file and its rows.
     """
     parts = []
-    for source, data in _files(locations):
-        part = _read(contract, source, data)
+    for source, data in found_files(locations):
+        part = read_one(contract, source, data)
         parts.append(part)
         if progress:
             progress(source, part.rows)
@@ -79,7 +79,7 @@ def _name(locations: Sequence[str]) -> str:
     return locations[0] if len(locations) == 1 else f"{locations[0]} and {len(locations) - 1} more"
 
 
-def _files(locations: Sequence[str]) -> Iterator[tuple[str, Path | bytes]]:
+def found_files(locations: Sequence[str]) -> Iterator[tuple[str, Path | bytes]]:
     if not locations:
         raise BadInput("no transactions given: name a file, a folder or an s3:// prefix")
     for location in locations:
@@ -119,7 +119,7 @@ def _objects_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
             yield f"s3://{bucket}/{key}", objects.get(key)
 
 
-def _read(contract: Contract, source: str, data: Path | bytes) -> Landed:
+def read_one(contract: Contract, source: str, data: Path | bytes) -> Landed:
     reader = _reader(source)
     if reader is None:
         raise BadInput(f"{source} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
@@ -162,7 +162,7 @@ def _read_csv(contract: Contract, source: str, data: Path | bytes) -> Landed:
         one_thread = pa.csv.ReadOptions(use_threads=False)
         options = csv_options(header, lambda row: torn.append(row.number - _FIRST_ROW))
         columns = pa.csv.read_csv(stream, read_options=one_thread, **options)
-    _require(contract, source, columns)
+    require_columns(contract, source, columns)
     rows = columns.num_rows + len(torn)
     landed = screen(contract, columns, source, np.setdiff1d(np.arange(rows), torn))
     rejects = (*landed.rejects, *(RejectedRow(source, row, "", (_TORN,)) for row in torn))
@@ -195,7 +195,7 @@ def csv_options(header: bytes, tear: Callable[[pa.csv.InvalidRow], object]) -> d
 def _read_parquet(contract: Contract, source: str, data: Path | bytes) -> Landed:
     with _stream(data) as stream:
         file = open_parquet(stream, source)
-        _require(contract, source, file.schema_arrow)
+        require_columns(contract, source, file.schema_arrow)
         known = [name for name in file.schema_arrow.names if name in contract.known_columns]
         return screen(contract, read_columns(file, source, known), source)
 
@@ -231,7 +231,7 @@ def _read_lines(contract: Contract, source: str, data: Path | bytes) -> Landed:
     return Landed(number, from_transactions(contract, valid, rows), tuple(rejects))
 
 
-def _require(contract: Contract, source: str, columns: pa.Table | pa.Schema) -> None:
+def require_columns(contract: Contract, source: str, columns: pa.Table | pa.Schema) -> None:
     names = columns.column_names if isinstance(columns, pa.Table) else columns.names
     if twice := next(
         (column for column in names if column in contract.known_columns and names.count(column) > 1), None

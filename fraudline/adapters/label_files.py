@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
 
-from fraudline.adapters.parquet import MAX_BYTES, open_parquet, read_columns, too_large
 from fraudline.clock import parse_timestamp
 from fraudline.columns import RejectedRow
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.labels import Verdict
+from fraudline.parquet import MAX_BYTES, open_parquet, read_columns, too_large
 from fraudline.table import UNKNOWN, TransactionTable
 from fraudline.transaction import Problem
 

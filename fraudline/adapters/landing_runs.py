@@ -17,6 +17,7 @@ from fraudline.columns import Landed, RejectedRow, Source, keep_first_copies, sc
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
+from fraudline.parquet import open_packed, unpacked_batches
 from fraudline.spilling import from_batches, to_batch
 from fraudline.table import Integers, TransactionTable, concatenate
 
@@ -76,7 +77,7 @@ def units_of(contract: Contract, path: Path, source: int) -> list[Unit]:
         return [Unit(path, source)]
     with reading(path):
         file = pq.ParquetFile(path)
-        files._require(contract, str(path), file.schema_arrow)
+        files.require_columns(contract, str(path), file.schema_arrow)
         rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     firsts = np.cumsum([0, *rows]).tolist()
     parts: dict[int, list[int]] = {}
@@ -125,7 +126,7 @@ def land(contract: Contract, unit: Unit, folder: Path) -> LandedUnit:
 def _pieces(contract: Contract, unit: Unit) -> Iterator[Landed]:
     name = str(unit.path)
     if unit.groups is None:
-        yield files._read(contract, name, unit.path)
+        yield files.read_one(contract, name, unit.path)
         return
     done = unit.first
     for batch in _batches(contract, unit):
@@ -134,16 +135,10 @@ def _pieces(contract: Contract, unit: Unit) -> Iterator[Landed]:
 
 
 def _batches(contract: Contract, unit: Unit) -> Iterator[pa.RecordBatch]:
-    with reading(unit.path):
-        file = pq.ParquetFile(unit.path)
+    with reading(unit.path), unit.path.open("rb") as stream:
+        file = open_packed(stream)
         known = [column for column in file.schema_arrow.names if column in contract.known_columns]
-        batches = file.iter_batches(RUN_ROWS, list(unit.groups or ()), known, use_threads=False)
-    while True:
-        with reading(unit.path):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
+        yield from unpacked_batches(file, str(unit.path), RUN_ROWS, unit.groups or (), known)
 
 
 def _write(table: TransactionTable, path: Path, source: int) -> Run:

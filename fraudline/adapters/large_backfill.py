@@ -89,7 +89,7 @@ def local_files(locations: Sequence[str]) -> list[Path]:
     """The files of these locations; none if some of them lie elsewhere."""
     if any("://" in location for location in locations):
         return []
-    return [data for _, data in files._files(locations) if isinstance(data, Path)] if locations else []
+    return [data for _, data in files.found_files(locations) if isinstance(data, Path)] if locations else []
 
 
 def is_large(paths: Sequence[Path]) -> bool:

@@ -17,10 +17,10 @@ from typing import IO, NamedTuple
 import pyarrow as pa
 
 from fraudline.adapters.objects import open_objects
-from fraudline.adapters.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 from fraudline.archive import decode_archive
 from fraudline.columns import Landed, RejectedRow, cells_of, json_of, without_views
 from fraudline.errors import BadInput
+from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 from fraudline.quality.outcome import QualityResult
 from fraudline.table import TransactionTable
 

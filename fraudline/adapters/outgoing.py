@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.csv
 
 from fraudline.adapters.files import csv_options, lines_of
-from fraudline.adapters.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 from fraudline.adapters.producer import Outgoing
 from fraudline.columns import cells_of, record_of
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 
 # What a record without a readable first entity is sent under; it ends in quarantine on whatever shard.
 NO_KEY = "unknown"

@@ -44,10 +44,11 @@ def queue(
     review = _review()
     alerts = review.alerts(chosen.isoformat(), within(ASK_SECONDS))
     verdicts = review.verdicts(alerts, within(ASK_SECONDS))
-    left = alerts if reviewed else waiting(alerts, verdicts)
+    undecided = waiting(alerts, verdicts)
+    left = alerts if reviewed else undecided
     rows = [_row(alert, verdicts) for alert in left[:most]]
     if json:
-        print_json({"day": chosen, "alerts": len(alerts), "reviewed": len(verdicts), "queue": rows})
+        print_json({"day": chosen, "alerts": len(alerts), "reviewed": len(alerts) - len(undecided), "queue": rows})
     elif rows:
         # The first reason is the strongest; `show` has them all.
         short = [{**row, "reasons": row["reasons"].partition(";")[0]} for row in rows]

@@ -66,6 +66,8 @@ def test_the_queue_shows_todays_alerts_by_expected_loss_until_they_have_a_verdic
     assert [row["transaction"] for row in queue["queue"]] == ["T3", "T1"]
     assert (queue["alerts"], queue["reviewed"]) == (3, 1)
     assert "fraud (ann" in asked("review", "--reviewed")["queue"][0]["verdict"]
+    assert fraudline("review", "verdict", "T2", "withdrawn", "--by", "bob").returncode == 0
+    assert [row["transaction"] for row in asked("review")["queue"]] == ["T2", "T3", "T1"]
 
 
 def test_one_alert_is_shown_with_its_reasons_and_what_the_same_user_did(flagged: Settings) -> None:

@@ -10,14 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudline.adapters import files, objects, parquet
+from fraudline import parquet
+from fraudline.adapters import files, objects
 from fraudline.adapters.files import read_transactions
 from fraudline.adapters.label_files import load_labels
+from fraudline.adapters.landing_runs import land, units_of
 from fraudline.adapters.objects import FolderObjects
 from fraudline.adapters.originals import originals
 from fraudline.adapters.outgoing import outgoing
 from fraudline.archive import decode_archive
 from fraudline.contract import load_contract
+from fraudline.erasure_files import tells_of
 from fraudline.errors import BadInput, Tampered
 from fraudline.table import from_transactions
 
@@ -79,6 +82,14 @@ def test_a_bomb_is_neither_sent_nor_taken_for_labels(tmp_path: Path) -> None:
     peak(lambda: list(outgoing(SHOP, sent)))
     labels = bomb(tmp_path / "l.parquet", transaction_id=MEGABYTE, label="1", known_at="2026-01-05T10:00:00Z")
     peak(lambda: load_labels([str(labels)], from_transactions(SHOP, [])))
+
+
+def test_a_bomb_does_not_go_off_where_a_large_backfill_reads_or_an_erased_id_is_looked_for(tmp_path: Path) -> None:
+    path = bomb(tmp_path / "t.parquet", location=MEGABYTE)
+    (unit,) = units_of(SHOP, path, 0)
+    with pytest.raises(BadInput, match=r"unpacks to \d+ bytes or more, 536870912 are allowed"):
+        land(SHOP, unit, tmp_path)
+    peak(lambda: tells_of("t.parquet", path.read_bytes(), "U123456"))
 
 
 def test_more_numbers_than_memory_holds_are_refused_by_what_the_file_says_of_itself(

@@ -22,7 +22,8 @@ from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput, Unavailable
 from fraudline.features.online import OnlineFeatures
-from fraudline.table import TransactionTable, from_transactions
+from fraudline.fingerprints import Fingerprint
+from fraudline.table import TransactionTable, from_transactions, join_statements
 from tests.realtime.bundles import bundle_files, version_of
 from tests.unit.retrained import frame
 
@@ -196,6 +197,22 @@ def test_changed_input_does_that_day_and_later_ones_again(
     values = getattr(table, column).copy()
     values[row] = values[row] + 1 if column == "amount" else 1 - values[row]
     assert run(replace(table, **{column: values}), bundle, tmp_path) == [d for d in DAYS if d >= day]
+
+
+def test_what_builds_and_people_knew_of_a_row_is_part_of_its_input(table: TransactionTable) -> None:
+    plain = [part.fingerprint for part in days(table)]
+    missed = np.zeros(len(table), dtype=np.int64)
+    late = replace(table, missed_by=missed + 1)
+    said = replace(table, said=table.statements())
+    longer = join_statements([table.statements(), table.statements().take(np.array([0]))])
+    told = [[part.fingerprint for part in days(other)] for other in (late, said, replace(table, said=longer))]
+    assert len({tuple(prints) for prints in (plain, *told)}) == 4
+    # However the rows are cut.
+    whole, pieces = Fingerprint(), Fingerprint()
+    codes = [entity.codes for entity in said.entities]
+    for cut in (slice(0, 7), slice(7, None)):
+        last = pieces.of(said.take(cut), [column[cut] for column in codes])
+    assert last == whole.of(said, codes)
 
 
 def test_a_wider_window_keeps_the_days_it_has(table: TransactionTable, bundle: Bundle, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from fraudline.errors import BadInput
 
 # What fits the memory we promise.
 MAX_BYTES = 4 * 2**30
+# Of what is read a batch at a time.
+MAX_BATCH_BYTES = 2**29
 _BATCH = 8192
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 4}
 
@@ -25,7 +27,14 @@ def open_parquet(stream: IO[bytes], source: str) -> pq.ParquetFile:
     size = sum(_claimed(file, group, column) for group, column in _chunks(file))
     if size > MAX_BYTES:
         raise too_large(source, size)
-    leaves = [file.schema.column(index) for index in range(len(file.schema))]
+    return open_packed(stream)
+
+
+def open_packed(stream: IO[bytes]) -> pq.ParquetFile:
+    """The file, its texts as dictionaries."""
+    stream.seek(0)
+    schema = pq.ParquetFile(stream).schema
+    leaves = [schema.column(index) for index in range(len(schema))]
     texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and leaf.logical_type.type != "DECIMAL"]
     stream.seek(0)
     return pq.ParquetFile(stream, read_dictionary=texts)
@@ -42,6 +51,17 @@ def read_columns(file: pq.ParquetFile, source: str, names: Sequence[str]) -> pa.
     return pa.Table.from_batches(parts) if parts else _unpacked(file.schema_arrow.empty_table().select(list(names)))
 
 
+def unpacked_batches(
+    file: pq.ParquetFile, source: str, rows: int, groups: Sequence[int], names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """These row groups' columns as their plain types, so many rows at a time; `BadInput` where a batch is too large."""
+    for batch in file.iter_batches(rows, list(groups), list(names), use_threads=False):
+        size = unpacked_bytes(batch)
+        if size > MAX_BATCH_BYTES:
+            raise too_large(source, size, MAX_BATCH_BYTES)
+        yield _unpacked(batch)
+
+
 def batches(file: pq.ParquetFile) -> Iterator[tuple[int, pa.RecordBatch]]:
     """All columns, still packed, some rows at a time: the number of the first, and the rows."""
     first = 0
@@ -55,8 +75,8 @@ def unpacked_bytes(batch: pa.RecordBatch) -> int:
     return sum(_bytes(column) for column in batch.columns)
 
 
-def too_large(source: str, size: int) -> BadInput:
-    return BadInput(f"{source} unpacks to {size} bytes or more, {MAX_BYTES} are allowed: split it")
+def too_large(source: str, size: int, most: int = MAX_BYTES) -> BadInput:
+    return BadInput(f"{source} unpacks to {size} bytes or more, {most} are allowed: split it")
 
 
 def _chunks(file: pq.ParquetFile) -> Iterator[tuple[int, int]]:
