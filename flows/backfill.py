@@ -15,6 +15,7 @@ from fraudline.bundle import Bundle
 from fraudline.clock import day_start, to_micros
 from fraudline.contract import Contract, load_contract
 from fraudline.errors import BadInput
+from fraudline.quality.places import refused_key
 from tasks import backfill_stream, backfilling, comparing, landing
 from tasks.artifacts import show_table, tag_run
 from tasks.backfill_outputs import outputs, planned
@@ -132,7 +133,7 @@ def _run(request: BackfillRequest, contract: Contract, bundle: Bundle) -> Backfi
         _read(request, contract, bundle) as read,
     ):
         parts, missing = read.past.partitions, kept.missing(read.past.partitions)
-        key = f"quarantine/{contract.name}-backfill-{request.start}-{request.end}.jsonl"
+        key = refused_key(f"{contract.name}-backfill-{request.start}-{request.end}")
         refused = landing.quarantine(read.rejects if missing else (), request.quarantine, key)
         past = backfilling.with_features(read.past) if request.name or before else read.past
         if before is None:

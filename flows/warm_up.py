@@ -8,6 +8,7 @@ from flows.materialize import build_later_entities
 from fraudline.adapters.generation_build import Built
 from fraudline.clock import day_start, to_micros
 from fraudline.contract import load_contract
+from fraudline.quality.places import refused_key
 from fraudline.settings import load_settings
 from tasks import landing, streaming
 
@@ -26,6 +27,10 @@ class WarmUpRequest(BaseModel):
         default_factory=defaults.due_day,
         description="Count these files' transactions before this day (UTC); by default the day the run is due",
     )
+    quarantine: str = Field(
+        default_factory=defaults.refused_rows,
+        description="Where rejected rows go: a folder or s3://bucket/prefix; by default the quarantine bucket",
+    )
 
 
 @flow(name="warm-up", flow_run_name="warm-up-{request.contract}-{request.before}")
@@ -37,8 +42,9 @@ def warm_up(request: WarmUpRequest) -> Built:
     """
     settings, before = load_settings(), day_start(request.before)
     contract = load_contract(request.contract)
-    table = landing.past(contract, request.transactions)
-    built = streaming.build_generation(settings, table.take(table.timestamp < before))
+    past = landing.past(contract, request.transactions)
+    landing.quarantine(past.rejects, request.quarantine, refused_key(f"{contract.name}-warm-up-{request.before}"))
+    built = streaming.build_generation(settings, past.table.take(past.table.timestamp < before))
     if built.archived:
         build_later_entities(settings, contract, to_micros(defaults.due()))
     return built

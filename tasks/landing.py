@@ -48,13 +48,13 @@ def history(contract: Contract, locations: Sequence[str], as_of: int) -> Landed:
 
 
 @step(name="load the past", retries=2, retry_delay_seconds=5)
-def past(contract: Contract, locations: Sequence[str]) -> TransactionTable:
+def past(contract: Contract, locations: Sequence[str]) -> Landed:
     """What was before the stream: these files, else those that have landed, if any have."""
     landed = open_objects(f"s3://{load_settings().landing_bucket}")
     if not locations and not any(True for _ in landed.list(FILES)):
-        return from_transactions(contract, [])
-    table = load_transactions(contract, locations or [f"{landed.location}/{FILES}"], _tell).table
-    return with_pseudonyms(table, erased_people(load_settings(), contract))
+        return Landed(0, from_transactions(contract, []), ())
+    read = load_transactions(contract, locations or [f"{landed.location}/{FILES}"], _tell)
+    return replace(read, table=with_pseudonyms(read.table, erased_people(load_settings(), contract)))
 
 
 @step(name="read labels")

@@ -56,7 +56,7 @@ EXERCISED: dict[str, tuple[str, str] | str] = {
     "fraudline cost": ("tests/docs/test_exercised.py", '"cost"'),
     "fraudline labels": ("tests/docs/test_exercised.py", '"labels", "apply"'),
     "fraudline materialize": ("tests/docs/test_exercised.py", '"materialize"'),
-    "fraudline forget": ("tests/privacy/test_forget.py", "forget"),
+    "fraudline forget": ("tests/privacy/test_command.py", "forget"),
     "fraudline deploy-lambda": ("tests/realtime/test_deployed.py", '"deploy-lambda"'),
     "fraudline automations": ("tests/flows/test_automations.py", "automations"),
     "fraudline notifier": ("tests/flows/test_automations.py", "notifier"),
