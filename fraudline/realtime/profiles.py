@@ -1,4 +1,4 @@
-"""What is stored of transactions, in one read and within a deadline."""
+"""What is stored of transactions, in one read (two where later entities were built anew) and within a deadline."""
 
 import base64
 import time
@@ -13,6 +13,7 @@ from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.dynamodb import DynamoDB, Wanted
 from fraudline.transaction import Transaction
 
+Items = Mapping[str, dict[str, Any]]
 _THREADS = 4
 _BINARY = ("features", "digest")
 
@@ -30,6 +31,8 @@ class StoredProfiles:
         self._profiles = profiles_table
         self._decisions = decisions_table
         self._threads = ThreadPoolExecutor(_THREADS, "profiles")
+        # By generation the newest hour that was read, and so one that all profiles read from now on have reached.
+        self._hours: dict[str, int] = {}
 
     def connect(self) -> None:
         """Open a connection ahead of the first request."""
@@ -51,25 +54,30 @@ class StoredProfiles:
         if lags:
             wanted[built_through_key(decider.generation)] = None
         ids = dict.fromkeys(transaction.id for transaction in transactions)
-        found = self._dynamodb.read(
-            [
-                *(Wanted(self._profiles, {"entity": {"S": key}}) for key in wanted),
-                *(Wanted(self._decisions, {"transaction_id": {"S": id_}, "origin": {"S": STREAM}}) for id_ in ids),
-            ],
-            deadline,
-        )
-        profiles = {item["entity"]["S"]: item for item in found[self._profiles]}
-        decisions = {item["transaction_id"]["S"]: item for item in found[self._decisions]}
+        asked = [
+            *(Wanted(self._profiles, {"entity": {"S": key}}) for key in wanted),
+            *(Wanted(self._decisions, {"transaction_id": {"S": id_}, "origin": {"S": STREAM}}) for id_ in ids),
+        ]
+        profiles, decisions = self._found(asked, deadline)
         through = _built_through(profiles, decider.generation) if lags else None
+        if through is not None and through != self._hours.get(decider.generation):
+            # One read is no snapshot: the profiles may be from before a build, and its hour from after.
+            self._hours[decider.generation] = through
+            profiles, decisions = self._found(asked, deadline)
         return [
             _stored(decider, profiles, of, through, decisions.get(transaction.id))
             for of, transaction in zip(keys, transactions, strict=True)
         ]
 
+    def _found(self, asked: Sequence[Wanted], deadline: float) -> tuple[Items, Items]:
+        found = self._dynamodb.read(asked, deadline)
+        profiles = {item["entity"]["S"]: item for item in found[self._profiles]}
+        return profiles, {item["transaction_id"]["S"]: item for item in found[self._decisions]}
+
 
 def _stored(
     decider: Decider,
-    profiles: Mapping[str, Mapping[str, Any]],
+    profiles: Items,
     keys: Sequence[str],
     through: int | None,
     recorded: dict[str, Any] | None,
@@ -92,6 +100,6 @@ def _history(item: Mapping[str, Any]) -> bytes:
     return base64.b64decode(item["history"]["B"])
 
 
-def _built_through(profiles: Mapping[str, Mapping[str, Any]], generation: str) -> int:
+def _built_through(profiles: Items, generation: str) -> int:
     item = profiles.get(built_through_key(generation))
     return int(item["through"]["N"]) if item else 0

@@ -1,6 +1,7 @@
 """The function and the stream on one set of tables: what one has written, the other reads, to the bit."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -22,6 +23,7 @@ from fraudline.profiles import profile_key
 from fraudline.realtime.aws import Service, place_of
 from fraudline.realtime.decide import REALTIME, Decider
 from fraudline.realtime.dynamodb import DynamoDB as OurDynamoDB
+from fraudline.realtime.dynamodb import Item, Wanted
 from fraudline.realtime.profiles import StoredProfiles
 from fraudline.realtime.recorder import DecisionRecorder
 from fraudline.settings import Settings
@@ -47,8 +49,8 @@ class World:
         self.stream = MicroBatches(self.bundle)
         self.profiles = Profiles(theirs, self.settings.profiles_table, self.settings.decisions_table)
         self.decisions = Decisions(theirs, self.settings.decisions_table, self.bundle.contract)
-        environment = {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
-        ours = OurDynamoDB(Service(place_of("dynamodb", environment)))
+        self.environment = {"AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+        ours = OurDynamoDB(Service(place_of("dynamodb", self.environment)))
         self.decider = Decider(self.bundle)
         self.stored = StoredProfiles(ours, self.settings.profiles_table, self.settings.decisions_table)
         self.recorder = DecisionRecorder(ours, self.settings.decisions_table)
@@ -151,14 +153,51 @@ def test_later_entities_are_read_at_the_hour_they_are_built_through(world: World
         assert bits(ours) == bits(world.on_the_stream(number, data))
 
 
-def publish_terminal(world: World, terminal: str, begin: int) -> None:
-    """A terminal's history, some of it fraud, built through its twelfth day."""
+class BuiltInBetween(OurDynamoDB):
+    """Of the first read, the hour is read after a build and the profiles before it, as a batch may well be."""
+
+    def __init__(self, world: World, build: Callable[[], None]) -> None:
+        super().__init__(Service(place_of("dynamodb", world.environment)))
+        self._build: Callable[[], None] | None = build
+
+    def read(self, wanted: Sequence[Wanted], deadline: float) -> dict[str, list[Item]]:
+        if not self._build:
+            return super().read(wanted, deadline)
+        hours = [want for want in wanted if "built" in str(want.key)]
+        assert len(hours) == 1
+        before = super().read([want for want in wanted if want not in hours], deadline)
+        build, self._build = self._build, None
+        build()
+        after = super().read(hours, deadline)
+        return {table: [*items, *after.get(table, ())] for table, items in before.items()}
+
+
+@pytest.mark.parametrize("world", ["cards"], indirect=True)
+def test_a_build_in_the_middle_of_a_read_is_seen_whole(world: World) -> None:
+    begin = 1_767_225_600_000_000
+    publish_terminal(world, "T1", begin, days=8)
+    reader = BuiltInBetween(world, lambda: publish_terminal(world, "T1", begin))
+    world.stored = StoredProfiles(reader, world.settings.profiles_table, world.settings.decisions_table)
+    data: dict[str, object] = {
+        "TRANSACTION_ID": 1,
+        "TX_DATETIME": "2026-01-13 09:30:00",
+        "CUSTOMER_ID": "C1",
+        "TERMINAL_ID": "T1",
+        "TX_AMOUNT": 12.5,
+    }
+    ours = world.at_checkout(json.loads(json.dumps(data)))
+    assert ours.built_through == begin + 12 * DAY
+    assert bits(ours) == bits(world.on_the_stream(1, data))
+
+
+def publish_terminal(world: World, terminal: str, begin: int, days: int = 12) -> None:
+    """A terminal's history, some of it fraud, built through that day."""
     (entity,) = world.bundle.contract.lagged_entities
     counter, history = LaggedCounter(entity), LaggedHistory()
-    for hour in range(0, 12 * 24, 5):
+    for hour in range(0, days * 24, 5):
         counter.count_transaction(history, begin + hour * HOUR, 1_000 + hour)
     for hour in range(0, 5 * 24, 7):
         counter.count_label(history, LabelEvent(begin + hour * HOUR, fraud=hour % 2, unexplained=hour % 2))
     generation = world.stream.generation
     key = profile_key(entity.name, terminal, generation)
-    world.profiles.publish(generation, {key: history}, begin + 12 * DAY, within(SECONDS))
+    world.profiles.publish(generation, {key: history}, begin + days * DAY, within(SECONDS))
