@@ -1,6 +1,7 @@
 """Backfills of a deployment that has streamed: held against the record, from the stream itself, rehearsed, replayed."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from tests.realtime.bundles import bundle_files, version_of
 from tests.stream.events import clean_events, dirty_events
 from tests.stream.storage import objects, stored, table_items
 
+ROOT = Path(__file__).parents[2]
 COUNT = 400
 START, END = date(2026, 1, 5), date(2026, 1, 8)
 
@@ -39,8 +41,8 @@ def registry(resources: Settings) -> Registry:
     return Registry(open_objects(f"s3://{resources.models_bucket}"), "ecommerce")
 
 
-def published(registry: Registry, threshold: float, offset: float = -1.0) -> Bundle:
-    files = dict(bundle_files("ecommerce", offset, threshold))
+def published(registry: Registry, threshold: float, offset: float = -1.0, contract: str = "ecommerce") -> Bundle:
+    files = dict(bundle_files(contract, offset, threshold))
     version = version_of(files)
     registry.publish(version, files)
     return load_bundle(files.__getitem__, version)
@@ -115,6 +117,26 @@ def test_two_versions_of_the_same_features_are_compared_on_one_computation(
     assert two.compared is not None
     assert (one.transactions, one.flagged_only_after) == (COUNT, two.compared.flagged_only_after)
     assert one.flagged_only_after > 0
+
+
+def test_a_version_of_other_features_is_compared_by_a_pass_of_its_own(
+    streamed: Settings, bundle: Bundle, registry: Registry, tmp_path: Path
+) -> None:
+    longer = tmp_path / "longer.toml"
+    shop = (ROOT / "data" / "contracts" / "ecommerce.toml").read_text()
+    longer.write_text(shop.replace('windows = ["1h", "1d", "7d", "30d"]', 'windows = ["1h", "2d", "14d", "60d"]'))
+    other = published(registry, 0.2, contract=str(longer))
+    assert other.features.hash != bundle.features.hash
+    run(streamed, tmp_path, other.version, contract=str(longer), out=str(tmp_path / "other"))
+    asked = {"model": bundle.version, "out": str(tmp_path / "ours")}
+    passed = run(streamed, tmp_path, compare_to=other.version, **asked).compared
+    kept = run(streamed, tmp_path, compare_to=str(tmp_path / "other"), **asked).compared
+    assert passed is not None
+    assert kept is not None
+    assert passed.against == f"version {other.version}, of other features"
+    assert passed.transactions == COUNT
+    assert passed.flagged_only_before + passed.flagged_only_after > 0
+    assert replace(passed, against="", report="") == replace(kept, against="", report="")
 
 
 def test_what_the_record_has_beyond_the_input_is_counted(streamed: Settings, bundle: Bundle, tmp_path: Path) -> None:
