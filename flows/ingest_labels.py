@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from flows import defaults
 from fraudline.clock import to_micros
 from fraudline.contract import load_contract
+from fraudline.quality.places import refused_labels_key
 from fraudline.settings import load_settings
 from tasks import landing, materializing
 
@@ -39,6 +40,7 @@ def ingest_labels(request: IngestLabelsRequest) -> IngestLabelsResult:
     table = landing.load_all(load_contract(settings.contract), to_micros(defaults.due())).table
     labels = landing.read_labels(request.labels, table)
     applied = materializing.apply_labels(settings, labels.verdicts)
-    key = f"quarantine/{table.contract.name}-labels-{defaults.due_day()}.jsonl"
-    kept = landing.quarantine(labels.rejects, request.quarantine, key)
+    # By the moment, not the day: another file's run keeps what it refused beside this one's.
+    run = f"{table.contract.name}-{defaults.due():%Y-%m-%dT%H%M%S}"
+    kept = landing.quarantine(labels.rejects, request.quarantine, refused_labels_key(run))
     return IngestLabelsResult(applied, len(labels.rejects), kept)

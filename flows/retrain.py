@@ -12,7 +12,7 @@ from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.labels import with_verdicts
 from fraudline.promotion import Decision
-from fraudline.quality.places import excluded_key, refused_key
+from fraudline.quality.places import excluded_key, refused_key, refused_labels_key
 from fraudline.training import Plan
 from tasks import landing, training
 from tasks.artifacts import tag_run
@@ -93,7 +93,7 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     # Only now is anything written: a retrain that is stopped above changes nothing.
     run = f"{contract.name}-retrain-{request.as_of}"
     kept = landing.quarantine(landed.rejects, request.quarantine, refused_key(run))
-    landing.quarantine(labels.rejects, request.quarantine, refused_key(f"{run}-labels"))
+    landing.quarantine(labels.rejects, request.quarantine, refused_labels_key(run))
     left_out = landing.quarantine(judged.rows, request.quarantine, excluded_key("training", run))
     manifest = training.publish(challenger, table, plan, request.models)
     if request.save_splits:

@@ -21,7 +21,7 @@ from fraudline.adapters.objects import NotFound, Objects
 from fraudline.columns import Place, RejectedRow
 from fraudline.contract import Contract
 from fraudline.errors import BadInput, LostRace
-from fraudline.quality.places import EXCLUDED, REFUSED, SUFFIX
+from fraudline.quality.places import EXCLUDED, REFUSED, REFUSED_LABELS, SUFFIX
 from fraudline.quality.redrive import Attempt, Redriven, judge_again, try_again
 from fraudline.quality.suite import STAGES, Stage
 
@@ -52,6 +52,8 @@ class BatchQuarantine:
 
     def redrive(self, key: str, contract: Contract) -> Redriven:
         """Try a run's rows again, corrected where a person has done so. Done twice it changes nothing more."""
+        if key.startswith(REFUSED_LABELS):
+            raise BadInput(f"{key} holds labels: mend them in a file of labels, then run `fraudline labels apply`")
         rejects, history = self.show(key), self.history(key)
         done = {attempt.line for attempt in history if not attempt.problems}
         attempts, records = self._try_again(key, contract, rejects, done)

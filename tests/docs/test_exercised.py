@@ -166,8 +166,14 @@ def test_labels_are_applied_and_later_entities_built_by_hand(
     variables = aws.environment | resources.to_environment()
     sample = (ROOT / "data" / "samples" / "ecommerce-sample.csv").read_bytes()
     open_objects(f"s3://{resources.landing_bucket}").put("files/sample.csv", sample)
-    (person.folder / "labels.csv").write_text("transaction_id,label,known_at\nT00000001,1,2026-02-10T10:00:00Z\n")
-    assert person.runs("labels", "apply", "labels.csv", "--json", **variables).json["applied"] == 1
+    labels = "transaction_id,label,known_at\nT00000001,1,2026-02-10T10:00:00Z\nT00000001,perhaps,2026-02-10T10:00:00Z\n"
+    (person.folder / "labels.csv").write_text(labels)
+    applied = person.runs("labels", "apply", "labels.csv", "--json", **variables).json
+    assert (applied["applied"], applied["refused"]) == (1, 1)
+    bucket, _, key = applied["quarantine"].partition("/quarantine/")
+    redriven = person.runs("quarantine", "redrive", f"quarantine/{key}", "--at", bucket, **variables)
+    assert redriven.code == 2
+    assert "holds labels" in redriven.err
     built = person.runs("materialize", "--now", "2026-02-12T00:00:00Z", "--json", **variables)
     assert built.code == 0, built.err
 
