@@ -160,7 +160,7 @@ class Deployment:
     database_standby: bool
     flow_cpu: float
     flow_gigabytes: float
-    alarms: int = 18
+    alarms: int = 19
 
 
 DEV = Deployment("PROVISIONED", 1, 7, 90, True, 1, True, False, 1, 4)

@@ -179,6 +179,7 @@ TABLES = {
     "tombstones.py": ("erasures",),
     "labels.py": ("labels",),
     "leases.py": ("leases",),
+    "named_backfill.py": ("leases",),
     "profiles.py": ("profiles", "decisions"),
     "review_queue.py": ("decisions",),
 }

@@ -200,10 +200,11 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
             client.wait_for_workers(workers, timeout=120)
         yield address
     finally:
+        # A worker that is asked to end first says goodbye to its scheduler, which may have gone by then.
         for process in started:
-            process.terminate()
+            process.kill()
         for process in started:
-            process.wait(30)
+            process.wait()
 
 
 def test_a_cluster_gives_the_bytes_of_this_machine(tmp_path: Path) -> None:
