@@ -9,6 +9,7 @@ from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.errors import FraudlineError
 from fraudline.quality.monitoring import Monitored
+from fraudline.quality.places import refused_key
 from fraudline.settings import load_settings
 from tasks import landing, monitoring
 
@@ -48,7 +49,11 @@ def monitor(request: MonitorRequest) -> Monitored:
     bundle = monitoring.champion(request.models, contract)
     monitoring.tell_age(request.models, contract, from_micros(end))
     if request.transactions:
-        table, skew = landing.load(contract, request.transactions).table, None
+        landed, skew = landing.load(contract, request.transactions), None
+        landing.quarantine(
+            landed.rejects, request.out, refused_key(f"{contract.name}-monitor-{from_micros(end):%Y-%m-%d}")
+        )
+        table = landed.table
     else:
         table = landing.load_all(contract, end).table
         skew = monitoring.compare_paths(load_settings(), contract, start, end)

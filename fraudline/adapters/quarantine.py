@@ -1,8 +1,11 @@
 """Refused records of the stream in the quarantine bucket: written with the batch, listed, shown and sent again."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+import msgspec
 
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.producer import Producer
@@ -11,12 +14,13 @@ from fraudline.erasure import Erased
 from fraudline.errors import BadInput
 from fraudline.quarantine import Reject, decode_rejects, encode_rejects, rejects_of
 from fraudline.stream import Batch
-from fraudline.transaction import Rejected
+from fraudline.transaction import Problem, Rejected
 from fraudline.validation import Validator
 
 PREFIX = "stream/"
 SUFFIX = ".jsonl"
 _MARKS = "redriven/"
+_ATTEMPTS = "attempts/"
 # Why a record is not sent again that the contract lets pass.
 ERASED = "erased"
 
@@ -53,7 +57,7 @@ class Quarantine:
         return tuple(decode_rejects(self._objects.get(key)))
 
     def redrive(self, key: str, validator: Validator, producer: Producer, erased: Erased) -> Redriven:
-        """Send an object's records again, each once, if the contract lets them pass by now.
+        """Send an object's records again, each once, if the contract lets them pass by now; else note why it does not.
 
         Those of erased people are left alone: a pseudonym would hash into a shard where its profile has no order.
 
@@ -63,13 +67,15 @@ class Quarantine:
         waiting: list[tuple[str, tuple[str, bytes]]] = []
         before = 0
         for reject in self.show(key):
-            mark = f"{_MARKS}{key.removeprefix(PREFIX).removesuffix(SUFFIX)}/{reject.position}"
+            place = f"{key.removeprefix(PREFIX).removesuffix(SUFFIX)}/{reject.position}"
+            mark = f"{_MARKS}{place}"
             if self._objects.exists(mark):
                 before += 1
                 continue
             outcome = validator.decode(erased.raw(reject.raw), reject.arrived_at)
             if isinstance(outcome, Rejected):
                 result.refused[outcome.reason] += 1
+                self._remember(place, outcome.problems)
             elif not erased.pseudonyms.isdisjoint(outcome.entities):
                 result.refused[ERASED] += 1
             else:
@@ -79,3 +85,8 @@ class Quarantine:
         for mark, _ in waiting:
             self._objects.put_new(mark, b"")
         return Redriven(len(waiting), before, result.refused)
+
+    def _remember(self, place: str, problems: Sequence[Problem]) -> None:
+        """Each verdict on a record once, under a name of its own: a record's history is what lies under its place."""
+        told = msgspec.json.encode(problems)
+        self._objects.put_new(f"{_ATTEMPTS}{place}/{hashlib.sha256(told).hexdigest()[:12]}.json", told)

@@ -1,11 +1,13 @@
 """Refused records: kept with every byte, listed and shown, and sent again at most once."""
 
 import json
+from collections import Counter
 
 import pytest
 
 from fraudline.adapters.clients import client
 from fraudline.adapters.draining import Limits
+from fraudline.adapters.objects import open_objects
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
 from fraudline.contract import load_contract
@@ -78,8 +80,13 @@ def test_what_would_be_refused_again_is_not_sent_again(resources: Settings, send
     deps = deps_of(resources, Orders("w"))
     run_slice(deps, Limits())
     producer = Producer(client("kinesis"), resources.stream)
-    refused = [deps.quarantine.redrive(key, ECOMMERCE, producer, NOBODY).refused for key in deps.quarantine.list()]
+    for _ in range(2):
+        refused = [deps.quarantine.redrive(key, ECOMMERCE, producer, NOBODY).refused for key in deps.quarantine.list()]
     assert sum((part["not_json"] for part in refused), 0) > 0
+    bucket = open_objects(f"s3://{resources.quarantine_bucket}")
+    attempts = [json.loads(bucket.get(key)) for key in bucket.list("attempts/")]
+    assert len(attempts) == sum(map(Counter.total, refused))
+    assert "not_json" in {problems[0]["code"] for problems in attempts}
     assert "not_json" not in run_slice(deps, Limits()).quarantined
 
 
