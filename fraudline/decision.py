@@ -32,6 +32,7 @@ class Decision(msgspec.Struct, frozen=True):
     ids, the partition entity first. Times are microseconds since the epoch, `amount` minor units, `features` packed
     little-endian doubles in the bundle's order. `position` is the record's own (empty off the stream);
     `profile_position` is up to where its profile had counted (empty: nothing yet). `digest` tells copies apart.
+    What is kept of one made at checkout names nobody: its `entities` and `digest` are empty.
     """
 
     transaction_id: str
@@ -119,7 +120,7 @@ def decision_from(item: Item, entity_names: Sequence[str]) -> Decision:
         reasons=tuple(reason["S"] for reason in item["reasons"]["L"]),
         event_time=parse_timestamp(item["event_time"]["S"], "UTC"),
         effective_time=parse_timestamp(item["effective_time"]["S"], "UTC"),
-        entities={name: entities[name]["S"] for name in entity_names},
+        entities={name: entities[name]["S"] for name in entity_names} if entities else {},
         amount=int(item["amount"]["N"]),
         features=item["features"]["B"],
         position=item["position"]["S"],

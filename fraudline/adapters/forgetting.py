@@ -19,6 +19,7 @@ from fraudline.adapters.erasing import Bucket, Folder, Store, Swept
 from fraudline.adapters.erasing_decisions import DecisionRows, Digests
 from fraudline.adapters.erasing_labels import LabelRows
 from fraudline.adapters.erasing_profiles import ProfileRows
+from fraudline.adapters.erasing_restores import restorable_days
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.leases import Lease, Leases
 from fraudline.adapters.objects import open_objects
@@ -32,8 +33,6 @@ from fraudline.features.definition import feature_set
 from fraudline.profiles import profile_key
 from fraudline.settings import Settings, erasure_key
 
-# The longest that DynamoDB keeps for a restore to a point in time.
-BACKUP_DAYS = 35
 LEASE_SECONDS = 30.0
 # Longer than any slice that prefect.yaml starts.
 WAIT_SECONDS = 600.0
@@ -188,15 +187,15 @@ def _missing(leases: Leases, held: dict[str, Lease]) -> list[Lease]:
 def _receipt(of: Deployment, tombstone: Tombstone, swept: Sequence[StoreReceipt]) -> Receipt:
     now = time.time_ns() // 1000
     retention = Stream(AwsJson("kinesis"), of.settings.stream).retention(within(READ_SECONDS))
-    expires = {
-        f"stream {of.settings.stream}": format_micros(now + retention),
-        "restores of tables to a point in time": format_micros(now + BACKUP_DAYS * DAY),
-    }
+    kept = {f"stream {of.settings.stream}": retention}
+    for table in (of.settings.decisions_table, of.settings.labels_table, of.settings.profiles_table):
+        if days := restorable_days(of.dynamodb, table):
+            kept[f"restores of table {table}"] = days * DAY
     return Receipt(
         tombstone.person,
         tombstone.entity,
         format_micros(tombstone.erased_at),
         format_micros(now),
         tuple(swept),
-        expires,
+        {name: format_micros(now + micros) for name, micros in kept.items()},
     )

@@ -1,8 +1,14 @@
-"""Keeps the decisions the function made, beside its answers: the first one of an id stays."""
+"""Keeps the decisions the function made, beside its answers: the first one of an id stays.
+
+They name nobody. The function cannot know who is erased, and what it does not keep nobody need erase; whose transaction
+it was, the stream's decision on it says.
+"""
 
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+
+import msgspec
 
 from fraudline.decision import Decision, decision_item
 from fraudline.errors import Unavailable
@@ -32,7 +38,7 @@ class DecisionRecorder:
         )
 
     def _put(self, decision: Decision) -> None:
-        item = decision_item(decision)
+        item = decision_item(msgspec.structs.replace(decision, entities={}, digest=b""))
         for attempt in range(1, _ATTEMPTS + 1):
             deadline = time.monotonic() + _ATTEMPT_SECONDS
             try:

@@ -209,6 +209,12 @@ data "aws_iam_policy_document" "flow" {
   }
 
   statement {
+    sid       = "SaysForHowLongRestoresTellOfErasedPeople"
+    actions   = ["dynamodb:DescribeContinuousBackups"]
+    resources = [var.table_arns.decisions, var.table_arns.labels, var.table_arns.profiles]
+  }
+
+  statement {
     sid       = "ListsObjects"
     actions   = ["s3:ListBucket", "s3:ListBucketVersions"]
     resources = values(var.bucket_arns)
