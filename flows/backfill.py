@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
 from fraudline.adapters.before import Before, DiffTarget, SecondPass
+from fraudline.adapters.registry import open_registry
 from fraudline.backfilled import NAME, origin_of
 from fraudline.bundle import Bundle
 from fraudline.clock import day_start, to_micros
@@ -20,7 +21,6 @@ from tasks import backfill_stream, backfilling, comparing, landing
 from tasks.artifacts import show_table, tag_run
 from tasks.backfill_outputs import outputs, planned
 from tasks.comparing import Compared
-from tasks.training import registry_at
 
 
 class BackfillRequest(BaseModel):
@@ -112,7 +112,7 @@ def backfill(request: BackfillRequest) -> BackfillResult:
     """Score the transactions of [start, end) with a version, as it would have scored them then."""
     _check(request)
     contract = load_contract(request.contract)
-    bundle = backfilling.model(registry_at(request.models, contract.name), contract, request.model)
+    bundle = backfilling.model(open_registry(request.models, contract.name), contract, request.model)
     tag_run(contract=contract.name, version=bundle.version)
     return _plan(request, contract, bundle) if request.dry_run else _run(request, contract, bundle)
 
@@ -222,7 +222,7 @@ def _before(request: BackfillRequest, contract: Contract, bundle: Bundle) -> Ite
     elif what == comparing.RECORD or comparing.is_path(what):
         yield comparing.stored_before(what, contract, request.start)
     else:
-        other = comparing.other_version(registry_at(request.models, contract.name), what)
+        other = comparing.other_version(open_registry(request.models, contract.name), what)
         if comparing.has_same_features(bundle, other):
             yield comparing.same_features(other)
         else:

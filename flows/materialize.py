@@ -6,10 +6,11 @@ from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
+from fraudline.adapters.registry import open_registry
 from fraudline.clock import format_micros, to_micros
 from fraudline.contract import Contract, load_contract
 from fraudline.settings import Settings, load_settings
-from tasks import landing, materializing, training
+from tasks import landing, materializing
 
 
 class MaterializeRequest(BaseModel):
@@ -34,7 +35,7 @@ def materialize(request: MaterializeRequest) -> MaterializeResult:
     settings = load_settings()
     configured = load_contract(settings.contract)
     # The stream follows the champion's contract; the configured one may be ahead of it.
-    registry = training.registry_at(f"s3://{settings.models_bucket}", configured.name)
+    registry = open_registry(f"s3://{settings.models_bucket}", configured.name)
     contract = materializing.contract_in_use(registry, configured)
     return build_later_entities(settings, contract, to_micros(request.now))
 

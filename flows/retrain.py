@@ -7,6 +7,7 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
+from fraudline.adapters.registry import open_registry
 from fraudline.candidates import candidates_named
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
@@ -76,7 +77,7 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     contract = load_contract(request.contract)
     plan = Plan(contract, day_start(request.as_of), request.seed)
     candidates = candidates_named(request.candidates)
-    registry = training.registry_at(request.models, contract.name)
+    registry = open_registry(request.models, contract.name)
     number = registry.next_number()
 
     landed = landing.history(contract, request.transactions, plan.as_of)

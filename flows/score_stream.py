@@ -4,6 +4,7 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from fraudline.adapters.draining import Limits
+from fraudline.adapters.registry import open_registry
 from fraudline.adapters.slices import SliceReport
 from fraudline.contract import load_contract
 from fraudline.settings import load_settings
@@ -12,7 +13,6 @@ from tasks import streaming
 from tasks.artifacts import tag_run
 from tasks.steps import in_flow_run
 from tasks.stopping import stop_flag
-from tasks.training import registry_at
 
 
 class ScoreStreamRequest(BaseModel):
@@ -28,7 +28,7 @@ def score_stream(request: ScoreStreamRequest) -> SliceReport:
     """Take leases on shards, score micro-batches into DynamoDB, quarantine, archive and alert, then give them back."""
     settings = load_settings()
     name = load_contract(settings.contract).name
-    bundle = streaming.model(registry_at(f"s3://{settings.models_bucket}", name), request.model)
+    bundle = streaming.model(open_registry(f"s3://{settings.models_bucket}", name), request.model)
     tag_run(contract=name, version=bundle.version, stream=settings.stream)
     limits = Limits(records=request.records, seconds=request.seconds)
     with stop_flag() as stop:

@@ -14,6 +14,7 @@ from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.live_skew import live_skew, read_pasts
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.registry import open_registry
 from fraudline.bundle import Bundle, load_bundle, read_manifest
 from fraudline.clock import from_micros
 from fraudline.columns import Landed
@@ -28,7 +29,6 @@ from fraudline.table import TransactionTable
 from tasks import artifacts
 from tasks.metrics import emit
 from tasks.steps import step
-from tasks.training import registry_at
 
 MAKES_CHAMPION = ("promote", "rollback")
 PAGE = "monitor.html"
@@ -41,14 +41,14 @@ SAMPLE = 2_000
 @step(name="read the training reference", retries=2, retry_delay_seconds=2)
 def training_reference(models: str, contract: Contract) -> dict[str, Any] | None:
     """Histograms of what the champion was trained on; None while there is no champion."""
-    registry = registry_at(models, contract.name)
+    registry = open_registry(models, contract.name)
     version = registry.champion()
     return read_manifest(registry.read(version).__getitem__, version).reference if version else None
 
 
 @step(name="load the champion", retries=2, retry_delay_seconds=2)
 def champion(models: str, contract: Contract) -> Bundle:
-    registry = registry_at(models, contract.name)
+    registry = open_registry(models, contract.name)
     version = registry.champion()
     if version is None:
         raise NotReady(f"contract {contract.name!r} has no champion in {models}: run `fraudline retrain` first")
@@ -58,7 +58,7 @@ def champion(models: str, contract: Contract) -> Bundle:
 @step(name="tell the champion's age", retries=2, retry_delay_seconds=2)
 def tell_age(models: str, contract: Contract, now: datetime) -> float:
     """Days since a champion was last made, also as a metric: an alarm waits for the one that nobody replaced."""
-    made = [entry.when for entry in registry_at(models, contract.name).history() if entry.action in MAKES_CHAMPION]
+    made = [entry.when for entry in open_registry(models, contract.name).history() if entry.action in MAKES_CHAMPION]
     days = (now - made[-1]).total_seconds() / 86_400 if made else 0.0
     emit(contract.name, "ChampionAgeDays", days)
     return days

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from expectations import load_suite
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.originals import left_out
-from fraudline.adapters.registry import Registry
+from fraudline.adapters.registry import Registry, open_registry
 from fraudline.bundle import Bundle, Manifest, load_bundle
 from fraudline.candidates import Candidate
 from fraudline.columns import Landed, RejectedRow
@@ -123,7 +123,7 @@ def compare(challenger: Challenger, table: TransactionTable, incumbent: Bundle |
 def publish(challenger: Challenger, table: TransactionTable, plan: Plan, models: str) -> Manifest:
     """Keep the version for good and show its card and picture."""
     manifest, files = assemble(challenger, table, plan)
-    registry_at(models, plan.contract.name).publish(manifest.version, files)
+    open_registry(models, plan.contract.name).publish(manifest.version, files)
     name = plan.contract.name
     artifacts.show_markdown(f"model-card-{name}", files["model_card.md"].decode(), manifest.version)
     artifacts.show_picture(f"evaluation-{name}", files["evaluation.png"], manifest.version)
@@ -151,10 +151,6 @@ def record(registry: Registry, decision: Decision, manifest: Manifest, expected_
     verb = {"promote": "promoted", "shadow": "shadowed", "reject": "rejected"}[decision.action]
     payload = {"version": manifest.version, "reason": decision.reason}
     artifacts.tell(f"fraudline.model.{verb}", f"fraudline.model.{manifest.contract['name']}", payload)
-
-
-def registry_at(location: str, contract: str) -> Registry:
-    return Registry(open_objects(location), contract)
 
 
 def _segments(table: TransactionTable) -> dict[str, Mask]:

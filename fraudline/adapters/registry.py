@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from fraudline.adapters.objects import NotFound, Objects
+from fraudline.adapters.objects import NotFound, Objects, open_objects
 from fraudline.errors import BadInput, LostRace, NotReady, Tampered
 
 CHAMPION = "champion"
@@ -237,6 +237,11 @@ class Registry:
 
     def _entry_key(self, number: int) -> str:
         return f"{self._contract}/history/{number:08d}.json"
+
+
+def open_registry(location: str, contract: str) -> Registry:
+    """The registry of a contract's models, by its name, in a folder or below `s3://bucket/prefix`."""
+    return Registry(open_objects(location), contract)
 
 
 def _check_names(version: str, files: Mapping[str, bytes]) -> None:

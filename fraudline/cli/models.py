@@ -19,11 +19,10 @@ def register(parent: typer.Typer) -> None:
 
 
 def _registry(models: str, contract: str) -> Any:
-    from fraudline.adapters.objects import open_objects
-    from fraudline.adapters.registry import Registry
+    from fraudline.adapters.registry import open_registry
     from fraudline.contract import load_contract
 
-    return Registry(open_objects(models), load_contract(contract).name)
+    return open_registry(models, load_contract(contract).name)
 
 
 @app.command("list")

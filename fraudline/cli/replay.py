@@ -45,8 +45,7 @@ def _replayed(transaction_id: str, origin: str, models: str | None) -> Any:
     from fraudline.adapters.backoff import within
     from fraudline.adapters.decisions import Decisions
     from fraudline.adapters.dynamodb import DynamoDB
-    from fraudline.adapters.objects import open_objects
-    from fraudline.adapters.registry import Registry
+    from fraudline.adapters.registry import open_registry
     from fraudline.adapters.replays import replay_recorded
     from fraudline.contract import load_contract
     from fraudline.settings import load_settings
@@ -54,7 +53,7 @@ def _replayed(transaction_id: str, origin: str, models: str | None) -> Any:
     settings = load_settings()
     contract = load_contract(settings.contract)
     decisions = Decisions(DynamoDB(AwsJson("dynamodb")), settings.decisions_table, contract)
-    registry = Registry(open_objects(models or f"s3://{settings.models_bucket}"), contract.name)
+    registry = open_registry(models or f"s3://{settings.models_bucket}", contract.name)
     return replay_recorded(decisions, registry, transaction_id, origin, within(ASK_SECONDS))
 
 

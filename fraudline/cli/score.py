@@ -23,13 +23,12 @@ def score(
     """Score JSON lines through the real-time code, one answer a line; earlier lines are history for later ones."""
     import msgspec
 
-    from fraudline.adapters.objects import open_objects
-    from fraudline.adapters.registry import Registry
+    from fraudline.adapters.registry import open_registry
     from fraudline.bundle import load_bundle
     from fraudline.contract import load_contract
     from fraudline.realtime.lines import score_lines
 
-    registry = Registry(open_objects(models), load_contract(contract).name)
+    registry = open_registry(models, load_contract(contract).name)
     version = registry.resolve(model)
     bundle = load_bundle(registry.read(version).__getitem__, version)
     for answer in score_lines(bundle, file):

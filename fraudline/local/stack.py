@@ -172,12 +172,12 @@ def _deploy(log: Path, deadline: float) -> None:
 
 
 def _has_champion() -> bool:
-    from fraudline.adapters.registry import Registry
+    from fraudline.adapters.registry import open_registry
     from fraudline.contract import load_contract
     from fraudline.settings import load_settings
 
     settings = load_settings()
-    registry = Registry(open_objects(f"s3://{settings.models_bucket}"), load_contract(settings.contract).name)
+    registry = open_registry(f"s3://{settings.models_bucket}", load_contract(settings.contract).name)
     return registry.champion() is not None
 
 

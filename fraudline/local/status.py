@@ -10,9 +10,8 @@ import yaml  # type: ignore[import-untyped]
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
 from fraudline.adapters.lag import shard_lags
-from fraudline.adapters.objects import open_objects
 from fraudline.adapters.quarantine import Quarantine
-from fraudline.adapters.registry import Registry
+from fraudline.adapters.registry import Registry, open_registry
 from fraudline.adapters.review_queue import review_queue
 from fraudline.adapters.s3 import S3Objects
 from fraudline.contract import load_contract
@@ -64,7 +63,7 @@ def _declared() -> set[str]:
 
 
 def _registry(settings: Settings) -> Registry:
-    return Registry(open_objects(f"s3://{settings.models_bucket}"), load_contract(settings.contract).name)
+    return open_registry(f"s3://{settings.models_bucket}", load_contract(settings.contract).name)
 
 
 def _waiting(settings: Settings) -> dict[str, int]:

@@ -12,6 +12,8 @@ HEAVY = (
     *("prefect", "pandas", "sklearn", "imblearn", "great_expectations", "pydantic", "typer", "rich"),
     *("numpy", "pyarrow", "onnxruntime", "joblib", "matplotlib", "boto3", "botocore", "fraudline.adapters.s3"),
 )
+# What fits, judges and draws: more to load than all the rest of a run that scores.
+TRAINING = ("sklearn", "imblearn", "scipy", "pandas", "matplotlib", "great_expectations")
 # The shell's business: scheduling, AWS, settings, the command line, and everything that stands outside the core.
 SHELL = (
     *("prefect", "boto3", "botocore", "pydantic", "pydantic_settings", "typer", "dask", "distributed"),
@@ -66,3 +68,8 @@ def test_what_scores_one_transaction_loads_nothing_heavy() -> None:
 
 def test_the_core_loads_no_prefect_no_aws_and_nothing_of_the_shell() -> None:
     assert loaded_by(core_modules(), SHELL) == {}
+
+
+def test_a_run_that_scores_the_stream_loads_nothing_that_trains() -> None:
+    """It starts every five minutes, in a process of its own."""
+    assert loaded_by(["flows.score_stream"], TRAINING) == {}
