@@ -5,7 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,28 @@ PATIENCE = 240.0
 
 
 @pytest.fixture
-def working(deployed: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
-    """The deployment with a worker."""
-    with deployed.worker(tmp_path / "worker.log"):
+def quiet(deployed: Pipeline) -> Iterator[Pipeline]:
+    """The deployment, in which nothing runs but what the test begins."""
+    with quieted(deployed.api):
         yield deployed
+
+
+@pytest.fixture
+def working(quiet: Pipeline, tmp_path: Path) -> Iterator[Pipeline]:
+    """The same with a worker."""
+    with quiet.worker(tmp_path / "worker.log"):
+        yield quiet
+
+
+@contextmanager
+def quieted(api: Api) -> Iterator[None]:
+    """No schedule starts a run meanwhile: one that comes due would have the test's own cancelled by the limit."""
+    paths = [f"/deployments/{deployment['id']}" for deployment in api.post("/deployments/filter")]
+    for path in paths:
+        assert api.try_post(f"{path}/pause_deployment").is_success
+    yield
+    for path in paths:
+        assert api.try_post(f"{path}/resume_deployment").is_success
 
 
 def wait_for(what: Callable[[], Any], sentence: str) -> Any:
@@ -107,29 +125,29 @@ def test_a_retrain_killed_in_the_middle_leaves_the_champion_and_the_next_one_mak
 
 
 def test_a_run_whose_worker_died_with_it_is_called_crashed_and_the_next_worker_goes_on(
-    deployed: Pipeline, tmp_path: Path
+    quiet: Pipeline, tmp_path: Path
 ) -> None:
     def heartbeats(run: str) -> bool:
-        found = deployed.api.events("prefect.flow-run.heartbeat")
+        found = quiet.api.events("prefect.flow-run.heartbeat")
         return any(run in event["resource"]["prefect.resource.id"] for event in found)
 
     def state(run: str) -> dict[str, Any]:
-        found: dict[str, Any] = deployed.api.get(f"/flow_runs/{run}")["state"]
+        found: dict[str, Any] = quiet.api.get(f"/flow_runs/{run}")["state"]
         return found
 
-    with deployed.here():
+    with quiet.here():
         apply("http://127.0.0.1:9/nobody")
-        with deployed.worker(tmp_path / "first.log") as worker:
-            run = begin(deployed, "retrain/weekly")
+        with quiet.worker(tmp_path / "first.log") as worker:
+            run = begin(quiet, "retrain/weekly")
             wait_for(lambda: heartbeats(run), "no heartbeat was heard")
             # A run has a session of its own: it would go on without its worker.
             os.killpg(worker.pid, signal.SIGKILL)
-            kill(deployed, run)
+            kill(quiet, run)
         assert state(run)["type"] == "RUNNING"
         wait_for(lambda: state(run)["type"] == "CRASHED", "silence was not noticed")
         assert "died without a word" in state(run)["message"]
-        with deployed.worker(tmp_path / "second.log"):
-            assert ended(deployed, begin(deployed, "retrain/weekly"))["type"] == "COMPLETED"
+        with quiet.worker(tmp_path / "second.log"):
+            assert ended(quiet, begin(quiet, "retrain/weekly"))["type"] == "COMPLETED"
 
 
 class Unsteady:
@@ -172,7 +190,7 @@ def unsteady(pipeline: Pipeline, tmp_path: Path) -> Iterator[Unsteady]:
     """With a worker, which outlives the server."""
     made = Unsteady(pipeline, tmp_path / "server")
     try:
-        with made.pipeline.worker(tmp_path / "worker.log"):
+        with quieted(made.pipeline.api), made.pipeline.worker(tmp_path / "worker.log"):
             yield made
     finally:
         made.close()

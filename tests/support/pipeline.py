@@ -177,7 +177,7 @@ def here(pipeline: Pipeline) -> Iterator[Pipeline]:
 
 @pytest.fixture(scope="session")
 def deployed(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """All of prefect.yaml deployed from a copy of what git keeps, on paused schedules."""
+    """All of prefect.yaml deployed from a copy of what git keeps; nothing runs without a worker."""
     clone = tmp_path_factory.mktemp("clone")
     kept = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout
     for name in filter(None, kept.decode().split("\0")):
