@@ -14,9 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraudline.contract import Contract
-from fraudline.features.offline import Primitives, explained_by_amount, later_primitives, offline_features
+from fraudline.features.definition import feature_set
+from fraudline.features.offline import explained_by_amount, feature_blocks, later_primitives
 from fraudline.scoring import Scorer
-from fraudline.scoring_matrix import score_matrix
+from fraudline.scoring_matrix import score_columns
 from fraudline.spilling import Columns, later_entity_table, partition_entity_table, rows_within
 from fraudline.table import Integers, TransactionTable
 
@@ -41,26 +42,29 @@ def lagged_columns(
     table = later_entity_table(contract, columns, index)
     mask = rows_within(table.source_row, wanted)
     values = later_primitives(table, index, np.isin(table.source_row, explained), mask)
-    narrow = {name: _narrow(column) for name, column in values.items()}
-    return {"row": table.source_row[mask], **narrow}, columns["home"].to_numpy()[mask]
-
-
-def _narrow(values: Integers) -> npt.NDArray[np.integer]:
-    """In half the bytes, where they fit."""
-    fits = not len(values) or (values.min() >= -(2**31) and values.max() < 2**31)
-    return values.astype(np.int32) if fits else values
+    return {"row": table.source_row[mask], "values": values}, columns["home"].to_numpy()[mask]
 
 
 def scored_rows(
     contract: Contract,
     columns: pa.Table,
     category_texts: Sequence[Sequence[str]],
-    later: Sequence[Primitives],
+    later: Sequence[Integers],
     wanted: Ranges,
     scorer: Scorer,
-) -> tuple[Integers, Floats, Floats]:
-    """Numbers, scores and features (rows, features) of the wanted rows; `later` are aligned with them."""
+    with_features: bool,
+) -> tuple[Integers, Floats, Floats | None]:
+    """Numbers, scores and, where asked for, features (rows, features) of the wanted rows.
+
+    `later` are aligned with them.
+    """
     table: TransactionTable = partition_entity_table(contract, columns, category_texts)
     mask = rows_within(table.source_row, wanted)
-    features = offline_features(table, mask, later)
-    return table.source_row[mask], score_matrix(scorer, features), features
+    numbers = table.source_row[mask]
+    scores = np.empty(len(numbers))
+    matrix = np.empty((len(numbers), len(feature_set(contract).names))) if with_features else None
+    for at, features in feature_blocks(table, mask, later):
+        scores[at] = score_columns(scorer, features)
+        if matrix is not None:
+            matrix[at] = np.stack(features, axis=1)
+    return numbers, scores, matrix

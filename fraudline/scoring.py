@@ -23,13 +23,10 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offset: float = 0.0
 
     def score(self, margin: float) -> float:
-        """Probability of fraud, within [1e-15, 1 - 1e-15]: the only place where any path makes a score."""
+        """Probability of fraud, within [1e-15, 1 - 1e-15]; `scoring_matrix.py` has the same for many margins."""
         log_odds = self.slope * margin + self.offset
-        if log_odds >= 0.0:
-            probability = 1.0 / (1.0 + exp(-log_odds)) if log_odds < 700.0 else 1.0
-        else:
-            odds = exp(log_odds) if log_odds > -700.0 else 0.0
-            probability = odds / (1.0 + odds)
+        odds = exp(-abs(log_odds))
+        probability = (1.0 if log_odds >= 0.0 else odds) / (1.0 + odds)
         return min(max(probability, LOWEST_SCORE), HIGHEST_SCORE)
 
 

@@ -18,20 +18,25 @@ from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable, encode
 Columns = dict[str, npt.NDArray[Any]]
 
 
+class _Numbers(dict[str, int]):
+    """Each text's number; one that is looked up for the first time gets the next."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = number = len(self)
+        return number
+
+
 class Numbering:
     """Texts numbered as they appear in all batches so far."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._numbers = _Numbers()
 
     def codes(self, codes: Codes) -> npt.NDArray[np.int32]:
         """The next rows' numbers."""
         local = codes.by_appearance()
-        texts = local.values.to_pylist()
-        for text in texts:
-            if text not in self._numbers:
-                self._numbers[text] = len(self._numbers)
-        return np.fromiter(map(self._numbers.__getitem__, texts), np.int32, len(texts))[local.codes]
+        numbers = map(self._numbers.__getitem__, local.values.to_pylist())
+        return np.fromiter(numbers, np.int32, len(local.values))[local.codes]
 
     @property
     def texts(self) -> list[str]:
@@ -113,9 +118,19 @@ def by_partition(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of each partition, which may be none, in their order."""
     order = np.argsort(partition, kind="stable")
-    batch = pa.RecordBatch.from_pydict({name: pa.array(column[order]) for name, column in columns.items()})
+    batch = pa.RecordBatch.from_pydict({name: _array(column[order]) for name, column in columns.items()})
     edges = np.searchsorted(partition[order], np.arange(partitions + 1)).tolist()
     yield from ((part, batch.slice(begin, end - begin)) for part, (begin, end) in enumerate(pairwise(edges)))
+
+
+def _array(column: npt.NDArray[Any]) -> pa.Array:
+    """Of a matrix, a list for each of its rows: they are moved as one."""
+    return pa.array(column) if column.ndim == 1 else pa.FixedSizeListArray.from_arrays(column.ravel(), column.shape[1])
+
+
+def rows_of_lists(lists: pa.FixedSizeListArray) -> npt.NDArray[Any]:
+    """The matrix again."""
+    return np.asarray(lists.flatten()).reshape(len(lists), lists.type.list_size)
 
 
 def partition_entity_table(

@@ -8,7 +8,7 @@ afterwards.
 
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraudline.adapters import files
+from fraudline.adapters.ahead import ahead
 from fraudline.adapters.landing_runs import REPEATED_ROWS, LandedUnit, Repeated, Run, land, repeated, rows_of, units_of
 from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.workers import Workers
@@ -31,10 +32,9 @@ from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
-from fraudline.features.offline import Primitives
 from fraudline.fingerprints import Fingerprint
 from fraudline.scoring import Scorer
-from fraudline.spilling import Dealer, by_partition, from_batches, to_batch
+from fraudline.spilling import Dealer, by_partition, from_batches, rows_of_lists, to_batch
 from fraudline.table import Integers, TransactionTable
 
 # Up to so many rows are done in one table before processes have started.
@@ -201,8 +201,7 @@ def shuffled(
     count = max(1, min(-(-rows // PARTITION_ROWS), MAX_OPEN // len(contract.entities)))
     dealer, fingerprint, found, first = Dealer(contract, count), Fingerprint(), [], 0
     with _Parts(folder) as parts:
-        for day in days:
-            table = rename(landing.day(contract, day))
+        for day, table in ahead((day, rename(landing.day(contract, day))) for day in days):
             codes = dealer.entity_codes(table)
             digest = fingerprint.of(table, codes)
             for index, part, batch in dealer.deal(table, codes, first):
@@ -284,6 +283,9 @@ class PastOnDisk:
             self._find_explained()
             self._find_lagged(wanted)
             scores, features = self._scored(wanted)
+        yield from ahead(self._days(parts, scores, features))
+
+    def _days(self, parts: Sequence[Partition], scores: Floats, features: Floats | None) -> Generator[ScoredDay]:
         done = 0
         for part in parts:
             rows = slice(done, done + part.end - part.begin)
@@ -356,14 +358,10 @@ def _score(
 ) -> tuple[Integers, Floats, Floats | None]:
     later = [_gathered([_read_batch(shuffle.lagged(i, n), part) for n in numbers]) for i, numbers in lagged.items()]
     columns = shuffle.part(0, part)
-    rows, scores, features = scored_rows(shuffle.contract, columns, shuffle.category_texts, later, wanted, scorer)
-    return rows, scores, features if with_features else None
+    return scored_rows(shuffle.contract, columns, shuffle.category_texts, later, wanted, scorer, with_features)
 
 
-def _gathered(batches: Sequence[pa.RecordBatch]) -> Primitives:
+def _gathered(batches: Sequence[pa.RecordBatch]) -> Integers:
     """Primitives from all partitions of a later entity, in the order of their row numbers."""
     order = np.argsort(np.concatenate([batch["row"].to_numpy() for batch in batches]))
-    names = [name for name in batches[0].schema.names if name != "row"]
-    return {
-        name: np.concatenate([batch[name].to_numpy() for batch in batches]).astype(np.int64)[order] for name in names
-    }
+    return np.concatenate([rows_of_lists(batch["values"]) for batch in batches])[order]

@@ -34,6 +34,8 @@ class Manifest(msgspec.Struct, frozen=True):
     partitions: dict[str, Done]
 
 
+# Columns whose values hardly come twice: a dictionary of them would be as long as they are.
+DISTINCT = {"transaction_id", "timestamp", "amount", "score"}
 # As many rows as Arrow puts into a group of a file that it is given whole.
 ROW_GROUP = 1024 * 1024
 
@@ -140,7 +142,7 @@ class PartitionFile:
     def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
         self._partial = self._resources.enter_context(partial_beside(self._path))
         file = self._resources.enter_context(self._partial.open("wb"))
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=_repeated(schema))
         return self._writer
 
 
@@ -151,8 +153,12 @@ def _done(day: ScoredDay) -> Done:
 def write_parquet(path: Path, table: pa.Table) -> None:
     """A whole file or none."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", use_dictionary=_repeated(table.schema))
     write_whole(path, sink.getvalue().to_pybytes())
+
+
+def _repeated(schema: pa.Schema) -> list[str]:
+    return [name for name in schema.names if name not in DISTINCT]
 
 
 def write_whole(path: Path, data: bytes) -> None:

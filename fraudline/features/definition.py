@@ -107,6 +107,16 @@ def _hash(contract: Contract, features: tuple[Feature, ...]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def later_primitive_names(entity: Entity) -> Iterator[str]:
+    """What is counted of a later entity, in order."""
+    for window in windows(entity):
+        yield from (f"{entity.name}_{part}_{window.name}" for part in ("n", "s"))
+    if entity.risk:
+        for window in windows(entity):
+            yield from (f"{entity.name}_{part}_{window.name}" for part in ("known", "fraud", "plain"))
+        yield from (f"{entity.name}_{part}" for part in ("run", "run_age", "fraud_age", "cleared_age"))
+
+
 def _primitives(contract: Contract) -> Iterator[str]:
     yield from ("amount", "hour", "weekday")
     yield from (f"{category.name}_value" for category in contract.categories)
@@ -117,12 +127,7 @@ def _primitives(contract: Contract) -> Iterator[str]:
         yield from (f"{first.name}_{part}_{window.name}" for part in ("n", "s", "q", "o", "top"))
     yield from (f"{name}_same" for name in _habit_names(contract))
     for entity in contract.lagged_entities:
-        for window in windows(entity):
-            yield from (f"{entity.name}_{part}_{window.name}" for part in ("n", "s"))
-        if entity.risk:
-            for window in windows(entity):
-                yield from (f"{entity.name}_{part}_{window.name}" for part in ("known", "fraud", "plain"))
-            yield from (f"{entity.name}_{part}" for part in ("run", "run_age", "fraud_age", "cleared_age"))
+        yield from later_primitive_names(entity)
 
 
 def _features(contract: Contract) -> Iterator[Feature]:

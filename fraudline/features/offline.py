@@ -6,6 +6,7 @@ before the first row of a window, are exactly what the online tiles hold.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from fraudline.features.constants import (
     OUTLIER_RATIO,
     SQUARE_CAP,
 )
-from fraudline.features.definition import feature_set, windows
+from fraudline.features.definition import feature_set, later_primitive_names, windows
 from fraudline.features.label_events import LabelEvents, label_events
 from fraudline.features.online import REACH
 from fraudline.features.profile import LabelEvent, Run, run_of
@@ -29,60 +30,68 @@ from fraudline.features.vector import OPERATIONS
 from fraudline.table import NOT_RECORDED, TransactionTable
 
 Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 Primitives = dict[str, Integers]
 # Rows computed at once: small enough that a block's columns stay in the processor's cache.
 BLOCK = 16_384
 HOURS_A_DAY = DAY // HOUR
 
 
-def offline_features(
-    table: TransactionTable, rows: npt.NDArray[np.bool_] | None = None, later: Sequence[Primitives] | None = None
-) -> npt.NDArray[np.float64]:
+def offline_features(table: TransactionTable, rows: Mask | None = None) -> Floats:
     """Features (selected rows, features) of a table in the order it counts; every row is history for those after it.
 
-    `rows` is a mask of the rows wanted, all by default. `later` are the wanted rows' `later_primitives` of each later
-    entity where the table has not all of their rows, being a part of a larger one by the partition entity.
+    `rows` is a mask of the rows wanted, all by default.
     """
-    definition = feature_set(table.contract)
-    function = definition.bind(OPERATIONS)
     wanted = np.ones(len(table), bool) if rows is None else rows
-    destination = np.cumsum(wanted) - 1
-    out = np.empty((int(wanted.sum()), len(definition.features)))
+    out = np.empty((int(wanted.sum()), len(feature_set(table.contract).features)))
+    for at, columns in feature_blocks(table, wanted):
+        # Whole rows at once: they go to places all over the matrix.
+        out[at] = np.stack(columns, axis=1)
+    return out
+
+
+def feature_blocks(
+    table: TransactionTable, rows: Mask, later: Sequence[Integers] | None = None
+) -> Iterator[tuple[Integers, list[Floats]]]:
+    """The features of the rows wanted (a mask), some rows at a time: which of the wanted they are, and their columns.
+
+    `later` are the wanted rows' `later_primitives` of each later entity where the table has not all of their rows,
+    being a part of a larger one by the partition entity.
+    """
+    contract, definition = table.contract, feature_set(table.contract)
+    function = definition.bind(OPERATIONS)
+    destination = np.cumsum(rows) - 1
     history = _PartitionHistory(table)
-    later = _later_entities(table, history, wanted) if later is None else later
-    positions = np.flatnonzero(wanted[history.order])
+    later = _later_entities(table, history, rows) if later is None else later
+    names = [list(later_primitive_names(entity)) for entity in contract.lagged_entities]
+    positions = np.flatnonzero(rows[history.order])
     for begin in range(0, len(positions), BLOCK):
         block = positions[begin : begin + BLOCK]
         original = history.order[block]
         primitives = _own(table, original) | history.primitives(block)
-        rows_out = destination[original]
-        for columns in later:
-            primitives |= {name: column[rows_out] for name, column in columns.items()}
-        features = function(*(primitives[name] for name in definition.primitives))
-        # Whole rows at once: they go to places all over the matrix.
-        out[rows_out] = np.stack(features, axis=1)
-    return out
+        at = destination[original]
+        for entity, matrix in zip(names, later, strict=True):
+            primitives |= zip(entity, np.ascontiguousarray(matrix[at].T), strict=True)
+        yield at, function(*(primitives[name] for name in definition.primitives))
 
 
-def explained_by_amount(table: TransactionTable) -> npt.NDArray[np.bool_]:
+def explained_by_amount(table: TransactionTable) -> Mask:
     """For each row whether its amount alone would explain a fraud: over twice the usual of its partition entity."""
     return _PartitionHistory(table).explained()
 
 
-def later_primitives(
-    table: TransactionTable, index: int, explained: npt.NDArray[np.bool_], rows: npt.NDArray[np.bool_]
-) -> Primitives:
+def later_primitives(table: TransactionTable, index: int, explained: Mask, rows: Mask) -> Integers:
     """What later entity `index` gives features at the rows wanted (a mask), from all rows of some of its members.
 
-    `explained` is told by `explained_by_amount` of all rows. The table is of files: the stream decided none of it.
+    (rows wanted, `later_primitive_names`). `explained` is told by `explained_by_amount` of all rows. The table is of
+    files: the stream decided none of it.
     """
     return _lagged(_LaggedHistory(table, index, explained, False), table, np.flatnonzero(rows))
 
 
-def _later_entities(
-    table: TransactionTable, partition: "_PartitionHistory", wanted: npt.NDArray[np.bool_]
-) -> list[Primitives]:
-    """Primitives of each later entity for the wanted rows.
+def _later_entities(table: TransactionTable, partition: "_PartitionHistory", wanted: Mask) -> list[Integers]:
+    """`later_primitives` of each later entity.
 
     Rows that the stream decided on are shown what the builds before their decision saw; all others, what happened.
     """
@@ -90,31 +99,30 @@ def _later_entities(
         return []
     rows = np.flatnonzero(wanted)
     decided = np.zeros(len(rows), bool) if table.built_through is None else table.built_through[rows] != NOT_RECORDED
-    columns: list[Primitives] = [{} for _ in table.entities[1:]]
+    found = [
+        np.empty((len(rows), len(list(later_primitive_names(entity)))), dtype=np.int64)
+        for entity in table.contract.lagged_entities
+    ]
     for chosen, of_decided in ((np.flatnonzero(~decided), False), (np.flatnonzero(decided), True)):
         if not len(chosen):
             continue
         past = table.as_builds_saw_it() if of_decided else table
         explained = (partition if past is table else _PartitionHistory(past)).explained()
-        for index, found in enumerate(columns, start=1):
-            history = _LaggedHistory(past, index, explained, of_decided)
-            _fill(found, _lagged(history, table, rows[chosen]), chosen, len(rows))
-    return columns
+        for index, matrix in enumerate(found, start=1):
+            matrix[chosen] = _lagged(_LaggedHistory(past, index, explained, of_decided), table, rows[chosen])
+    return found
 
 
-def _fill(columns: Primitives, values: Primitives, at: Integers, rows: int) -> None:
-    for name, column in values.items():
-        columns.setdefault(name, np.empty(rows, dtype=np.int64))[at] = column
-
-
-def _lagged(history: "_LaggedHistory", table: TransactionTable, rows: Integers) -> Primitives:
+def _lagged(history: "_LaggedHistory", table: TransactionTable, rows: Integers) -> Integers:
     """Primitives of one later entity for these rows, worked off entity by entity: bisections stay in the cache."""
     order = np.lexsort((table.effective_time[rows], table.entities[history.index].codes[rows]))
-    columns: Primitives = {}
+    names = list(later_primitive_names(table.contract.entities[history.index]))
+    out = np.empty((len(rows), len(names)), dtype=np.int64)
     for begin in range(0, len(rows), BLOCK):
         block = order[begin : begin + BLOCK]
-        _fill(columns, history.primitives(table, rows[block]), block, len(rows))
-    return columns
+        values = history.primitives(table, rows[block])
+        out[block] = np.stack([values[name] for name in names], axis=1)
+    return out
 
 
 def _own(table: TransactionTable, rows: Integers) -> Primitives:
@@ -203,16 +211,26 @@ class _PartitionHistory:
         self._time = table.effective_time[self.order]
         self._hours = self._time // HOUR
         self._amount = amount = table.amount[self.order]
-        self._keys = _Keys.of(self._codes, self._hours)
         starts = np.flatnonzero(np.r_[True, self._codes[1:] != self._codes[:-1]]) if len(amount) else np.zeros(0)
         lengths = np.diff(np.r_[starts, len(amount)]).astype(np.int64)
         self._first = np.repeat(starts.astype(np.int64), lengths)
         self._sums = _before(amount)
-        capped = np.minimum(amount, SQUARE_CAP)
-        self._squares = _before(capped * capped)
         self._screen_outliers()
-        self._tops = {HOUR: _Tops(self._keys.sorted, amount), DAY: self._day_tops(amount)}
-        self._same = self._count_same()
+
+    @cached_property
+    def _keys(self) -> _Keys:
+        return _Keys.of(self._codes, self._hours)
+
+    @cached_property
+    def _squares(self) -> Integers:
+        capped = np.minimum(self._amount, SQUARE_CAP)
+        return _before(capped * capped)
+
+    @cached_property
+    def _tops(self) -> dict[int, "_Tops"]:
+        """By the length of the tiles that a window is made of."""
+        days = _Keys.of(self._codes, self._hours // HOURS_A_DAY)
+        return {HOUR: _Tops(self._keys.sorted, self._amount), DAY: _Tops(days.sorted, self._amount)}
 
     def _screen_outliers(self) -> None:
         amount, here = self._amount, np.arange(len(self._amount))
@@ -225,17 +243,13 @@ class _PartitionHistory:
         self._usual_n, self._usual_s = self._without(outlier, here)
         self._explained = (self._usual_n > 0) & (amount * self._usual_n > EXPLAINED_RATIO * self._usual_s)
 
-    def _without(self, left_out: npt.NDArray[np.bool_], here: Integers) -> tuple[Integers, Integers]:
+    def _without(self, left_out: Mask, here: Integers) -> tuple[Integers, Integers]:
         """Count and sum of an entity's earlier transactions, some left out."""
         counts, sums = _before(~left_out), _before(np.where(left_out, 0, self._amount))
         return counts[here] - counts[self._first], sums[here] - sums[self._first]
 
-    def _day_tops(self, amount: Integers) -> "_Tops":
-        days = (self._hours - self._hours.min()) // 1 if len(amount) else self._hours
-        days = self._hours // HOURS_A_DAY
-        return _Tops(_Keys.of(self._codes, days).sorted, amount)
-
-    def _count_same(self) -> Primitives:
+    @cached_property
+    def _same(self) -> Primitives:
         contract = self._table.contract
         same: Primitives = {}
         for category, codes in zip(contract.categories, self._table.categories, strict=True):
@@ -260,7 +274,7 @@ class _PartitionHistory:
         rank[order] = appeared[order[group_first]]
         return np.where(rank < MAX_SEEN_VALUES, counts, 0)
 
-    def explained(self) -> npt.NDArray[np.bool_]:
+    def explained(self) -> Mask:
         """In the table's order: would the amount alone explain a fraud?"""
         out = np.empty(len(self.order), dtype=bool)
         out[self.order] = self._explained
@@ -334,9 +348,7 @@ class _Tops:
 class _LaggedHistory:
     """A later entity's volumes and labels, read at an hour that lies behind each row."""
 
-    def __init__(
-        self, past: TransactionTable, index: int, explained: npt.NDArray[np.bool_], as_builds_saw_it: bool
-    ) -> None:
+    def __init__(self, past: TransactionTable, index: int, explained: Mask, as_builds_saw_it: bool) -> None:
         self.index = index
         self._entity = past.contract.entities[index]
         codes = past.entities[index].codes
@@ -376,7 +388,7 @@ def _within_reach(end: Integers, built_through: Integers) -> Integers:
 class _Labels:
     """Labels of one entity in the order they count: sums, and runs of frauds since the last cleared one."""
 
-    def __init__(self, events: LabelEvents, codes: npt.NDArray[np.int32], explained: npt.NDArray[np.bool_]) -> None:
+    def __init__(self, events: LabelEvents, codes: npt.NDArray[np.int32], explained: Mask) -> None:
         events = events.take(_stable_order(codes[events.row]))
         self._codes, self._time = codes[events.row], events.time
         fraud = events.fraud == 1
@@ -431,9 +443,7 @@ class _Labels:
         return np.where(position >= 0, now - self._time[np.maximum(position, 0)], -1)
 
 
-def _runs_with_withdrawals(
-    events: LabelEvents, codes: npt.NDArray[np.int32], plain: npt.NDArray[np.bool_]
-) -> dict[int, Run]:
+def _runs_with_withdrawals(events: LabelEvents, codes: npt.NDArray[np.int32], plain: Mask) -> dict[int, Run]:
     """The run after each label of the few entities that had one withdrawn, by the label's position."""
     runs: dict[int, Run] = {}
     for code in np.unique(codes[events.sign < 0]):
@@ -448,7 +458,7 @@ def _runs_with_withdrawals(
     return runs
 
 
-def _last_before(condition: npt.NDArray[np.bool_]) -> Integers:
+def _last_before(condition: Mask) -> Integers:
     """For each position 0..n the last earlier position where the condition holds, or -1."""
     where = np.where(condition, np.arange(len(condition)), -1)
     return np.r_[-1, np.maximum.accumulate(where)] if len(where) else np.array([-1])

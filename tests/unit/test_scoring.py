@@ -13,7 +13,7 @@ from fraudline.errors import FraudlineError
 from fraudline.export import TOLERANCE, check_agreement, margins_of, scorer_files
 from fraudline.features.definition import feature_set
 from fraudline.scoring import HIGHEST_SCORE, LOWEST_SCORE, Calibration, Curve, LinearModel, LinearScorer, read_linear
-from fraudline.scoring_matrix import score_matrix
+from fraudline.scoring_matrix import probabilities, score_columns, score_matrix
 from fraudline.scoring_trees import read_trees
 from tests.unit.fitted import SMALL, Fitted, fitted
 
@@ -53,6 +53,11 @@ def test_the_layout_of_a_matrix_changes_no_bit(model: Fitted) -> None:
     assert bits(score_matrix(model.scorer, rows)) == bits(score_matrix(model.scorer, strided))
 
 
+def test_columns_score_as_their_rows_do(model: Fitted) -> None:
+    columns = [np.ascontiguousarray(column) for column in model.features[:300].T]
+    assert bits(score_columns(model.scorer, columns)) == bits(score_matrix(model.scorer, model.features[:300]))
+
+
 def test_no_rows_have_no_scores(model: Fitted) -> None:
     assert model.scorer.score_many([]) == []
     assert len(score_matrix(model.scorer, model.features[:0])) == 0
@@ -71,6 +76,14 @@ def test_values_on_a_threshold_fall_on_the_same_side_on_every_path(model: Fitted
     beside = np.nextafter(sample, np.inf)
     for matrix in (sample, beside, np.nextafter(sample, -np.inf)):
         assert bits([model.scorer.score(row) for row in matrix.tolist()]) == bits(score_matrix(model.scorer, matrix))
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=40), st.floats(1e-3, 1e3), st.floats(-50.0, 50.0))
+def test_many_margins_have_the_probability_of_each(margins: list[float], slope: float, offset: float) -> None:
+    calibration = Calibration(slope, offset)
+    with np.errstate(over="ignore"):
+        many = probabilities(calibration, np.array(margins))
+    assert bits([calibration.score(margin) for margin in margins]) == bits(many)
 
 
 def test_the_scorer_agrees_with_the_pipeline_that_was_fitted(model: Fitted) -> None:
