@@ -45,18 +45,20 @@ NOTHING_BUILT = SeenByBuilds(NEVER, {})
 def seen_by(builds: Iterable[Build]) -> SeenByBuilds:
     """What the newest of these builds saw, and when it was first seen.
 
-    A build that none of the later ones came after is left out: it was overtaken before it could write anything.
+    A build that none of the later ones came after is left out: it was overtaken before it could write anything. The
+    record may begin after the first build: what those before it had seen first is gone with their records.
 
     >>> builds = [Build(1, NEVER, ("a",)), Build(2, 1, ("b",)), Build(3, 1, ("b", "c")), Build(4, 3, ())]
     >>> seen = seen_by(builds)
     >>> [seen.missed_by(key) for key in ("a", "b", "c", "d")]
     [0, 1, 1, 4]
+    >>> seen_by(builds[2:]).missed_by("c")
+    1
     """
     by_hour = {build.through: build for build in builds}
     newest = hour = max(by_hour, default=NEVER)
     missed_by: dict[str, int] = {}
-    while hour != NEVER:
-        build = by_hour[hour]
+    while build := by_hour.get(hour):
         missed_by |= dict.fromkeys(build.first_seen, build.after)
         hour = build.after
     return SeenByBuilds(newest, missed_by)

@@ -13,7 +13,7 @@ import pyarrow.json as pj
 
 from fraudline.adapters.builds import read_builds, told_by_builds
 from fraudline.adapters.landing import PREFIX
-from fraudline.adapters.objects import Objects
+from fraudline.adapters.objects import Objects, read_all
 from fraudline.archive import Account, Archived, Row, decode_archive
 from fraudline.builds import SeenByBuilds
 from fraudline.columns import Landed, RejectedRow, Source, screen
@@ -57,16 +57,16 @@ def read_archive(objects: Objects, contract: Contract, prefix: str = "", seen: S
 
 def _archives(objects: Objects, prefix: str, sources: list[Source]) -> Iterator[Archived]:
     """The batches, each noted in `sources` as it is read."""
-    for key in objects.list(prefix):
-        archived = decode_archive(objects.get(key))
+    for key, data in read_all(objects, objects.list(prefix)):
+        archived = decode_archive(data)
         sources.append(Source(f"{objects.location}/{key}", len(archived.rows)))
         yield archived
 
 
 def read_accounts(objects: Objects, prefix: str = "") -> Iterator[Account]:
     """What became of the records of each batch, by the day it began to arrive."""
-    for key in objects.list(PREFIX + prefix):
-        yield decode_archive(objects.get(key)).account
+    for _, data in read_all(objects, objects.list(PREFIX + prefix)):
+        yield decode_archive(data).account
 
 
 class _Part(NamedTuple):

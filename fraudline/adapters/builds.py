@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from fraudline.adapters.objects import Objects
+from fraudline.adapters.objects import Objects, read_all
 from fraudline.builds import Build, SeenByBuilds, seen_by
 from fraudline.clock import format_micros
 from fraudline.columns import Landed
@@ -41,7 +41,7 @@ def told_by_builds(landed: Landed, seen: SeenByBuilds, location: str) -> Landed:
 
 
 def _builds(objects: Objects) -> Iterator[Build]:
-    return map(_decode, map(objects.get, objects.list(PREFIX)))
+    return (_decode(data) for _, data in read_all(objects, objects.list(PREFIX)))
 
 
 def _decode(data: bytes) -> Build:

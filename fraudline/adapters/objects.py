@@ -8,7 +8,9 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +20,7 @@ from fraudline.errors import BadInput, NotReady, Unavailable
 MAX_KEY_BYTES = 900  # S3 allows 1024 with the prefix
 MAX_OBJECT_BYTES = 4 * 2**30  # what fits the memory we promise
 MAX_PART_BYTES = 200  # file systems allow 255, and a file being written has a longer name
+READS_AT_ONCE = 16  # as many connections as a client keeps
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
@@ -65,6 +68,22 @@ def open_objects(location: str) -> Objects:
     from fraudline.adapters.s3 import S3Objects
 
     return S3Objects(client("s3"), match[1], match[2] or "")
+
+
+def read_all(objects: Objects, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Each key and its bytes, in the order given; some are read ahead, for most of the time of a read is waiting.
+
+    At most `READS_AT_ONCE` are read at a time, and twice as many are in memory.
+    """
+    with ThreadPoolExecutor(READS_AT_ONCE, "objects") as pool:
+        under_way: deque[tuple[str, Future[bytes]]] = deque()
+        for key in keys:
+            under_way.append((key, pool.submit(objects.get, key)))
+            if len(under_way) == 2 * READS_AT_ONCE:
+                first, read = under_way.popleft()
+                yield first, read.result()
+        for key, read in under_way:
+            yield key, read.result()
 
 
 def check_key(key: str) -> str:

@@ -3,10 +3,13 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from fraudline.adapters import tables
+from fraudline.adapters.history import FILES
+from fraudline.adapters.landing import PREFIX as ARCHIVE
 from fraudline.settings import Settings, load_settings
 
 from .conftest import INFRA, REPO, Plan
@@ -70,12 +73,27 @@ def test_every_bucket_is_closed_to_the_public_versioned_and_refuses_plain_http(
     assert all(p["Statement"][0]["Condition"]["Bool"]["aws:SecureTransport"] == "false" for p in policies)
 
 
-def test_every_bucket_forgets_old_versions_and_the_archive_and_quarantine_expire(plan: Plan) -> None:
-    for lifecycle in plan.resources("aws_s3_bucket_lifecycle_configuration"):
-        rules = {rule["id"]: rule for rule in lifecycle.values["rule"]}
-        assert rules["tidy"]["noncurrent_version_expiration"][0]["noncurrent_days"] == 30
-        expires = any(name in lifecycle.address for name in ("landing", "quarantine"))
-        assert ("expire" in rules) == expires
+def lifecycles(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """The rules of each bucket, by its short name."""
+    found = plan.resources("aws_s3_bucket_lifecycle_configuration")
+    rules = {lifecycle.address.split('"')[1]: lifecycle.values["rule"] for lifecycle in found}
+    assert rules.keys() == {"landing", "quarantine", "models", "reports"}
+    return rules
+
+
+def test_every_bucket_forgets_old_versions(plan: Plan) -> None:
+    for rules in lifecycles(plan).values():
+        (tidy,) = [rule for rule in rules if rule["id"] == "tidy"]
+        assert tidy["noncurrent_version_expiration"][0]["noncurrent_days"] == 30
+
+
+def test_records_of_builds_versions_and_reports_never_expire(plan: Plan) -> None:
+    """Whatever else does: `builds/` lies beside the archive, and is walked to its end."""
+    expiring = {
+        bucket: {rule["filter"][0]["prefix"] for rule in rules if rule["expiration"]}
+        for bucket, rules in lifecycles(plan).items()
+    }
+    assert expiring == {"landing": {ARCHIVE, FILES}, "quarantine": {""}, "models": set(), "reports": set()}
 
 
 def test_every_table_can_be_restored_to_any_second(plan: Plan) -> None:

@@ -1,10 +1,11 @@
 locals {
-  # Days until an object goes; null keeps it. The registry and the reports are history, which nobody may lose.
+  # What goes, by prefix, after how many days. The registry and the reports are history, which nobody may lose; the
+  # records of builds in `landing` (builds/) are a line that is walked to its end.
   expiry = {
-    landing    = var.landing_days
-    quarantine = var.quarantine_days
-    models     = null
-    reports    = null
+    landing    = { "archive/" = var.landing_days, "files/" = var.landing_days }
+    quarantine = { "" = var.quarantine_days }
+    models     = {}
+    reports    = {}
   }
 }
 
@@ -82,11 +83,13 @@ resource "aws_s3_bucket_lifecycle_configuration" "this" {
   }
 
   dynamic "rule" {
-    for_each = local.expiry[each.key] == null ? [] : [local.expiry[each.key]]
+    for_each = local.expiry[each.key]
     content {
-      id     = "expire"
+      id     = "expire-${trimsuffix(rule.key, "/")}"
       status = "Enabled"
-      filter {}
+      filter {
+        prefix = rule.key
+      }
 
       expiration {
         days = rule.value
