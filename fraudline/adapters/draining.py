@@ -13,7 +13,7 @@ from fraudline.archive import Account
 from fraudline.durations import DAY, SECOND
 from fraudline.errors import LostRace, Unavailable
 from fraudline.features.definition import feature_set
-from fraudline.stream import Batch, Record, Shard
+from fraudline.stream import Batch, Intent, Record, Shard
 
 # Why a drain ended.
 CAUGHT_UP = "caught_up"
@@ -200,7 +200,11 @@ class _Work:
         intent, leases = self._lease.intent, self._deps.leases
         assert intent is not None
         with self._steps.at("read"):
-            records = self._reader.read_through(intent.end, leases.deadline())
+            page = self._reader.read_through(intent.end, leases.deadline())
+        records = page.records
+        # At the tip nothing is known: a stuck shard says so, too. What it keeps by its own rules comes yet.
+        if page.at_tip and (records or not self._has_expired(intent)):
+            raise Unavailable(f"{self._shard.id} does not hand over a batch that was begun: try again in a while")
         if len(records) != intent.records:
             self._flags.add(EXPIRED)
         if not records:
@@ -208,6 +212,11 @@ class _Work:
             return
         self._finish(self._worker(intent.model_version), records, is_replay=True)
         self._totals["replayed"] += 1
+
+    def _has_expired(self, intent: Intent) -> bool:
+        """Whether the stream keeps no record as old as the youngest of this batch may be."""
+        leases = self._deps.leases
+        return leases.now() - intent.scored_at > self._deps.stream.retention(leases.deadline())
 
     def _finish(self, worker: BatchWorker, records: tuple[Record, ...], is_replay: bool) -> None:
         assert self._lease.intent is not None

@@ -121,16 +121,20 @@ class ShardReader:
             taken.append(self._buffer.popleft())
         return Page(tuple(taken), not self._buffer and self._at_tip, not self._buffer and self._ended)
 
-    def read_through(self, sequence: str, deadline: Deadline) -> tuple[Record, ...]:
-        """All records up to this sequence number that the stream still keeps."""
+    def read_through(self, sequence: str, deadline: Deadline) -> Page:
+        """All records up to this sequence number that the stream hands over; `at_tip` if it was not seen to be past it.
+
+        Past it, records that are missing have expired; before it, they may come yet.
+        """
         last = position_of(sequence, self._shard.id)
         taken: list[Record] = []
         while True:
             self._fill(deadline)
             while self._buffer and self._buffer[0].position <= last:
                 taken.append(self._buffer.popleft())
-            if self._buffer or self._ended or self._at_tip or (taken and taken[-1].position == last):
-                return tuple(taken)
+            is_past = bool(self._buffer) or self._ended or (bool(taken) and taken[-1].position == last)
+            if is_past or self._at_tip:
+                return Page(tuple(taken), not is_past, not self._buffer and self._ended)
 
     def _fill(self, deadline: Deadline) -> None:
         if not self._buffer and not self._ended:

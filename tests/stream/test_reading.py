@@ -11,7 +11,7 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
 from fraudline.adapters.draining import STOPPED, Limits
-from fraudline.adapters.kinesis import ShardReader, Stream
+from fraudline.adapters.kinesis import Page, ShardReader, Stream
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import SliceReport, run_forever, run_slice
 from fraudline.local.emulator import Emulator
@@ -68,10 +68,12 @@ def test_reading_through_a_position_stops_right_there(resources: Settings, send:
     send(ONE_USER)
     records = read_all(reader(resources))
     shard = reader(resources)
-    assert shard.read_through(records[9].sequence, within(10)) == tuple(records[:10])
+    assert shard.read_through(records[9].sequence, within(10)).records == tuple(records[:10])
     assert shard.read(1, 1, within(10)).records == (records[10],)
     later = reader(resources, records[30].sequence)
-    assert later.read_through(records[9].sequence, within(10)) == ()
+    assert later.read_through(records[9].sequence, within(10)) == Page((), at_tip=False, ended=False)
+    tip = reader(resources, records[-1].sequence)
+    assert tip.read_through(str(int(records[-1].sequence) + 1), within(10)) == Page((), at_tip=True, ended=False)
 
 
 def test_an_expired_iterator_is_reopened_where_it_stood(
