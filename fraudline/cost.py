@@ -118,11 +118,15 @@ def load_prices(path: Path = PRICES) -> Prices:
 
 @dataclass(frozen=True)
 class Workload:
-    """The traffic. Sizes are bytes of one record, one decision row and one profile row as the code writes them."""
+    """The traffic. Sizes are bytes of one record, one decision row and one profile row as the code writes them.
+
+    The archive is kept for good: `archive_days` is how old it is by then.
+    """
 
     transactions_per_second: float
     users: int
     decision_days: int = 365
+    archive_days: int = 3 * 365
     realtime_share: float = 1.0
     alert_share: float = 0.005
     record_bytes: int = 220
@@ -153,7 +157,6 @@ class Deployment:
     stream_mode: Literal["ON_DEMAND", "PROVISIONED"]
     stream_shards: int
     stream_days: int
-    landing_days: int
     lambda_reads_stream: bool
     nat_gateways: int
     prefect_server: bool
@@ -163,8 +166,8 @@ class Deployment:
     alarms: int = 19
 
 
-DEV = Deployment("PROVISIONED", 1, 7, 90, True, 1, True, False, 1, 4)
-PROD = Deployment("ON_DEMAND", 4, 14, 400, True, 2, True, True, 2, 8)
+DEV = Deployment("PROVISIONED", 1, 7, True, 1, True, False, 1, 4)
+PROD = Deployment("ON_DEMAND", 4, 14, True, 2, True, True, 2, 8)
 DEPLOYMENTS = {"dev": DEV, "prod": PROD}
 
 
@@ -192,7 +195,7 @@ class Estimate:
 
 
 def estimate(workload: Workload, deployment: Deployment, prices: Prices) -> Estimate:
-    """The monthly cost once every store has filled up to its retention."""
+    """The monthly cost once every store has filled up to its retention, and the archive is as old as it says."""
     parts = (
         _stream(workload, deployment, prices.kinesis),
         _tables(workload, prices.dynamodb),
@@ -259,12 +262,13 @@ def _tables(workload: Workload, price: DynamoDB) -> Iterator[Line]:
 
 def _objects(workload: Workload, deployment: Deployment, price: S3) -> Iterator[Line]:
     day = workload.transactions_per_second * 86400 * workload.record_bytes
-    gigabytes = day * deployment.landing_days / GIB
+    gigabytes = day * workload.archive_days / GIB
     # One archive object a batch: of 500 records where traffic fills it, else of one drain a shard every five minutes.
     thousands = max(workload.transactions / 500, deployment.stream_shards * HOURS * 12) / 1000
-    # A daily monitor and a weekly retrain over the whole window list and read each object about ten times a month.
-    gets = 10 * thousands
-    yield Line("S3", f"archive of {deployment.landing_days} days", gigabytes, "GiB", gigabytes * price.gigabyte_month)
+    # What monitors look at is read about ten times a month; each weekly retrain reads all that has landed.
+    months = workload.archive_days * 24 / HOURS
+    gets = thousands * (10 + 52 / 12 * months)
+    yield Line("S3", f"archive of {workload.archive_days} days", gigabytes, "GiB", gigabytes * price.gigabyte_month)
     yield Line("S3", "objects written", thousands, "k", thousands * price.put_thousand)
     yield Line("S3", "objects read", gets, "k", gets * price.get_thousand)
 

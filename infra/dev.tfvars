@@ -6,7 +6,6 @@ stream_shards               = 1
 lambda_reserved_concurrency = 10
 lambda_reads_stream         = true
 protect_data                = false
-landing_days                = 90
 prefect_server              = true
 monthly_budget_usd          = 150
 alarm_emails                = ["fraudline-dev@example.com"]

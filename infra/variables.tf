@@ -133,13 +133,13 @@ variable "protect_data" {
 }
 
 variable "landing_days" {
-  description = "How long archived transactions are kept; training reads at most the contract's training window plus its label delay."
+  description = "Days until the history in the landing bucket expires; null, the default, keeps it for good. Profiles count a person's whole past: once some of it is gone, what retrain, backfill and monitor compute is no longer what the stream scores with (training-serving skew), a retrain as of an earlier day is another one, and a new generation of profiles is refused. Set it only where the law demands it; fraudline forget removes one person without any of this."
   type        = number
-  default     = 400
+  default     = null
 
   validation {
-    condition     = var.landing_days >= 90
-    error_message = "landing_days must be at least 90, or retraining as of an earlier date loses its history."
+    condition     = var.landing_days == null ? true : var.landing_days >= 365
+    error_message = "landing_days must be at least 365, or null: features and retrains rest on history."
   }
 }
 

@@ -19,12 +19,13 @@ def cost(
     transactions_per_second: Annotated[float, typer.Option(help="On average, over day and night.")],
     environment: Annotated[Literal["dev", "prod"], typer.Option(help="Whose infra/*.tfvars.")] = "prod",
     decision_days: Annotated[int, typer.Option(help="How long decisions are kept.")] = 365,
+    archive_days: Annotated[int, typer.Option(help="How old the archive is, which is kept for good.")] = 3 * 365,
     json: JsonOption = False,
 ) -> None:
     """Estimate what a deployment on AWS costs in a month, from its traffic and dated list prices."""
     from fraudline.cost import DEPLOYMENTS, Workload, estimate, load_prices, render
 
-    workload = Workload(transactions_per_second, users, decision_days)
+    workload = Workload(transactions_per_second, users, decision_days, archive_days)
     month = estimate(workload, DEPLOYMENTS[environment], load_prices())
     if json:
         print_json({"dollars": month.dollars, **asdict(month)})

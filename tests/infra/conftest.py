@@ -121,18 +121,19 @@ def need_terraform_check() -> str:
 
 
 @pytest.fixture(scope="session")
-def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Plan]:
-    """The plan of "dev", "prod" or "bootstrap", on an empty account."""
+def plan_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Plan]:
+    """The plan of "dev", "prod" or "bootstrap", on an empty account, with other values of some variables."""
     folder = tmp_path_factory.mktemp("infra")
     # Without the tests, which would run with every plan.
     copy = shutil.copytree(INFRA, folder / "infra", ignore=shutil.ignore_patterns("tests", ".terraform"))
 
     @cache
-    def plan(which: str) -> Plan:
+    def plan(which: str, **variables: str) -> Plan:
         out = folder / f"{which}.json"
         directory = copy / "bootstrap" if which == "bootstrap" else copy
         var_file = [] if which == "bootstrap" else ["--var-file", f"{which}.tfvars"]
-        done = run([need_terraform_check(), str(directory), "--json", str(out), *var_file], directory, **VARIABLES)
+        given = VARIABLES | {f"TF_VAR_{name}": value for name, value in variables.items()}
+        done = run([need_terraform_check(), str(directory), "--json", str(out), *var_file], directory, **given)
         assert done.returncode == 0, done.stdout + done.stderr
         return Plan(json.loads(out.read_text()))
 

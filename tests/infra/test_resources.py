@@ -87,13 +87,22 @@ def test_every_bucket_forgets_old_versions(plan: Plan) -> None:
         assert tidy["noncurrent_version_expiration"][0]["noncurrent_days"] == 30
 
 
-def test_records_of_builds_versions_and_reports_never_expire(plan: Plan) -> None:
-    """Whatever else does: `builds/` lies beside the archive, and is walked to its end."""
-    expiring = {
+def expiring(plan: Plan) -> dict[str, set[str]]:
+    """The prefixes of each bucket that expire."""
+    return {
         bucket: {rule["filter"][0]["prefix"] for rule in rules if rule["expiration"]}
         for bucket, rules in lifecycles(plan).items()
     }
-    assert expiring == {"landing": {ARCHIVE, FILES}, "quarantine": {""}, "models": set(), "reports": set()}
+
+
+def test_history_is_kept_for_good(plan: Plan) -> None:
+    """Profiles count all of it: what has expired offline would still count online."""
+    assert expiring(plan) == {"landing": set(), "quarantine": {""}, "models": set(), "reports": set()}
+
+
+def test_where_history_must_expire_the_records_of_builds_do_not(plan_of: Callable[..., Plan]) -> None:
+    """They lie beside the archive, and are walked to their end."""
+    assert expiring(plan_of("prod", landing_days="3650"))["landing"] == {ARCHIVE, FILES}
 
 
 def test_every_table_can_be_restored_to_any_second(plan: Plan) -> None:

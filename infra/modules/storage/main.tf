@@ -2,7 +2,7 @@ locals {
   # What goes, by prefix, after how many days. The registry and the reports are history, which nobody may lose; the
   # records of builds in `landing` (builds/) are a line that is walked to its end.
   expiry = {
-    landing    = { "archive/" = var.landing_days, "files/" = var.landing_days }
+    landing    = var.landing_days == null ? {} : { "archive/" = var.landing_days, "files/" = var.landing_days }
     quarantine = { "" = var.quarantine_days }
     models     = {}
     reports    = {}

@@ -14,8 +14,9 @@ variable "protect" {
 }
 
 variable "landing_days" {
-  description = "Days until archived transactions expire."
+  description = "Days until archived transactions and files of history expire; null keeps them for good."
   type        = number
+  default     = null
 }
 
 variable "quarantine_days" {
