@@ -16,6 +16,7 @@ from fraudline.decision import STREAM, Decision, digest, pack
 from fraudline.errors import Unavailable
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History, LaggedHistory
+from fraudline.judging import judge
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
 from fraudline.scoring import Scorer
 from fraudline.stream import NOTHING, Batch, Record, Shard
@@ -212,11 +213,8 @@ class MicroBatches:
         return _Scored(event, computed.features, computed.effective_time, seen)
 
     def _judged(self, row: "_Scored", score: float) -> "_Scored":
-        if not 0.0 <= score <= 1.0:
-            raise ValueError(f"the score is {score!r}, not a probability")
-        is_fraud = score >= self.bundle.threshold
-        reasons = tuple(self.bundle.reasons(row.features)) if is_fraud else ()
-        return row._replace(score=score, is_fraud=is_fraud, reasons=reasons)
+        judgement = judge(self.bundle, row.features, score)
+        return row._replace(score=score, is_fraud=judgement.is_fraud, reasons=judgement.reasons)
 
     def _decision(self, batch: Batch, scored: "_Scored") -> Decision:
         transaction, intent, bundle = scored.event.transaction, batch.intent, self.bundle

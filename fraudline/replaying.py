@@ -7,6 +7,7 @@ import msgspec
 from fraudline.bundle import Bundle
 from fraudline.decision import Decision, unpack
 from fraudline.errors import Tampered
+from fraudline.judging import judge
 
 _BYTES_OF_A_FEATURE = 8
 
@@ -35,16 +36,8 @@ def replay(decision: Decision, bundle: Bundle) -> Replayed:
             " find out who changed the row"
         )
     features = unpack(decision.features)
-    score = bundle.scorer.score(features)
-    is_fraud = score >= bundle.threshold
-    return Replayed(
-        decision,
-        msgspec.structs.replace(
-            decision,
-            score=score,
-            is_fraud=is_fraud,
-            threshold=bundle.threshold,
-            model_version=bundle.version,
-            reasons=tuple(bundle.reasons(features)) if is_fraud else (),
-        ),
+    judgement = judge(bundle, features, bundle.scorer.score(features))
+    made = msgspec.structs.replace(
+        decision, threshold=bundle.threshold, model_version=bundle.version, **judgement._asdict()
     )
+    return Replayed(decision, made)

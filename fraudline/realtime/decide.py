@@ -6,6 +6,7 @@ from fraudline.bundle import Bundle
 from fraudline.decision import Decision, digest, pack
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History, LaggedHistory
+from fraudline.judging import judge
 from fraudline.profiles import profile_key
 from fraudline.stream import NOTHING
 from fraudline.transaction import Transaction
@@ -64,18 +65,15 @@ class Decider:
             return stored.recorded
         bundle = self.bundle
         computed = self.online.features(transaction, stored.history, stored.lagged, stored.built_through)
-        score = bundle.scorer.score(computed.features)
-        if not 0.0 <= score <= 1.0:
-            raise ValueError(f"the score is {score!r}, not a probability")
-        is_fraud = score >= bundle.threshold
+        judgement = judge(bundle, computed.features, bundle.scorer.score(computed.features))
         return Decision(
             transaction_id=transaction.id,
             origin=REALTIME,
-            score=score,
-            is_fraud=is_fraud,
+            score=judgement.score,
+            is_fraud=judgement.is_fraud,
             threshold=bundle.threshold,
             model_version=bundle.version,
-            reasons=tuple(bundle.reasons(computed.features)) if is_fraud else (),
+            reasons=judgement.reasons,
             event_time=transaction.timestamp,
             effective_time=computed.effective_time,
             entities=dict(zip(self.entity_names, transaction.entities, strict=True)),
