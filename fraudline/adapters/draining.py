@@ -30,7 +30,6 @@ EXPIRED = "expired"
 STUCK = "stuck"
 # A lease is renewed when a third of its term has passed without a batch.
 _RENEW_AFTER = 1 / 3
-_TIP_SECONDS = 0.5
 # Kinesis keeps records at least for so long (microseconds).
 _SHORTEST_RETENTION = DAY
 
@@ -41,8 +40,7 @@ OnBatch = Callable[[Account], None]
 class Limits:
     """How much a slice may do. It ends at the first bound or when it has caught up, always between two batches.
 
-    `records` is for each shard. With `follow` a slice that has caught up waits for more until its time is up. From a
-    lag of `stuck_seconds` on, a shard on which nothing moves is called stuck.
+    `records` is for each shard. From a lag of `stuck_seconds` on, a shard on which nothing moves is called stuck.
     """
 
     records: int = 100_000
@@ -50,7 +48,6 @@ class Limits:
     batch_records: int = 500
     batch_bytes: int = 4 << 20
     shards_at_a_time: int = 4
-    follow: bool = False
     stuck_seconds: float = 300.0
 
 
@@ -184,15 +181,12 @@ class _Work:
         if page.ended:
             self._lease = leases.renew(self._lease, closed=True, seen_through=looked_at)
             return CLOSED
-        if page.at_tip and not self._limits.follow:
+        if page.at_tip:
             self._lease = leases.renew(self._lease, seen_through=looked_at)
             return CAUGHT_UP
         if time.monotonic() >= self._renew_at:
-            known = {"seen_through": looked_at} if page.at_tip else {}
-            self._lease = leases.renew(self._lease, **known)
+            self._lease = leases.renew(self._lease)
             self._keep()
-        if page.at_tip:
-            time.sleep(_TIP_SECONDS)
         return ""
 
     def _replay(self) -> None:

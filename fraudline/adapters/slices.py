@@ -3,8 +3,8 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -78,24 +78,6 @@ def run_slice(
         return SliceReport(drains, time.monotonic() - begin)
     finally:
         deps.leases.report_gone()
-
-
-def run_forever(
-    deps_of_now: Callable[[], StreamDeps],
-    limits: Limits,
-    on_slice: Callable[[SliceReport], None],
-    stop: Callable[[], bool],
-    start: str = TRIM_HORIZON,
-) -> None:
-    """Slice after slice until `stop`, each following its shards until its time is up.
-
-    `deps_of_now` brings the champion of the moment; between two slices, workers share the shards anew.
-    """
-    while not stop():
-        report = run_slice(deps_of_now(), replace(limits, follow=True), start=start)
-        on_slice(report)
-        if not report.drains and not stop():
-            time.sleep(_RETRY_SECONDS)
 
 
 @contextmanager
@@ -184,27 +166,15 @@ class _Slice:
         return lease.is_held(self._deps.leases.now())
 
     def _drain_all(self, leases: Sequence[Lease], shards: Mapping[str, Shard]) -> Iterator[DrainReport]:
-        # Whoever follows a shard makes way for no other.
-        threads = 2 * len(shards) if self._limits.follow else self._limits.shards_at_a_time
-        with ThreadPoolExecutor(threads) as pool:
-            running = {pool.submit(self._drain, lease, shards[lease.shard]) for lease in leases}
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for report in filter(None, (drained.result() for drained in done)):
-                    if report.ended != CLOSED:
-                        self._done.add(report.shard)
-                    elif self._limits.follow:
-                        # The others follow theirs until the slice ends: children would wait for as long.
-                        running |= {pool.submit(self._drain, *child) for child in self._children(report.shard)}
-                    yield report
-
-    def _children(self, parent: str) -> list[tuple[Lease, Shard]]:
-        """The children of a shard that has just been closed, as far as they are ready and nobody has them."""
-        if self._is_over():
-            return []
-        shards = {shard.id: shard for shard in self._deps.stream.shards(self._deps.leases.deadline())}
-        ready = ready_to_drain(self._sync(shards), shards)
-        return [(lease, shards[lease.shard]) for lease in ready if parent in lease.parents and not self._is_held(lease)]
+        with ThreadPoolExecutor(self._limits.shards_at_a_time) as pool:
+            draining = [pool.submit(self._drain, lease, shards[lease.shard]) for lease in leases]
+            for drained in as_completed(draining):
+                report = drained.result()
+                if report is None:
+                    continue
+                if report.ended != CLOSED:
+                    self._done.add(report.shard)
+                yield report
 
     def _drain(self, lease: Lease, shard: Shard) -> DrainReport | None:
         """Acquired only when a thread is free: a lease that waits in line would expire."""

@@ -1,12 +1,20 @@
 """The commands that talk to AWS, against the emulator: warm up, send, score, and the registry in S3."""
 
+import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 
+from fraudline.adapters.clients import client
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.producer import Producer
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
 from tests.cli.conftest import Shop
-from tests.support.command import Person
+from tests.stream.events import clean_events
+from tests.stream.storage import accounts
+from tests.support.command import PROGRAM, Person
 
 
 def test_a_stream_is_warmed_up_fed_and_scored(shop: Shop, person: Person, aws: Emulator, resources: Settings) -> None:
@@ -51,3 +59,25 @@ def _upload(folder: Path, location: str) -> None:
     for path in folder.rglob("*"):
         if path.is_file() and "quarantine" not in path.parts:
             objects.put(path.relative_to(folder).as_posix(), path.read_bytes())
+
+
+def test_score_stream_goes_on_until_it_is_told_to_stop(
+    shop: Shop, person: Person, aws: Emulator, resources: Settings
+) -> None:
+    _upload(person.folder / "models", f"s3://{resources.models_bucket}")
+    environment = person.environment | aws.environment | resources.to_environment()
+    scoring = subprocess.Popen(
+        [PROGRAM, "score-stream", "--forever", "--json"], cwd=person.folder, env=environment, stdout=subprocess.PIPE
+    )
+    try:
+        for first in (0, 30):
+            Producer(client("kinesis"), resources.stream).send(clean_events(30, users=5, first=first))
+            deadline = time.monotonic() + 60
+            while sum(account.scored for account in accounts(resources)) < first + 30:
+                assert time.monotonic() < deadline, "nobody scores what was sent"
+                time.sleep(0.2)
+    finally:
+        scoring.send_signal(signal.SIGTERM)
+        out, _ = scoring.communicate(timeout=60)
+    assert scoring.returncode == 0
+    assert json.loads(out)["flags"] == {}

@@ -85,8 +85,8 @@ def test_a_batch_that_was_pending_is_finished_under_the_pseudonym(
 
 def test_workers_that_go_on_scoring_take_the_profile_over(resources: Settings, calm: Settings, key: None) -> None:
     send(resources, dirty_events(100, users=6))
-    following = Limits(batch_records=10, seconds=4.0, follow=True)
-    workers = [Worker(resources, Orders(f"w{n}", limits=following, lease_seconds=10.0)) for n in range(2)]
+    limits = Limits(batch_records=10)
+    workers = [Worker(resources, Orders(f"w{n}", limits, lease_seconds=10.0, seconds=4.0)) for n in range(2)]
     time.sleep(1.0)
     more = threading.Thread(target=lambda: [send(resources, clean_events(10, 6, n, 1000 * n)) for n in range(2, 12)])
     more.start()

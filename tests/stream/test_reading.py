@@ -2,18 +2,16 @@
 
 import gc
 import resource
-import threading
-import time
 
 import pytest
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
-from fraudline.adapters.draining import STOPPED, Limits
+from fraudline.adapters.draining import Limits
 from fraudline.adapters.kinesis import Page, ShardReader, Stream
 from fraudline.adapters.producer import Producer
-from fraudline.adapters.slices import SliceReport, run_forever, run_slice
+from fraudline.adapters.slices import run_slice
 from fraudline.local.emulator import Emulator
 from fraudline.local.resources import create_stream
 from fraudline.settings import Settings
@@ -99,19 +97,6 @@ def test_an_expired_iterator_is_reopened_where_it_stood(
             records += read_all(shard)
     assert [record.data for record in records] == [data for _, data in ONE_USER]
     assert len(calls) > 30
-
-
-def test_a_follower_waits_at_the_tip_for_what_comes_and_stops_when_told(resources: Settings, send: Send) -> None:
-    send(clean_events(20, users=5))
-    later = threading.Timer(1.5, send, [clean_events(20, users=5, first=20)])
-    later.start()
-    end = time.monotonic() + 4
-    deps = deps_of(resources, Orders("w"), stop=lambda: time.monotonic() > end)
-    reports: list[SliceReport] = []
-    run_forever(lambda: deps, Limits(seconds=30), reports.append, deps.leases.stop)
-    later.join()
-    assert [report.scored for report in reports] == [40]
-    assert {drain.ended for drain in reports[0].drains} == {STOPPED}
 
 
 @pytest.mark.long

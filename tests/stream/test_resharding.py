@@ -1,9 +1,6 @@
 """Splits and merges under way, on kinesis-local: parents before children, nothing skipped, nothing twice."""
 
-import threading
 import time
-from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -11,7 +8,7 @@ import pytest
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
-from fraudline.adapters.draining import CLOSED, STOPPED, Limits
+from fraudline.adapters.draining import CLOSED, Limits
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.producer import Producer
@@ -88,26 +85,6 @@ def test_every_entity_counts_in_the_order_it_was_sent_across_reshards(resharding
     for decision in sorted(stored(resharding).decisions.values(), key=lambda d: d["position"]):
         order.setdefault(decision["entity"], []).append(decision["transaction_id"])
     assert all(ids == sorted(ids) for ids in order.values())
-
-
-def test_a_follower_goes_on_with_the_children_of_a_closed_shard_while_it_follows_others(resharding: Settings) -> None:
-    events, later = dirty_events(40, users=10), dirty_events(40, users=10, first=40)
-    stopping = threading.Event()
-    limits = Limits(follow=True, seconds=120)
-    with ThreadPoolExecutor(1) as pool:
-        slice_ = pool.submit(run_slice, deps_of(resharding, Orders("w", lease_seconds=10), stopping.is_set), limits)
-        try:
-            put(resharding, events)
-            split_first_shard(resharding)
-            put(resharding, later)
-            deadline = time.monotonic() + 60
-            while sum(account.read for account in accounts(resharding)) < len(events) + len(later):
-                assert time.monotonic() < deadline, "nobody reads the children"
-                time.sleep(0.2)
-        finally:
-            stopping.set()
-    ended = Counter(drain.ended for drain in slice_.result().drains)
-    assert ended == {CLOSED: 1, STOPPED: 3}, "a parent; the other shard and two children"
 
 
 def split_first_shard(settings: Settings) -> None:

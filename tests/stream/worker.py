@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +25,10 @@ SMALL_BATCHES = Limits(batch_records=25, seconds=60.0)
 
 @dataclass(frozen=True)
 class Orders:
-    """What a worker does: `harm` (a signal) comes to it as it begins the `count`-th step of that name."""
+    """What a worker does: `harm` (a signal) comes to it as it begins the `count`-th step of that name.
+
+    It does one slice, or slice after slice for `seconds` and reports the last.
+    """
 
     worker: str
     limits: Limits = SMALL_BATCHES
@@ -34,6 +38,7 @@ class Orders:
     bundle_seed: int = 1
     contract: str = "ecommerce"
     lease_seconds: float = LEASE_SECONDS
+    seconds: float = 0.0
 
 
 class Harm:
@@ -72,14 +77,18 @@ def _bundle_of(version: str) -> SmallBundle:
 def _work(settings: Settings, orders: Orders, report: Any) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    report.send(run_slice(deps_of(settings, orders, stopping.is_set), orders.limits))
+    end, deps = time.monotonic() + orders.seconds, deps_of(settings, orders, stopping.is_set)
+    last = run_slice(deps, orders.limits)
+    while time.monotonic() < end:
+        last = run_slice(deps, orders.limits)
+    report.send(last)
     # A worker ends here: what the test process has registered for its own end (Prefect's threads) is not this one's.
     report.close()
     os._exit(0)
 
 
 class Worker:
-    """One slice in a process of its own."""
+    """A worker in a process of its own."""
 
     def __init__(self, settings: Settings, orders: Orders) -> None:
         context: Any = multiprocessing.get_context("fork")
