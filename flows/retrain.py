@@ -80,7 +80,7 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     registry = open_registry(request.models, contract.name)
     number = registry.next_number()
 
-    landed = landing.history(contract, request.transactions, plan.as_of)
+    landed = landing.history(contract, request.transactions, plan.as_of, known_before=plan.as_of)
     table = landed.table.take(landed.table.timestamp < plan.as_of)
     labels = landing.read_labels(request.labels, table)
     table = with_verdicts(table, labels.verdicts, plan.as_of)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fraudline.adapters.archive import EVER
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
@@ -23,7 +24,7 @@ from tasks.steps import step
 
 LABEL_SECONDS = 300.0
 # As of when everything is known that will ever be (microseconds).
-ALL_TIMES = 2**62
+ALL_TIMES = EVER
 
 
 @step(name="load transactions")
@@ -33,18 +34,21 @@ def load(contract: Contract, locations: Sequence[str]) -> Landed:
 
 
 @step(name="load all that has landed", retries=2, retry_delay_seconds=5)
-def load_all(contract: Contract, as_of: int) -> Landed:
-    """The deployment's labelled files, archive and verdicts, as known at `as_of` (microseconds)."""
+def load_all(contract: Contract, as_of: int, known_before: int = ALL_TIMES) -> Landed:
+    """The deployment's labelled files and archive, with the verdicts known at `as_of` (microseconds).
+
+    What the stream delivered at `known_before` or later is left out.
+    """
     settings = load_settings()
     verdicts = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table).all(within(LABEL_SECONDS))
     landing = f"s3://{settings.landing_bucket}"
-    landed = load_history(contract, landing, verdicts, as_of, _tell)
+    landed = load_history(contract, landing, verdicts, as_of, _tell, known_before)
     return replace(landed, table=with_pseudonyms(landed.table, erased_people(settings, contract)))
 
 
-def history(contract: Contract, locations: Sequence[str], as_of: int) -> Landed:
+def history(contract: Contract, locations: Sequence[str], as_of: int, known_before: int = ALL_TIMES) -> Landed:
     """What was asked for, or all there is."""
-    return load(contract, locations) if locations else load_all(contract, as_of)
+    return load(contract, locations) if locations else load_all(contract, as_of, known_before)
 
 
 @step(name="load the past", retries=2, retry_delay_seconds=5)

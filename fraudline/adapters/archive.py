@@ -24,21 +24,28 @@ from fraudline.validation import Validator
 
 # Rows that are turned into columns at a time: some tens of megabytes of JSON.
 _ROWS = 100_000
+EVER = 2**62
 
 
-def read_archive(objects: Objects, contract: Contract, prefix: str = "", seen: SeenByBuilds | None = None) -> Landed:
+def read_archive(
+    objects: Objects,
+    contract: Contract,
+    prefix: str = "",
+    seen: SeenByBuilds | None = None,
+    known_before: int = EVER,
+) -> Landed:
     """All archived transactions, or those whose batch began to arrive on days that start with `prefix` ("2026-01").
 
     The table is in the order (effective time, position), in which every entity's events counted one after the other,
     with the recorded `effective_time` and `built_through`, and the builds of later entities that missed it. Rows are
     validated anew: what a contract changed since then refuses is in `rejects`, by position. `seen` is what builds have
-    seen, if the caller has read it.
+    seen, if the caller has read it. What arrived or was counted at `known_before` (microseconds) or later is left out.
     """
     sources: list[Source] = []
     archives = _archives(objects, PREFIX + prefix, sources)
-    parts = [_columns(contract, part) for part in _parts(archives)]
+    parts = [_columns(contract, part) for part in _parts(archives, known_before)]
     if not parts:
-        return Landed(0, from_transactions(contract, []), ())
+        return Landed(0, from_transactions(contract, []), (), sources=tuple(sources))
     table = concatenate([landed.table for landed, _ in parts])
     order = pc.sort_indices(
         pa.table({"time": table.effective_time, "position": pa.concat_arrays([at for _, at in parts])}),
@@ -70,21 +77,27 @@ def read_accounts(objects: Objects, prefix: str = "") -> Iterator[Account]:
 
 
 class _Part(NamedTuple):
-    """Rows with the hour their batch's later entities were built through; the first is the `first`-th of all."""
+    """Rows, their numbers among all that were read, and the hours that later entities were built through for them."""
 
-    first: int
     rows: list[Row]
+    numbers: list[int]
     built_through: list[int]
 
 
-def _parts(archives: Iterator[Archived]) -> Iterator[_Part]:
-    part = _Part(0, [], [])
+def _parts(archives: Iterator[Archived], known_before: int) -> Iterator[_Part]:
+    part, first = _Part([], [], []), 0
     for archived in archives:
-        part.rows.extend(archived.rows)
-        part.built_through.extend([archived.account.built_through or 0] * len(archived.rows))
+        account, rows = archived.account, archived.rows
+        for number, row in enumerate(rows, first):
+            # A record may wait in the stream for long, and its clock may be ahead of ours.
+            if max(row.arrived_at, account.scored_at) < known_before:
+                part.rows.append(row)
+                part.numbers.append(number)
+                part.built_through.append(account.built_through or 0)
+        first += len(rows)
         if len(part.rows) >= _ROWS:
             yield part
-            part = _Part(part.first + len(part.rows), [], [])
+            part = _Part([], [], [])
     if part.rows:
         yield part
 
@@ -97,7 +110,7 @@ def _columns(contract: Contract, part: _Part) -> tuple[Landed, pa.StringArray]:
         landed.table,
         effective_time=np.array([row.effective_time for row in part.rows], dtype=np.int64)[at],
         built_through=np.array(part.built_through, dtype=np.int64)[at] if contract.lagged_entities else None,
-        source_row=at + part.first,
+        source_row=np.array(part.numbers, dtype=np.int64)[at],
     )
     positions = pa.array([row.position for row in part.rows], pa.string()).take(pa.array(at))
     rejects = tuple(_told(reject, part) for reject in landed.rejects)
@@ -107,7 +120,7 @@ def _columns(contract: Contract, part: _Part) -> tuple[Landed, pa.StringArray]:
 def _told(reject: RejectedRow, part: _Part) -> RejectedRow:
     row = part.rows[reject.row]
     raw = bytes(row.record).decode("utf-8", "backslashreplace")
-    return replace(reject, source=row.position, row=reject.row + part.first, raw=raw)
+    return replace(reject, source=row.position, row=part.numbers[reject.row], raw=raw)
 
 
 def _screened(contract: Contract, rows: Sequence[Row]) -> Landed | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudline.adapters.archive import read_archive
+from fraudline.adapters.archive import EVER, read_archive
 from fraudline.adapters.builds import read_builds, told_by_builds
 from fraudline.adapters.files import Progress, holds_transactions, load_transactions
 from fraudline.adapters.landing import PREFIX
@@ -34,20 +34,26 @@ def load_history(
     verdicts: Mapping[str, Sequence[Verdict]],
     as_of: int,
     progress: Progress | None = None,
+    known_before: int = EVER,
 ) -> Landed:
     """What lies in `landing` (a folder or s3://bucket): files below `files/`, and what the stream archived.
 
     Of a transaction in both, the stream's copy is taken, which tells how it counted, with the label of the file's,
-    which counts as a duplicate. Verdicts known by `as_of` (microseconds) win over a file's label.
+    which counts as a duplicate. Verdicts known by `as_of` (microseconds) win over a file's label. Of the archive, only
+    what was known before `known_before` is taken; files do not tell when they came, so all of them are: whoever is to
+    repeat a retrain adds none with rows of its past.
     """
     objects = open_objects(landing)
     seen = read_builds(objects) if contract.lagged_entities else NOTHING_BUILT
-    archived = read_archive(objects, contract, seen=seen)
+    archived = read_archive(objects, contract, seen=seen, known_before=known_before)
     if progress and archived.rows:
         progress(f"the archive in {landing}", archived.rows)
     files = _files(objects, contract, seen, progress)
     if not archived.rows and not files.rows:
-        raise NotReady(f"nothing has landed in {landing} yet: put labelled files below {FILES}, or score the stream")
+        raise NotReady(
+            f"nothing has landed in {landing}{' by then' if archived.sources else ' yet'}: put labelled files below"
+            f" {FILES}, or score the stream"
+        )
     landed = _joined(files, archived)
     return replace(landed, table=_in_order(with_verdicts(landed.table, verdicts, as_of)))
 
