@@ -21,6 +21,7 @@ RECORDS = "records"
 TIME = "time"
 STOPPED = "stopped"
 CLOSED = "shard_closed"
+GONE = "shard_gone"
 LOST = "lost_lease"
 UNAVAILABLE = "unavailable"
 # The shard is on the profiles of another champion's features; the next slice takes that champion.

@@ -145,16 +145,19 @@ class Leases:
         with suppress(LostRace, Unavailable):
             self._update(lease, owner="")
 
-    def retire(self, lease: Lease) -> None:
-        """Remove the row of a closed shard that the stream no longer lists."""
+    def retire(self, lease: Lease) -> bool:
+        """Remove the row of a shard that the stream no longer lists; False if another worker has moved it."""
         body = {
             "Key": self._key(lease.shard),
             "ConditionExpression": "#epoch = :epoch",
             "ExpressionAttributeNames": {"#epoch": "epoch"},
             "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}},
         }
-        with suppress(LostRace):
+        try:
             self._single("DeleteItem", body)
+        except LostRace:
+            return False
+        return True
 
     def _update(self, lease: Lease, **changes: Any) -> Lease:
         """The row with `changes`, on the condition of the epoch."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from fraudline.adapters.draining import CLOSED, DrainReport, Limits, OnBatch, drain
+from fraudline.adapters.draining import CLOSED, EXPIRED, GONE, DrainReport, Limits, OnBatch, drain
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.stream import TRIM_HORIZON, Shard, timestamp_in
@@ -114,8 +114,14 @@ class _Slice:
         """Round after round: closing a shard makes way for its children."""
         while not self._is_over():
             self._deps.leases.report_waiting()
-            shards = {shard.id: shard for shard in self._deps.stream.shards(self._deps.leases.deadline())}
-            ready = ready_to_drain(self._sync(shards), shards)
+            shards = self._shards()
+            leases = self._sync(shards)
+            for lease in self._gone(leases, shards):
+                del leases[lease.shard]
+                if not lease.closed:
+                    # Whatever was left of it has expired with it.
+                    yield DrainReport(lease.shard, GONE, flags=(EXPIRED,))
+            ready = ready_to_drain(leases, shards)
             if mine := self._share(ready):
                 yield from self._drain_all(mine, shards)
                 self._waited = 0
@@ -129,15 +135,22 @@ class _Slice:
         return self._deps.leases.stop() or time.monotonic() >= self._ends_at
 
     def _sync(self, shards: Mapping[str, Shard]) -> dict[str, Lease]:
-        """The group's leases, with rows made for new shards and removed for those long gone."""
+        """The group's leases, with rows made for new shards."""
         leases = self._deps.leases.rows()
         new = [shard for shard in shards.values() if shard.id not in leases]
         for shard in new:
             self._deps.leases.create(shard, first_checkpoint(shard, leases, self._start))
-        for lease in leases.values():
-            if lease.closed and lease.shard not in shards:
-                self._deps.leases.retire(lease)
         return self._deps.leases.rows() if new else leases
+
+    def _gone(self, leases: Mapping[str, Lease], shards: Mapping[str, Shard]) -> list[Lease]:
+        """The leases of shards that the stream no longer lists, retired; one that somebody holds may be read yet."""
+        unlisted = [lease for lease in leases.values() if lease.shard not in shards and not self._is_held(lease)]
+        # A shard that began after it was listed, and that another worker has given a row, is listed by now.
+        listed = self._shards() if unlisted else shards
+        return [lease for lease in unlisted if lease.shard not in listed and self._deps.leases.retire(lease)]
+
+    def _shards(self) -> dict[str, Shard]:
+        return {shard.id: shard for shard in self._deps.stream.shards(self._deps.leases.deadline())}
 
     def _share(self, ready: Sequence[Lease]) -> list[Lease]:
         """The leases to take now: free ones, the longest unseen first, up to a fair share with those done before.

@@ -1,6 +1,8 @@
 """Splits and merges under way, on kinesis-local: parents before children, nothing skipped, nothing twice."""
 
 import time
+from collections import Counter
+from typing import Any
 
 import msgspec
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
-from fraudline.adapters.draining import CLOSED, Limits
+from fraudline.adapters.draining import CAUGHT_UP, CLOSED, EXPIRED, GONE, Limits
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.producer import Producer
@@ -17,7 +19,8 @@ from fraudline.local.resources import create_stream
 from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Shard, at_timestamp
 from tests.stream.conftest import Expected, assert_same
-from tests.stream.events import dirty_events
+from tests.stream.events import clean_events, dirty_events
+from tests.stream.proxy import Body, Rewritten, proxy
 from tests.stream.storage import accounts, stored
 from tests.stream.worker import Orders, Worker, deps_of
 
@@ -47,7 +50,7 @@ def open_shards(settings: Settings) -> list[str]:
     if status != "ACTIVE":
         return []
     shards = kinesis.list_shards(StreamName=settings.stream)["Shards"]
-    return [s["ShardId"] for s in shards if "EndingSequenceNumber" not in s["SequenceNumberRange"]]
+    return [shard["ShardId"] for shard in shards if is_open(shard)]
 
 
 def put(settings: Settings, events: Events) -> None:
@@ -84,20 +87,37 @@ def test_every_entity_counts_in_the_order_it_was_sent_across_reshards(resharding
     order: dict[str, list[str]] = {}
     for decision in sorted(stored(resharding).decisions.values(), key=lambda d: d["position"]):
         order.setdefault(decision["entity"], []).append(decision["transaction_id"])
+    assert len(order) == 10
     assert all(ids == sorted(ids) for ids in order.values())
 
 
-def split_first_shard(settings: Settings) -> None:
-    kinesis = client("kinesis")
-    first = kinesis.list_shards(StreamName=settings.stream)["Shards"][0]
-    low, high = (int(first["HashKeyRange"][f"{end}HashKey"]) for end in ("Starting", "Ending"))
-    kinesis.split_shard(
-        StreamName=settings.stream, ShardToSplit=first["ShardId"], NewStartingHashKey=str((low + high) // 2)
-    )
-    deadline = time.monotonic() + 30
-    while len(open_shards(settings)) != 3:
-        assert time.monotonic() < deadline, "the stream does not reshard"
-        time.sleep(0.1)
+def test_a_parent_that_expires_before_it_is_drained_is_told_of_and_its_children_are_read(
+    resharding: Settings, kinesis_local: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(resharding, clean_events(30, users=10))
+    deps = deps_of(resharding, Orders("w"))
+    assert run_slice(deps, Limits(records=3)).read == 6
+    reshard(resharding, 4)
+    put(resharding, clean_events(30, users=10, first=30))
+    with proxy(kinesis_local, closed_shards_are_gone) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_KINESIS", address)
+        late = run_slice(deps_of(resharding, Orders("late")), Limits())
+    assert Counter(drain.ended for drain in late.drains) == {GONE: 2, CAUGHT_UP: 4}
+    assert set(late.flags) == {drain.shard for drain in late.drains if drain.ended == GONE}
+    assert set(late.flags.values()) == {(EXPIRED,)}
+    assert late.scored == 30
+    assert deps.leases.rows().keys() == set(open_shards(resharding))
+
+
+def closed_shards_are_gone(operation: str, body: Body) -> Rewritten | None:
+    """As when the retention of all their records has passed."""
+    if operation != "ListShards":
+        return None
+    return Rewritten(body, lambda told: {**told, "Shards": [s for s in told["Shards"] if is_open(s)]})
+
+
+def is_open(shard: dict[str, Any]) -> bool:
+    return shard["SequenceNumberRange"].get("EndingSequenceNumber") is None
 
 
 def test_leases_of_closed_shards_are_kept_until_the_stream_forgets_them(resharding: Settings) -> None:
