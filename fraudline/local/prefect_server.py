@@ -14,7 +14,7 @@ START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """A running server: its API, and what programs must have in their environment to use it."""
+    """A server that runs or still starts: its API, and what programs must have in their environment to use it."""
 
     api: str
     home: Path
@@ -29,17 +29,28 @@ class PrefectServer:
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         }
 
+    def wait(self) -> None:
+        """Wait until it answers; `Unavailable` if it does not."""
+        self.process.wait_until(lambda: answers(f"{self.api}/health"), START_SECONDS)
+
 
 @contextmanager
 def running_prefect_server(directory: Path, port: int | None = None) -> Iterator[PrefectServer]:
     """A server for the time of the block, on `port` or a free one; it writes below `directory` only."""
+    with starting_prefect_server(directory, port) as server:
+        server.wait()
+        yield server
+
+
+@contextmanager
+def starting_prefect_server(directory: Path, port: int | None = None) -> Iterator[PrefectServer]:
+    """The same, for those who have other things to do until it answers."""
     chosen, home = choose_port(port), (directory / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(chosen)]
     api = f"http://{HOST}:{chosen}/api"
     environment = {**os.environ, **_settings(home, api)}
     with Process("the Prefect server", command, environment, directory / "prefect.log") as process:
-        process.wait_until(lambda: answers(f"{api}/health"), START_SECONDS)
         yield PrefectServer(api, home, process)
 
 

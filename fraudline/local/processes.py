@@ -58,9 +58,9 @@ class Process:
         self.stop()
         raise Unavailable(f"{self.name} {what}: see {self.log}{self._last_words()}")
 
-    def wait(self) -> int:
-        """Wait until the process ends by itself; its exit code."""
-        return self._guard.wait()
+    def wait(self, seconds: float | None = None) -> int:
+        """Wait until the process ends by itself; its exit code. `subprocess.TimeoutExpired` if that takes longer."""
+        return self._guard.wait(seconds)
 
     def stop(self) -> None:
         """End the process and all it has started; fine if it has ended already."""

@@ -5,13 +5,13 @@ the server hold stays in that folder from one start to the next.
 """
 
 import fcntl
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,12 @@ import msgspec
 from fraudline.adapters.objects import open_objects
 from fraudline.errors import BadInput, NotReady, Unavailable
 from fraudline.local.emulator import environment_of, running_emulator
-from fraudline.local.prefect_server import running_prefect_server
+from fraudline.local.prefect_server import starting_prefect_server
 from fraudline.local.processes import Process, choose_port
 from fraudline.local.worker import running_worker
 
 READY_SECONDS = 90.0
 STOP_SECONDS = 60.0
-ROOT = Path(__file__).parents[2]
 _STATE = "stack.json"
 _LANDED = "files/sample.csv"
 _POLL_SECONDS = 0.2
@@ -76,17 +75,18 @@ def running_stack(plan: Plan, say: Say) -> Iterator[Stack]:
     for port in (plan.port, plan.aws_port):
         choose_port(port)
     with ExitStack() as stack, _state(plan.directory) as tell:
-        say("Starting the AWS emulator")
+        say("Starting the Prefect server and the AWS emulator")
+        server = stack.enter_context(starting_prefect_server(plan.directory, plan.port))
         emulator = stack.enter_context(running_emulator(plan.directory, plan.aws_port, keep_data=True))
-        stack.enter_context(environment_of(emulator.environment))
-        with ThreadPoolExecutor(1) as pool:
-            say("Starting the Prefect server")
-            starting = pool.submit(stack.enter_context, running_prefect_server(plan.directory, plan.port))
-            variables = _prepare()
-            server = starting.result()
+        stack.enter_context(environment_of(emulator.environment | server.environment))
+        # The server takes longest: what else has to be loaded or made is, meanwhile.
+        deploying = stack.enter_context(_deploying(plan))
+        variables = _prepare()
         stack.enter_context(environment_of(emulator.environment | server.environment | variables))
         running = Running(os.getpid(), server.api.removesuffix("/api"), _pointing_here(variables))
-        worker, notifier = _orchestrate(plan, stack, running, deadline, say)
+        server.wait()
+        say("Starting the worker, deploying the flows")
+        worker, notifier = _orchestrate(plan, stack, running, deploying, deadline)
         parts = [emulator.process, server.process, worker, notifier]
         if plan.rate:
             parts.append(stack.enter_context(_traffic(plan)))
@@ -131,44 +131,45 @@ def _prepare() -> dict[str, str]:
     landing = open_objects(f"s3://{settings.landing_bucket}")
     if not any(True for _ in landing.list("files/")):
         landing.put(_LANDED, landed(sample()).to_csv(index=False).encode())
+    importlib.import_module("fraudline.local.notifying")  # Prefect's client: seconds
     return settings.to_environment()
 
 
-def _orchestrate(plan: Plan, stack: ExitStack, running: Running, deadline: float, say: Say) -> tuple[Process, Process]:
+def _orchestrate(
+    plan: Plan, stack: ExitStack, running: Running, deploying: Process, deadline: float
+) -> tuple[Process, Process]:
     """A pool, its worker, who tells people, all deployments; without a champion, the first retrain is on its way."""
     from fraudline.local import orchestration
     from fraudline.local.notifying import running_notifier
 
     orchestration.ensure_pool()
-    say("Starting the worker, deploying the flows")
     worker = stack.enter_context(running_worker(plan.directory, running.environment))
-    with ThreadPoolExecutor(1) as pool:
-        deploying = pool.submit(_deploy, plan.directory / "deploy.log", deadline)
-        notifier = stack.enter_context(running_notifier(plan.directory))
-        deploying.result()
-    worker.wait_until(orchestration.worker_is_online, max(deadline - time.monotonic(), 1.0))
+    notifier = stack.enter_context(running_notifier(plan.directory))
+    _await_deployed(deploying, deadline)
+    worker.wait_until(orchestration.worker_is_online, _left(deadline))
     if not _has_champion():
         for deployment in ("retrain/weekly", "warm-up/on-demand"):
             orchestration.start_run(deployment)
     return worker, notifier
 
 
-def _deploy(log: Path, deadline: float) -> None:
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    with log.open("wb") as output:
-        try:
-            code = subprocess.run(
-                command,
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                timeout=max(deadline - time.monotonic(), 1.0),
-            ).returncode
-        except subprocess.TimeoutExpired:
-            raise Unavailable(f"the flows are not deployed after {READY_SECONDS:.0f} s: see {log}") from None
+def _deploying(plan: Plan) -> Process:
+    """All of prefect.yaml on its way to the server, which may still be starting."""
+    command = [sys.executable, "-m", "fraudline.local.registering"]
+    return Process("the deployment of the flows", command, os.environ, plan.directory / "deploy.log")
+
+
+def _await_deployed(deploying: Process, deadline: float) -> None:
+    try:
+        code = deploying.wait(_left(deadline))
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"the flows are not deployed after {READY_SECONDS:.0f} s: see {deploying.log}") from None
     if code:
-        raise Unavailable(f"the flows could not be deployed: see {log}")
+        raise Unavailable(f"the flows could not be deployed: see {deploying.log}")
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 1.0)
 
 
 def _has_champion() -> bool:

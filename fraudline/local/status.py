@@ -5,8 +5,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
 from fraudline.adapters.lag import shard_lags
@@ -18,7 +16,7 @@ from fraudline.contract import load_contract
 from fraudline.errors import FraudlineError
 from fraudline.local import orchestration
 from fraudline.local.processes import answers
-from fraudline.local.stack import ROOT
+from fraudline.local.registering import declared
 from fraudline.review import waiting
 from fraudline.settings import Settings
 
@@ -51,15 +49,9 @@ def _prefect(api: str) -> tuple[dict[str, bool], list[dict[str, Any]]]:
     there = {
         "Prefect server": True,
         "worker": orchestration.worker_is_online(),
-        "deployments": _declared() <= set(orchestration.deployments()),
+        "deployments": {name for _, name in declared()} <= set(orchestration.deployments()),
     }
     return there, orchestration.last_runs()
-
-
-def _declared() -> set[str]:
-    """What prefect.yaml says there is, as `flow/deployment`; flows are named as their functions, with dashes."""
-    declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    return {f"{d['entrypoint'].rpartition(':')[2].replace('_', '-')}/{d['name']}" for d in declared}
 
 
 def _registry(settings: Settings) -> Registry:

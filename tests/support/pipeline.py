@@ -16,8 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect.client.base import PrefectHttpxSyncClient
 from prefect.events.worker import EventsWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
+from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
 
 from fraudline.adapters.clients import client
 from fraudline.adapters.objects import open_objects
@@ -37,11 +38,14 @@ ROOT = Path(__file__).parents[2]
 
 
 class Api:
-    """A Prefect server's REST API, as the UI uses it."""
+    """A Prefect server's REST API, as the UI uses it, with the patience of Prefect's own clients.
+
+    A server that is starved of time, or whose database is busy, is asked again.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._http = httpx.Client(timeout=30)
+        self._http = PrefectHttpxSyncClient(raise_on_all_errors=False, timeout=PREFECT_API_REQUEST_TIMEOUT.value())
 
     def post(self, path: str, body: object = None) -> Any:
         answer = self.try_post(path, body)
@@ -49,13 +53,7 @@ class Api:
         return answer.json()
 
     def try_post(self, path: str, body: object = None) -> httpx.Response:
-        """As Prefect's own client does: a server whose database is busy for a moment is asked again."""
-        for _ in range(20):
-            answer = self._http.post(self.url + path, json={} if body is None else body)
-            if answer.status_code != 503:
-                break
-            time.sleep(0.5)
-        return answer
+        return self._http.post(self.url + path, json={} if body is None else body)
 
     def get(self, path: str) -> Any:
         answer = self._http.get(self.url + path)
