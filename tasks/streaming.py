@@ -3,13 +3,13 @@
 import os
 import socket
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from fraudline.adapters import generation_build
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
-from fraudline.adapters.draining import Limits
+from fraudline.adapters.draining import DrainReport, Limits
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.generation_build import Built
 from fraudline.adapters.guarded import open_guarded
@@ -54,12 +54,20 @@ def drain_shards(
         done += account.read
         say(f"Scored {done:,} records of {settings.stream}")
 
-    report = run_slice(deps, limits, on_batch, start)
-    show_table(f"stream-{settings.stream}", drain_rows(report), "What became of each shard")
-    for shard, flags in report.flags.items():
-        payload = {"shard": shard, "flags": flags, "lag_seconds": report.lag_seconds[shard]}
-        tell("fraudline.stream.flagged", f"fraudline.stream.{settings.stream}.{shard}", payload)
-    return report
+    drains: list[DrainReport] = []
+    try:
+        return run_slice(deps, limits, on_batch, start, drains.append)
+    finally:
+        # Of all shards but the one that raised, if one did.
+        _tell_of(settings.stream, drains)
+
+
+def _tell_of(stream: str, drains: Sequence[DrainReport]) -> None:
+    show_table(f"stream-{stream}", drain_rows(drains), "What became of each shard")
+    for drain in drains:
+        if drain.flags:
+            payload = {"shard": drain.shard, "flags": drain.flags, "lag_seconds": drain.lag_seconds}
+            tell("fraudline.stream.flagged", f"fraudline.stream.{stream}.{drain.shard}", payload)
 
 
 @step(name="show the review queue", retries=2, retry_delay_seconds=2)
@@ -81,7 +89,7 @@ def show_queue(settings: Settings, contract: Contract) -> None:
     show_table(f"review-{contract.name}", rows, f"Of the {QUEUE_LENGTH} dearest alerts of {today}, those to review")
 
 
-def drain_rows(report: SliceReport) -> list[dict[str, object]]:
+def drain_rows(drains: Sequence[DrainReport]) -> list[dict[str, object]]:
     return [
         {
             "shard": drain.shard,
@@ -94,7 +102,7 @@ def drain_rows(report: SliceReport) -> list[dict[str, object]]:
             "lag (s)": round(drain.lag_seconds, 1),
             "look at": ", ".join(drain.flags),
         }
-        for drain in report.drains
+        for drain in drains
     ]
 
 

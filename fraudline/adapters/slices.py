@@ -3,7 +3,7 @@
 import gc
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -63,19 +63,24 @@ def run_slice(
     limits: Limits,
     on_progress: OnBatch = lambda account: None,
     start: str = TRIM_HORIZON,
+    on_drain: Callable[[DrainReport], None] = lambda report: None,
 ) -> SliceReport:
     """Drain this worker's share of the shards until all are caught up, or `limits` or `deps.leases.stop` end it.
 
     `deps` comes from `fraudline.adapters.stream_deps.stream_deps(settings, bundle, worker_id)`. `on_progress` is called
     with the `Account` of each finished batch, from several threads. `start` is the checkpoint that shards get which
-    nobody has read yet: `TRIM_HORIZON` or `at_timestamp(...)` (for LATEST, that of now).
+    nobody has read yet: `TRIM_HORIZON` or `at_timestamp(...)` (for LATEST, that of now). If a drain raises, the others
+    go on to their ends, and the first error is raised then; `on_drain` is called with the report of each that ended.
     """
     begin = time.monotonic()
     try:
         slice_ = _Slice(deps, limits, on_progress, start, begin + limits.seconds)
         with _rarer_collections():
-            drains = tuple(slice_.drains())
-        return SliceReport(drains, time.monotonic() - begin)
+            drains: list[DrainReport] = []
+            for report in slice_.drains():
+                drains.append(report)
+                on_drain(report)
+        return SliceReport(tuple(drains), time.monotonic() - begin)
     finally:
         deps.leases.report_gone()
 
@@ -182,12 +187,14 @@ class _Slice:
         with ThreadPoolExecutor(self._limits.shards_at_a_time) as pool:
             draining = [pool.submit(self._drain, lease, shards[lease.shard]) for lease in leases]
             for drained in as_completed(draining):
-                report = drained.result()
-                if report is None:
+                # One shard's error, raised at the end, hides nothing of the others.
+                if drained.exception() or not (report := drained.result()):
                     continue
                 if report.ended != CLOSED:
                     self._done.add(report.shard)
                 yield report
+        for drained in draining:
+            drained.result()
 
     def _drain(self, lease: Lease, shard: Shard) -> DrainReport | None:
         """Acquired only when a thread is free: a lease that waits in line would expire."""

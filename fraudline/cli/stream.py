@@ -62,7 +62,7 @@ def score_stream(
     else:
         from tasks.streaming import drain_rows
 
-        print_rows("Shards", drain_rows(report))
+        print_rows("Shards", drain_rows(report.drains))
         print_pairs(
             "Stream", {name: values[name] for name in ("read", "scored", "quarantined", "duplicates", "alerts")}
         )

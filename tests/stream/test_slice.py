@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from threading import Lock
 
 import boto3
+import pytest
 from boto3.dynamodb.conditions import Key
 
 from fraudline.adapters.clients import client
-from fraudline.adapters.draining import CAUGHT_UP, Limits
+from fraudline.adapters.draining import CAUGHT_UP, DrainReport, Limits
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import stream_deps, wall_clock
@@ -105,4 +108,21 @@ def test_the_next_slice_begins_where_the_last_one_ended(resources: Settings) -> 
     send(resources, clean_events(50, users=5, first=50))
     second = run_slice(stream_deps(resources, small_bundle(), "w2"), Limits())
     assert (first.scored, second.scored) == (50, 50)
+    assert len(stored(resources).rows) == 100
+
+
+def test_a_shard_that_fails_hides_nothing_of_the_others(resources: Settings) -> None:
+    send(resources, clean_events(100, users=40))
+    failing = Lock()
+
+    def fault(step: str) -> None:
+        if step == "decode" and failing.acquire(blocking=False):
+            raise ZeroDivisionError
+
+    drains: list[DrainReport] = []
+    with pytest.raises(ZeroDivisionError):
+        run_slice(replace(stream_deps(resources, small_bundle(), "w1"), fault=fault), Limits(), on_drain=drains.append)
+    assert [drain.ended for drain in drains] == [CAUGHT_UP] * 3
+    assert sum(drain.scored for drain in drains) == len(stored(resources).rows) > 0
+    run_slice(stream_deps(resources, small_bundle(), "w2"), Limits())
     assert len(stored(resources).rows) == 100
