@@ -77,6 +77,11 @@ class Dataset:
     def known_at(self) -> npt.NDArray[np.int64]:
         return self.table.known_at[self.rows]
 
+    @property
+    def entity(self) -> npt.NDArray[np.int32]:
+        """Whose each row is, numbered as they appear here: draws of entities tell nothing of what else was read."""
+        return self.table.entities[0].take(self.rows).by_appearance().codes
+
     def span(self, begin: int, end: int) -> Mask:
         return (self.time >= begin) & (self.time < end)
 
@@ -91,7 +96,7 @@ class Dataset:
             label=self.label[mask],
             amount=self.table.amount[rows] / contract.amount.minor_units,
             time=self.time[mask],
-            entity=self.table.entities[0].codes[rows],
+            entity=self.entity[mask],
         )
 
 

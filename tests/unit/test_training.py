@@ -24,9 +24,10 @@ from fraudline.evaluation import (
 )
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
+from fraudline.promotion import Decision, decide
 from fraudline.scoring import Calibration
 from fraudline.scoring_matrix import score_matrix
-from fraudline.table import UNKNOWN, TransactionTable, from_transactions
+from fraudline.table import UNKNOWN, Codes, TransactionTable, from_transactions
 from fraudline.training import (
     MIN_FRAUDS,
     TEST_LENGTH,
@@ -256,6 +257,23 @@ def test_the_simpler_candidate_is_chosen_when_the_difference_is_noise(table: Tra
     assert chosen is simple
     assert "logistic is simpler than boosted_trees" in why
     assert "within noise" in why
+
+
+def test_how_entities_happen_to_be_numbered_changes_no_byte_of_a_version_and_no_decision(
+    table: TransactionTable,
+) -> None:
+    """Whatever else lies in the files, a payment of tomorrow by somebody new say, numbers them otherwise."""
+
+    def made(known: TransactionTable) -> tuple[dict[str, bytes], Decision]:
+        version = retrain(known, plan(), ["logistic", "logistic_smote"])
+        recent = version.challenger.recent
+        rival = np.where(np.arange(len(recent.score)) % 3 == 0, recent.score.mean(), recent.score)
+        return version.files, decide(recent, rival, {})
+
+    users = table.entities[0]
+    backwards = Codes((len(users.values) - 1 - users.codes).astype(np.int32), users.values[::-1])
+    assert backwards.text() == users.text()
+    assert made(replace(table, entities=(backwards,))) == made(table)
 
 
 def test_a_candidate_that_is_better_beyond_noise_is_chosen_though_it_is_not_simple(table: TransactionTable) -> None:
