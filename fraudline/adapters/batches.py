@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.stream_deps import StreamDeps
-from fraudline.archive import Account
+from fraudline.archive import Account, object_name
 from fraudline.decision import Decision
 from fraudline.microbatch import MicroBatches, ScoringBundle, account_of
 from fraudline.stream import Batch, Intent, Record
@@ -60,8 +60,8 @@ class BatchWorker:
         with self._steps.at("intend"):
             later = batches.contract.lagged_entities
             built = deps.profiles.built_through(batches.generation, deps.leases.deadline()) if later else None
-            end = records[-1].sequence
-            intent = Intent(end, len(records), batches.bundle.version, deps.clock(), built)
+            end, name = records[-1].sequence, object_name(lease.shard, records)
+            intent = Intent(end, len(records), batches.bundle.version, deps.clock(), built, name)
             return deps.leases.intend(lease, intent, batches.generation)
 
     def do(self, lease: Lease, batch: Batch, is_replay: bool) -> tuple[Lease, Account]:

@@ -1,7 +1,7 @@
 """The archive in the landing bucket: one object for each batch, created only if absent."""
 
 from fraudline.adapters.objects import NotFound, Objects
-from fraudline.archive import Account, Archived, Row, decode_archive, encode_archive, object_name
+from fraudline.archive import Account, Archived, Row, batch_name, decode_archive, encode_archive
 from fraudline.stream import Batch
 
 PREFIX = "archive/"
@@ -29,4 +29,4 @@ class Landing:
 
 
 def _key(batch: Batch) -> str:
-    return PREFIX + object_name(batch) + SUFFIX
+    return PREFIX + batch_name(batch) + SUFFIX

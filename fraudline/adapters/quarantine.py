@@ -9,7 +9,7 @@ import msgspec
 
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.producer import Producer
-from fraudline.archive import Account, object_name
+from fraudline.archive import Account, batch_name
 from fraudline.erasure import Erased
 from fraudline.errors import BadInput
 from fraudline.quarantine import Reject, decode_rejects, encode_rejects, rejects_of
@@ -44,7 +44,7 @@ class Quarantine:
         """Keep what the account of a batch says was refused; writing it again changes nothing."""
         if account.refused:
             data = encode_rejects(rejects_of(batch, account.refused))
-            self._objects.put_new(PREFIX + object_name(batch) + SUFFIX, data)
+            self._objects.put_new(PREFIX + batch_name(batch) + SUFFIX, data)
 
     def list(self, day: str = "") -> Iterator[str]:
         """The objects' keys, oldest day first; of one day of arrival only if `day` (such as 2026-01-31) is given."""

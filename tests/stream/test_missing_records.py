@@ -1,19 +1,26 @@
 """Records of a batch that was begun and that the stream does not hand over again: not yet, or never more."""
 
+import base64
 import signal
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
+from fraudline.adapters.archived_batches import archived_batches
+from fraudline.adapters.clients import client
 from fraudline.adapters.draining import CAUGHT_UP, EXPIRED, UNAVAILABLE, Limits
+from fraudline.adapters.s3 import S3Objects
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import wall_clock
 from fraudline.durations import HOUR
 from fraudline.local.emulator import Emulator
+from fraudline.profiles import decode_history
 from fraudline.settings import Settings
 from tests.stream.conftest import Expected, Send, assert_same
-from tests.stream.events import dirty_events
-from tests.stream.proxy import Body, Reply, proxy
+from tests.stream.events import clean_events, dirty_events
+from tests.stream.proxy import Body, Reply, Rewritten, proxy
+from tests.stream.storage import archives, stored
 from tests.stream.worker import Orders, Worker, deps_of
 
 
@@ -56,3 +63,33 @@ def test_a_begun_batch_whose_records_have_expired_is_left_behind_loudly(
         report = run_slice(deps_of(resources, Orders("next")), Limits())
     assert {drain.ended for drain in report.drains} == {CAUGHT_UP}
     assert list(report.flags.values()) == [(EXPIRED,)]
+
+
+@pytest.mark.parametrize("step", ["archive", "commit"])
+def test_a_begun_batch_whose_first_records_have_expired_is_archived_once_under_its_own_name(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    events = clean_events(40, users=1)
+    send(events)
+    killed = Worker(resources, Orders("killed", harm=signal.SIGKILL, step=step))
+    assert killed.wait() == -signal.SIGKILL
+    expired = {base64.b64encode(data).decode() for _, data in events[:3]}
+
+    def without_expired(operation: str, body: Body) -> Rewritten | None:
+        if operation != "GetRecords":
+            return None
+        return Rewritten(
+            body, lambda told: {**told, "Records": [r for r in told["Records"] if r["Data"] not in expired]}
+        )
+
+    with proxy(emulator.endpoint, without_expired) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        report = Worker(resources, Orders("late")).report()
+    assert list(report.flags.values()) == [(EXPIRED,)]
+    batches = list(archived_batches(S3Objects(client("s3"), resources.landing_bucket)))
+    assert all(one.last < next_.first for one, next_ in pairwise(batches))
+    archived = [row.position for archive in archives(resources) for row in archive.rows]
+    assert len(set(archived)) == len(archived) == (37 if step == "archive" else 40)
+    assert len(stored(resources).decisions) == (37 if step == "archive" else 40)
+    (profile,) = stored(resources).profiles.values()
+    assert decode_history(profile["history"].value).totals[0] == 37
