@@ -5,15 +5,16 @@ An empty label withdraws what was said before: from its `known_at` on the transa
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
 
+from fraudline.adapters.files import lines_of
 from fraudline.clock import parse_timestamp
 from fraudline.columns import RejectedRow
 from fraudline.contract import Contract
@@ -24,7 +25,8 @@ from fraudline.table import UNKNOWN, TransactionTable
 from fraudline.transaction import Problem
 
 COLUMNS = ("transaction_id", "label", "known_at")
-_LABELS = {"0": 0, "1": 1, "true": 1, "false": 0, "": UNKNOWN}
+# As text; a column of whole numbers with gaps is one of floats where pandas wrote it.
+_LABELS = {"0": 0, "1": 1, "true": 1, "false": 0, "0.0": 0, "1.0": 1, "": UNKNOWN, "nan": UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def load_labels(files: Sequence[str], table: TransactionTable) -> LabelFile:
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
-    readers = {".csv": _csv, ".jsonl": pyarrow.json.read_json, ".parquet": _parquet}
+    readers = {".csv": _csv, ".jsonl": _lines, ".parquet": _parquet}
     if not file.exists():
         raise BadInput(f"there is no {file}: check the path of the labels")
     if file.suffix not in readers:
@@ -59,24 +61,43 @@ def _rows(file: Path) -> list[dict[str, Any]]:
     if file.stat().st_size > MAX_BYTES:
         raise too_large(str(file), file.stat().st_size)
     try:
-        rows = readers[file.suffix](file)
+        return readers[file.suffix](file)
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{file} cannot be read: {str(error).splitlines()[0]}") from error
-    missing = [name for name in COLUMNS if name not in rows.column_names]
-    if missing:
-        raise BadInput(f"{file} lacks column {missing[0]!r}: labels need {', '.join(COLUMNS)}")
+
+
+def _csv(file: Path) -> list[dict[str, Any]]:
+    options = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in COLUMNS})
+    rows = pyarrow.csv.read_csv(file, convert_options=options)
+    _require_columns(file, rows.column_names)
     return rows.select(list(COLUMNS)).to_pylist()  # type: ignore[no-any-return]
 
 
-def _csv(file: Path) -> pa.Table:
-    options = pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in COLUMNS})
-    return pyarrow.csv.read_csv(file, convert_options=options)
-
-
-def _parquet(file: Path) -> pa.Table:
+def _parquet(file: Path) -> list[dict[str, Any]]:
     with file.open("rb") as stream:
         opened = open_parquet(stream, str(file))
-        return read_columns(opened, str(file), [name for name in COLUMNS if name in opened.schema_arrow.names])
+        _require_columns(file, opened.schema_arrow.names)
+        return read_columns(opened, str(file), list(COLUMNS)).to_pylist()  # type: ignore[no-any-return]
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    """What each line says, and no more: Arrow would take a text that looks like a date for a moment without a zone."""
+    with file.open("rb") as stream:
+        rows = [_object(file, number, line) for number, line in enumerate(lines_of(stream, str(file))) if line.strip()]
+    _require_columns(file, {name for row in rows for name in row})
+    return [{name: row.get(name) for name in COLUMNS} for row in rows]
+
+
+def _object(file: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(line, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput(f"{file} cannot be read: line {number + 1} is no JSON object ({error})") from error
+
+
+def _require_columns(file: Path, names: Collection[str]) -> None:
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise BadInput(f"{file} lacks column {missing[0]!r}: labels need {', '.join(COLUMNS)}")
 
 
 def _verdict(contract: Contract, cells: Mapping[str, Any], times: Mapping[str, int]) -> Verdict | Problem:

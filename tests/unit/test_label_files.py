@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
@@ -10,10 +11,10 @@ import pytest
 
 from fraudline.adapters.label_files import load_labels
 from fraudline.clock import parse_timestamp
-from fraudline.contract import load_contract
+from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput
 from fraudline.labels import with_verdicts
-from fraudline.table import TransactionTable, from_transactions
+from fraudline.table import UNKNOWN, TransactionTable, from_transactions
 from fraudline.transaction import Transaction
 
 TIME = parse_timestamp("2026-01-05T10:00:00Z", "UTC")
@@ -80,6 +81,43 @@ def test_rows_that_are_no_labels_are_rejected_with_their_reason(table: Transacti
     reasons = [reject.reason for reject in labels.rejects]
     assert reasons == ["unknown_transaction", "label_malformed", "timestamp_malformed", "label_before_transaction"]
     assert list(labels.verdicts) == ["T2"]
+
+
+def test_a_text_in_json_is_the_text_it_is(tmp_path: Path) -> None:
+    """An id like a date stays one, and a zone that is told is not the contract's, which may be Tokyo's."""
+    values = load_contract("ecommerce").to_json()
+    contract = contract_from({**values, "timezone": "Asia/Tokyo"}, "test")
+    rows = [Transaction("2026-01-05", TIME, 100, ("U1",), ("mobile", "Rome", "credit"), (0,), None)]
+    file = tmp_path / "labels.jsonl"
+    file.write_text('{"transaction_id": "2026-01-05", "label": 1, "known_at": "2026-01-31T13:05:00Z"}\n')
+    labels = load_labels([str(file)], from_transactions(contract, rows))
+    (verdict,) = labels.verdicts["2026-01-05"]
+    assert (verdict.label, verdict.known_at) == (1, parse_timestamp("2026-01-31T13:05:00Z", "UTC"))
+
+
+@pytest.mark.parametrize("line", ["1,2", "[]", "[" * 100_000, '{"label": NaN}', "\udc80"])
+def test_a_line_that_is_no_json_object_is_named(table: TransactionTable, tmp_path: Path, line: str) -> None:
+    file = tmp_path / "labels.jsonl"
+    good = '{"transaction_id": "T1", "label": 1, "known_at": "2026-01-31T13:05:00Z"}'
+    file.write_bytes(f"{good}\n\n{line}\n".encode(errors="surrogateescape"))
+    with pytest.raises(BadInput, match="line 3 is no JSON object"):
+        load_labels([str(file)], table)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
+def test_labels_with_gaps_are_read_as_pandas_writes_them(table: TransactionTable, tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame(
+        {
+            "transaction_id": ["T1", "T2", "T3"],
+            "label": [1.0, 0.0, float("nan")],
+            "known_at": "2026-01-08T00:00:00Z",
+        }
+    )
+    file = tmp_path / name
+    frame.to_csv(file, index=False) if file.suffix == ".csv" else frame.to_parquet(file)
+    labels = load_labels([str(file)], table)
+    assert not labels.rejects
+    assert [labels.verdicts[id_][0].label for id_ in ("T1", "T2", "T3")] == [1, 0, UNKNOWN]
 
 
 def test_a_file_without_the_columns_says_which_is_missing(table: TransactionTable, tmp_path: Path) -> None:
