@@ -74,7 +74,8 @@ def running_stack(plan: Plan, say: Say) -> Iterator[Stack]:
     deadline = time.monotonic() + READY_SECONDS
     for port in (plan.port, plan.aws_port):
         choose_port(port)
-    with ExitStack() as stack, _state(plan.directory) as tell:
+    # The lock is given back last: who waits for it finds nothing left.
+    with _state(plan.directory) as tell, ExitStack() as stack:
         say("Starting the Prefect server and the AWS emulator")
         server = stack.enter_context(starting_prefect_server(plan.directory, plan.port))
         emulator = stack.enter_context(running_emulator(plan.directory, plan.aws_port, keep_data=True))
