@@ -20,7 +20,7 @@ from fraudline.errors import BadInput
 from fraudline.features.offline import offline_features
 from fraudline.fingerprints import Fingerprint
 from fraudline.scoring_matrix import score_matrix
-from fraudline.table import TransactionTable
+from fraudline.table import TransactionTable, encode
 
 Floats = npt.NDArray[np.float64]
 
@@ -118,16 +118,27 @@ def _fingerprints(table: TransactionTable, bounds: list[tuple[int, int]]) -> Ite
 
 
 def score_partitions(table: TransactionTable, parts: Sequence[Partition], bundle: Bundle) -> Iterator[ScoredDay]:
-    """Each partition scored, its rows in the order of the table."""
-    wanted = np.zeros(len(table), bool)
+    """Each partition scored, its rows in the order of the table, each id once.
+
+    The stream may have counted one id for two entities (docs/exactly-once.md). Both are history, but decisions go by
+    id: the copy that counted first is decided on, which no later row can change.
+    """
+    first, wanted = _first_copies(table), np.zeros(len(table), bool)
     for part in parts:
-        wanted[part.begin : part.end] = True
+        wanted[part.begin : part.end] = first[part.begin : part.end]
     features = offline_features(table, wanted)
     done = 0
     for part in parts:
-        day, matrix = table.take(slice(part.begin, part.end)), features[done : done + part.end - part.begin]
+        day = table.take(part.begin + np.flatnonzero(first[part.begin : part.end]))
+        matrix = features[done : done + len(day)]
         yield ScoredDay(part, day, decisions(day, score_matrix(bundle.scorer, matrix), bundle), matrix)
         done += len(day)
+
+
+def _first_copies(table: TransactionTable) -> npt.NDArray[np.bool_]:
+    """Of each id the first row; ids are numbered as they appear."""
+    codes = encode(table.ids).codes
+    return codes > np.maximum.accumulate(np.r_[np.int32(-1), codes[:-1]])
 
 
 def decisions(table: TransactionTable, scores: Floats, bundle: Bundle) -> pa.Table:

@@ -276,3 +276,19 @@ def test_a_place_that_cannot_be_written_leaves_nothing(table: TransactionTable, 
     with pytest.raises(Unavailable, match="cannot be written"):
         fill([PartitionFile(tmp_path / "in the way" / "out.parquet")], scored)
     assert [path.name for path in tmp_path.iterdir()] == ["in the way"]
+
+
+def test_an_id_that_counted_for_two_entities_is_history_of_both_and_decided_on_once(
+    table: TransactionTable, bundle: Bundle
+) -> None:
+    """As the stream may have archived it (docs/exactly-once.md): decisions go by id."""
+    ids, part = table.ids.to_pylist(), days(table)[1]
+    ids[part.begin + 3] = ids[part.begin]
+    ids[part.end] = ids[part.begin + 1]
+    twice = replace(table, ids=pa.array(ids, pa.string()))
+    scored, usual = (
+        pa.concat_tables([day.decisions for day in score_partitions(one, days(one), bundle)]) for one in (twice, table)
+    )
+    assert len(set(scored["transaction_id"].to_pylist())) == len(scored) == len(usual) - 2
+    kept = np.delete(np.arange(len(usual)), [row - days(table)[0].begin for row in (part.begin + 3, part.end)])
+    assert scored.drop_columns("transaction_id").equals(usual.drop_columns("transaction_id").take(pa.array(kept)))
