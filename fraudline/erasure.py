@@ -96,7 +96,7 @@ class Erased:
     # The stream
 
     def batch(self, batch: Batch) -> Batch:
-        """The batch as it is done: records of erased people under their pseudonyms."""
+        """The batch as it is done: records of erased people under their pseudonyms. Doing so twice changes nothing."""
         if not self._found:
             return batch
         return msgspec.structs.replace(batch, records=tuple(map(self._record, batch.records)))
@@ -119,7 +119,7 @@ class Erased:
             record,
             data=self.raw(record.data, record.partition_key),
             partition_key=key or record.partition_key,
-            placed_by=record.partition_key,
+            placed_by=record.placed_by or record.partition_key,
         )
 
     # Values and texts

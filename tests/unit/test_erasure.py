@@ -9,6 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fraudline.contract import load_contract
 from fraudline.erasure import Erased, Tombstone, keyed_hash, nobody
@@ -152,6 +154,26 @@ def test_an_erased_record_counts_under_the_pseudonym_in_the_shard_that_its_own_k
     assert [event.transaction.entities for event in read(everything).events] == [("erased-0",)]
     assert read(shard).events[0].record.data.count(b"erased-0") == 1
     assert read(elsewhere).refused[0].reason == "wrong_shard"
+
+
+@given(
+    forgotten=st.sets(st.sampled_from([("card", "C1"), ("card", "17"), ("terminal", "T1"), ("terminal", "17")])),
+    card=st.sampled_from(["C1", "C2", "17"]),
+    terminal=st.sampled_from(["T1", "T2", 17]),
+    form=st.sampled_from(['{"CUSTOMER_ID": "%s", "TERMINAL_ID": "%s"}', "%s;%s;torn", "\xff%s %s"]),
+)
+def test_a_batch_that_is_begun_again_tells_what_it_told(
+    forgotten: set[tuple[str, str]], card: str, terminal: str | int, form: str
+) -> None:
+    """Whoever finds the batch's archive object does the batch as it is by then once more."""
+    tombstones = [Tombstone(keyed_hash(KEY, *who), who[0], f"erased-{n}", 0) for n, who in enumerate(sorted(forgotten))]
+    people = Erased(load_contract("cards"), KEY, tombstones)
+    sent = Record("1", "1#s", card, 0, (form % (card, terminal)).encode("latin-1"))
+    once = people.batch(Batch(Shard("s", 0, 1), (sent,), Intent("1", 1, "v", 0)))
+    assert people.batch(once) == once
+    kept = people.refused(once, {"1#s"})
+    assert people.refused(kept, {"1#s"}) == kept
+    assert once.records[0].placed_by in ("", card)
 
 
 def test_a_record_under_another_key_is_kept_as_it_came_but_for_the_id() -> None:
