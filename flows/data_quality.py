@@ -72,7 +72,7 @@ def _of_deployment(request: DataQualityRequest, contract: Contract) -> tuple[Lan
     if request.stage in ("training", "labels"):
         return landing.load_all(contract, now), Context(as_of=now)
     start, end = whole_window(request.window, now)
-    return monitoring.window_of_archive(contract, f"s3://{load_settings().landing_bucket}", start, end)
+    return monitoring.window_of_archive(contract, load_settings(), start, end)
 
 
 def whole_window(window: Literal["hour", "day"], now: int) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.live_skew import live_skew, read_pasts
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.profiles import Profiles
@@ -65,9 +66,10 @@ def tell_age(models: str, contract: Contract, now: datetime) -> float:
 
 
 @step(name="read a window of the archive", retries=2, retry_delay_seconds=5)
-def window_of_archive(contract: Contract, landing: str, start: int, end: int) -> tuple[Landed, Context]:
+def window_of_archive(contract: Contract, settings: Settings, start: int, end: int) -> tuple[Landed, Context]:
     """What batches decided in [start, end) (microseconds) read, and what to judge it by."""
-    return landed_window(contract, open_objects(landing), start, end)
+    retention = Stream(AwsJson("kinesis"), settings.stream).retention(within(READ_SECONDS))
+    return landed_window(contract, open_objects(f"s3://{settings.landing_bucket}"), start, end, retention)
 
 
 @step(name="compare paths", retries=2, retry_delay_seconds=5)

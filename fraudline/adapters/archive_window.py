@@ -1,5 +1,7 @@
 """A window of the stream for data quality: what batches read, by their accounts, and what earlier weeks read."""
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -7,8 +9,8 @@ from datetime import timedelta
 import numpy as np
 
 from fraudline.adapters.archive import read_archive
-from fraudline.adapters.landing import PREFIX
-from fraudline.adapters.objects import Objects
+from fraudline.adapters.archived_batches import ArchivedBatch, archived_batches
+from fraudline.adapters.objects import Objects, read_all
 from fraudline.archive import Archived, decode_archive
 from fraudline.builds import NOTHING_BUILT
 from fraudline.clock import format_day, from_micros
@@ -21,13 +23,16 @@ from fraudline.transaction import Transaction
 from fraudline.validation import Validator
 
 
-def landed_window(contract: Contract, landing: Objects, start: int, end: int) -> tuple[Landed, Context]:
+def landed_window(
+    contract: Contract, landing: Objects, start: int, end: int, retention: int
+) -> tuple[Landed, Context]:
     """What batches decided in [start, end) (microseconds) read, and what to judge it by.
 
+    A record may have waited in the stream for its `retention` (microseconds): after an outage the backlog is judged, too.
     Duplicates and refused records are told as the accounts tell them; their bytes are in the quarantine. Whether
     entities are new is told for windows of a day or more only: their past costs more to read than an hour is worth.
     """
-    found = list(_decided(landing, start, end))
+    found = list(_decided(landing, start, end, retention))
     batches = [batch for _, batch in found]
     refused = (refusal for batch in batches for refusal in batch.account.refused)
     rejects = tuple(RejectedRow(r.position, number, "", r.problems) for number, r in enumerate(refused))
@@ -36,16 +41,27 @@ def landed_window(contract: Contract, landing: Objects, start: int, end: int) ->
     sources = tuple(Source(f"{landing.location}/{key}", len(batch.rows)) for key, batch in found)
     landed = Landed(len(table) + len(rejects) + duplicates, table, rejects, duplicates, sources)
     earlier = _days_before(contract, landing, start) if end - start >= DAY else None
-    return landed, Context(as_of=end, earlier=earlier, usual_rows=_usual_rows(landing, start, end))
+    return landed, Context(as_of=end, earlier=earlier, usual_rows=_usual_rows(landing, start, end, retention))
 
 
-def _decided(landing: Objects, start: int, end: int) -> Iterator[tuple[str, Archived]]:
-    """Batches with their keys: one lies under the day it began to arrive, which may be that before it was decided."""
-    for day in _days(start - DAY, end):
-        for key in landing.list(f"{PREFIX}{day}/"):
-            batch = decode_archive(landing.get(key))
-            if start <= batch.account.scored_at < end:
-                yield key, batch
+def _decided(landing: Objects, start: int, end: int, retention: int) -> Iterator[tuple[str, Archived]]:
+    """Batches with their keys. One lies under the day it began to arrive, by so much before it was decided.
+
+    A shard's batches are decided one after the other: of those of many days few are read to find where a window begins.
+    """
+    by_shard: defaultdict[str, list[ArchivedBatch]] = defaultdict(list)
+    for day in _days(start - retention, end):
+        for batch in archived_batches(landing, f"{day}/"):
+            by_shard[batch.shard].append(batch)
+
+    def scored_at(batch: ArchivedBatch) -> int:
+        return decode_archive(landing.get(batch.key)).account.scored_at
+
+    for batches in by_shard.values():
+        batches.sort(key=lambda batch: batch.first)
+        begin, stop = (bisect_left(batches, moment, key=scored_at) for moment in (start, end))
+        for key, data in read_all(landing, [batch.key for batch in batches[begin:stop]]):
+            yield key, decode_archive(data)
 
 
 def _days(start: int, end: int) -> Iterator[str]:
@@ -53,10 +69,13 @@ def _days(start: int, end: int) -> Iterator[str]:
     return ((first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1))
 
 
-def _usual_rows(landing: Objects, start: int, end: int) -> float:
+def _usual_rows(landing: Objects, start: int, end: int, retention: int) -> float:
     """The median of what the same hours of earlier weeks scored; 0 while there is no such week."""
     shifts = [week * WEEK for week in range(1, EARLIER_WEEKS + 1)]
-    weeks = [sum(b.account.scored for _, b in _decided(landing, start - shift, end - shift)) for shift in shifts]
+    weeks = [
+        sum(batch.account.scored for _, batch in _decided(landing, start - shift, end - shift, retention))
+        for shift in shifts
+    ]
     known = [rows for rows in weeks if rows]
     return float(np.median(known)) if known else 0.0
 

@@ -24,10 +24,13 @@ def landing(tmp_path: Path) -> Objects:
     return FolderObjects(tmp_path)
 
 
-def archive(landing: Objects, at: int, rows: int, refused: int = 0, duplicates: int = 0) -> None:
-    """One batch of `rows` users' first transactions, that arrived and was decided at `at`."""
+def archive(
+    landing: Objects, at: int, rows: int, refused: int = 0, duplicates: int = 0, decided: int | None = None
+) -> None:
+    """One batch of `rows` users' first transactions, that arrived at `at` and was decided then or at `decided`."""
     account = Account(
-        shard="s", first=f"{at}", last=f"{at + rows}", model_version="v", scored_at=at, built_through=None,
+        shard="s", first=f"{at}", last=f"{at + rows}", model_version="v", scored_at=decided or at,
+        built_through=None,
         read=rows + refused + duplicates, scored=rows, duplicates=tuple(f"d{n}" for n in range(duplicates)),
         refused=tuple(Refusal(f"r{n}", (Problem("amount", "amount_missing", "is missing"),)) for n in range(refused)),
         alerts=(),
@@ -49,10 +52,41 @@ def test_the_account_of_a_window_is_the_sum_of_the_batches_decided_in_it(contrac
     archive(landing, NOON - 60 * MINUTE, rows=10, refused=2, duplicates=1)
     archive(landing, NOON - 1, rows=20, refused=1)
     archive(landing, NOON, rows=70)
-    landed, context = landed_window(contract, landing, NOON - HOUR, NOON)
+    landed, context = landed_window(contract, landing, NOON - HOUR, NOON, DAY)
     assert (landed.rows, len(landed.table), len(landed.rejects), landed.duplicates) == (34, 30, 3, 1)
     assert landed.reasons() == {"amount_missing": 3}
     assert (context.as_of, context.usual_rows, context.earlier) == (NOON, 0.0, None)
+
+
+def test_after_an_outage_the_backlog_is_judged_in_the_hour_it_was_decided_in(
+    contract: Contract, landing: Objects
+) -> None:
+    """However long it had waited in the stream; beside what was decided in time, before and after."""
+    archive(landing, NOON - 8 * DAY, rows=90)
+    for days in range(7, -1, -1):
+        archive(landing, NOON - days * DAY - 30 * MINUTE, rows=10, decided=NOON - 10 * MINUTE - days)
+    archive(landing, NOON - 5 * MINUTE, rows=70, decided=NOON + MINUTE)
+    landed, _ = landed_window(contract, landing, NOON - HOUR, NOON, 8 * DAY)
+    assert (landed.rows, len(landed.table), len(landed.sources)) == (80, 80, 8)
+
+
+def test_few_batches_are_read_to_find_an_hour_among_days(contract: Contract, tmp_path: Path) -> None:
+    landing = Counting(tmp_path)
+    for minutes in range(0, 7 * 24 * 60, 15):
+        archive(landing, NOON - minutes * MINUTE, rows=1)
+    landed, _ = landed_window(contract, landing, NOON - HOUR, NOON, 7 * DAY)
+    assert landed.rows == 4
+    assert landing.reads < 100
+
+
+class Counting(FolderObjects):
+    """Counts what is read."""
+
+    reads = 0
+
+    def get(self, key: str) -> bytes:
+        self.reads += 1
+        return super().get(key)
 
 
 def test_a_collapse_against_the_same_hour_of_earlier_weeks_is_named(contract: Contract, landing: Objects) -> None:
@@ -60,7 +94,7 @@ def test_a_collapse_against_the_same_hour_of_earlier_weeks_is_named(contract: Co
         archive(landing, NOON - week * WEEK - 30 * MINUTE, rows=400 + week)
         archive(landing, NOON - week * WEEK + 30 * MINUTE, rows=9)
     archive(landing, NOON - 30 * MINUTE, rows=40)
-    landed, context = landed_window(contract, landing, NOON - HOUR, NOON)
+    landed, context = landed_window(contract, landing, NOON - HOUR, NOON, DAY)
     assert context.usual_rows == 402.5
     result = check(landed, contract, "landed", load_suite(contract, "landed"), context)
     assert "volume is as in earlier weeks" in [outcome.name for outcome in result.critical_failures]
@@ -71,7 +105,7 @@ def test_a_day_knows_who_was_seen_before_it(contract: Contract, landing: Objects
     midnight = NOON // DAY * DAY
     archive(landing, midnight - 8 * DAY, rows=100)
     archive(landing, midnight + HOUR, rows=250)
-    landed, context = landed_window(contract, landing, midnight, midnight + DAY)
+    landed, context = landed_window(contract, landing, midnight, midnight + DAY, DAY)
     assert context.earlier is not None
     assert len(context.earlier) == 100
     assert len(landed.table) == 250
@@ -79,7 +113,7 @@ def test_a_day_knows_who_was_seen_before_it(contract: Contract, landing: Objects
 
 def test_an_empty_hour_is_a_failure_only_where_hours_like_it_are_not(contract: Contract, landing: Objects) -> None:
     def judged() -> list[str]:
-        landed, context = landed_window(contract, landing, NOON - HOUR, NOON)
+        landed, context = landed_window(contract, landing, NOON - HOUR, NOON, DAY)
         result = check(landed, contract, "landed", load_suite(contract, "landed"), context)
         return [outcome.name for outcome in result.critical_failures]
 
