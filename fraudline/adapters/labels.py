@@ -16,8 +16,8 @@ from fraudline.decision import Item
 from fraudline.errors import LostRace
 from fraudline.labels import Verdict
 
-# No transaction is called so: ids have no blanks.
-_NEWEST_BUILD: Item = {"transaction_id": {"S": "newest build"}}
+# No transaction is called so: ids are printable.
+_NEWEST_BUILD: Item = {"transaction_id": {"S": "\nnewest build"}}
 # What a DynamoDB transaction takes, less the row of the build.
 _ROWS_AT_ONCE = 99
 

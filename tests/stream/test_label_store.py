@@ -1,5 +1,6 @@
 """The label store: each verdict once, with the newest build that did not know of it, and none lost to a race."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,11 +9,16 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.labels import Labels
+from fraudline.contract import load_contract
 from fraudline.durations import HOUR
 from fraudline.errors import LostRace
 from fraudline.labels import Verdict
 from fraudline.settings import Settings
 from fraudline.table import UNKNOWN
+from fraudline.transaction import Rejected
+from fraudline.validation import Validator
+from tests.stream.events import clean_events
+from tests.stream.storage import table_items
 
 SECONDS = 30.0
 
@@ -36,6 +42,19 @@ def test_a_verdict_is_added_once_and_tells_which_build_missed_it(labels: Labels)
     }
     assert labels.all(within(SECONDS)) == told
     assert labels.read(["t1", "t2", "t3"], within(SECONDS)) == told
+
+
+def test_the_row_that_tells_of_builds_has_a_key_that_no_transaction_can_have(
+    resources: Settings, labels: Labels
+) -> None:
+    labels.begin_build(5 * HOUR, within(SECONDS))
+    (row,) = table_items(resources.labels_table)
+    record = json.loads(clean_events(1, users=1)[0][1]) | {"transaction_id": row["transaction_id"]}
+    outcome = Validator(load_contract("ecommerce")).validate(record)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason == "id_malformed"
+    labels.add("newest build", Verdict(1, 10, "ann"), within(SECONDS))
+    assert labels.all(within(SECONDS)) == {"newest build": (Verdict(1, 10, "ann", "", 5 * HOUR),)}
 
 
 def test_a_build_of_an_earlier_hour_cannot_begin_after_a_later_one(labels: Labels) -> None:
