@@ -23,8 +23,9 @@ class LabelRows:
     def sweep(self, erased: Erased) -> Swept:
         changed = 0
         for row in self._rows():
-            verdicts = erased.value(row["verdicts"])
-            if verdicts != row["verdicts"]:
+            # The row that tells of builds has none.
+            verdicts = erased.value(row.get("verdicts"))
+            if verdicts != row.get("verdicts"):
                 self._replace(row, verdicts)
                 changed += 1
         return Swept(changed)

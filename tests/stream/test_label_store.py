@@ -8,9 +8,11 @@ import pytest
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.erasing_labels import LabelRows
 from fraudline.adapters.labels import Labels
 from fraudline.contract import load_contract
 from fraudline.durations import HOUR
+from fraudline.erasure import Erased, Tombstone, keyed_hash
 from fraudline.errors import LostRace
 from fraudline.labels import Verdict
 from fraudline.settings import Settings
@@ -94,3 +96,16 @@ def test_verdicts_given_while_builds_begin_are_neither_lost_nor_doubled_nor_miss
 def test_a_thousand_verdicts_are_added_in_few_transactions(labels: Labels) -> None:
     labels.add_all({f"t{number}": [Verdict(number % 2, number, "file")] for number in range(1000)}, within(SECONDS))
     assert len(labels.all(within(SECONDS))) == 1000
+
+
+def test_notes_are_erased_beside_the_row_that_tells_of_builds(resources: Settings, labels: Labels) -> None:
+    labels.add("t1", Verdict(1, 10, "ann", "U17 called"), within(SECONDS))
+    labels.begin_build(5 * HOUR, within(SECONDS))
+    tombstone = Tombstone(keyed_hash(b"key", "user", "U17"), "user", "erased-0", 0)
+    erased = Erased(load_contract("ecommerce"), b"key", [tombstone])
+    store = LabelRows(DynamoDB(AwsJson("dynamodb")), resources.labels_table)
+    assert len(list(store.tells_of("U17"))) == 1
+    assert [store.sweep(erased).changed for _ in range(2)] == [1, 0]
+    assert list(store.tells_of("U17")) == []
+    assert labels.all(within(SECONDS)) == {"t1": (Verdict(1, 10, "ann", "erased-0 called"),)}
+    assert labels.newest_build(within(SECONDS)) == 5 * HOUR
