@@ -136,6 +136,19 @@ def _identifier(kind: str) -> Check:
     return check
 
 
+def identifier_problem(text: str) -> str | None:
+    """Why no transaction can be called this, if none can.
+
+    >>> identifier_problem("tx-é 1"), identifier_problem("")
+    (None, 'is missing')
+    """
+    try:
+        _identifier("id")(text)
+    except Invalid as error:
+        return str(error)
+    return None
+
+
 def _timestamp(zone: str) -> Check:
     def check(value: Any) -> int:
         if value is None or value == "":

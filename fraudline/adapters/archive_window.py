@@ -23,12 +23,10 @@ from fraudline.transaction import Transaction
 from fraudline.validation import Validator
 
 
-def landed_window(
-    contract: Contract, landing: Objects, start: int, end: int, retention: int
-) -> tuple[Landed, Context]:
+def landed_window(contract: Contract, landing: Objects, start: int, end: int, retention: int) -> tuple[Landed, Context]:
     """What batches decided in [start, end) (microseconds) read, and what to judge it by.
 
-    A record may have waited in the stream for its `retention` (microseconds): after an outage the backlog is judged, too.
+    A record may have waited in the stream for its `retention` (microseconds): what piled up in an outage is judged too.
     Duplicates and refused records are told as the accounts tell them; their bytes are in the quarantine. Whether
     entities are new is told for windows of a day or more only: their past costs more to read than an hour is worth.
     """

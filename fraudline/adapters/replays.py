@@ -10,10 +10,9 @@ from fraudline.bundle import load_bundle
 from fraudline.decision import STREAM, Decision
 from fraudline.errors import BadInput, NotReady, Tampered
 from fraudline.replaying import Replayed, replay
-from fraudline.validation import MAX_ID_LENGTH
+from fraudline.validation import identifier_problem
 
 REALTIME = "realtime"
-_ID = re.compile(rf"[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}")
 _ORIGIN = re.compile(rf"stream|realtime|backfill#{NAME}")
 
 
@@ -25,10 +24,8 @@ def replay_recorded(
     `BadInput` if there is none, `NotReady` if its version is no longer published, `Tampered` if the row or the version
     is not what was written.
     """
-    if not _ID.fullmatch(transaction_id):
-        raise BadInput(
-            f"{transaction_id[:200]!r} is no transaction id: it has no blanks and 1 to {MAX_ID_LENGTH} signs"
-        )
+    if problem := identifier_problem(transaction_id):
+        raise BadInput(f"{transaction_id[:200]!r} is no transaction id, it {problem}: check it")
     if not _ORIGIN.fullmatch(origin):
         raise BadInput(f"{origin[:200]!r} is no origin: use stream, realtime or backfill#NAME")
     decision = _recorded(decisions, transaction_id, origin, deadline)

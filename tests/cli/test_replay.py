@@ -117,6 +117,16 @@ def test_a_decision_at_checkout_is_made_again_and_one_bit_off_is_named(
     assert (done.code, told(done)["differs in"]) == (1, ["is_fraud", "reasons"])
 
 
+@pytest.mark.parametrize("id_", ["tx-é", "a b", "日本"])
+def test_whatever_can_be_a_transaction_can_be_replayed(
+    bundle: Bundle, decisions: Decisions, replay: Any, id_: str
+) -> None:
+    """Ids are texts, as the contract's validation takes them."""
+    (decision, *_) = at_checkout(bundle)
+    decisions.write([msgspec.structs.replace(decision, transaction_id=id_)], within(30))
+    assert replay(id_, "--origin", "realtime").code == 0
+
+
 def test_a_replay_tells_no_id_of_a_person(bundle: Bundle, decisions: Decisions, replay: Any) -> None:
     (decision, *_) = at_checkout(bundle)
     decisions.write([msgspec.structs.replace(decision, entities={"user": "U0001234"})], within(30))
@@ -136,8 +146,9 @@ def test_what_cannot_be_replayed_is_said_in_one_sentence(
         ("T-none",): (2, "no stream decision on transaction 'T-none'"),
         (one.transaction_id, "--origin", "realtime"): (2, "there is one of stream"),
         (one.transaction_id, "--origin", "backfill#../x"): (2, "is no origin"),
-        ("two words",): (2, "is no transaction id"),
+        ("two words",): (2, "no stream decision on transaction 'two words'"),
         ("",): (2, "is no transaction id"),
+        (" ",): (2, "is no transaction id"),
         ("é" * 500,): (2, "is no transaction id"),
         (gone.transaction_id,): (3, "2025-01-01-000000000000"),
         ("cut",): (4, "bytes of features"),
