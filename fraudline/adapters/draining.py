@@ -10,7 +10,7 @@ from fraudline.adapters.kinesis import Page
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account
-from fraudline.durations import DAY, SECOND
+from fraudline.durations import DAY
 from fraudline.errors import LostRace, Unavailable
 from fraudline.features.definition import feature_set
 from fraudline.stream import Batch, Intent, Record, Shard
@@ -250,9 +250,6 @@ class _Work:
 
     def _measure_lag(self, ended: str) -> None:
         deps = self._deps
-        waiting = deps.stream.oldest_after(self._shard, self._lease.checkpoint, deps.leases.deadline())
-        if waiting is None:
-            return
-        self._lag_seconds = max(0.0, (deps.leases.now() - waiting.arrived_at) / SECOND)
+        self._lag_seconds = deps.stream.lag_after(self._shard, self._lease.checkpoint, deps.leases.deadline())
         if not self._totals["batches"] and ended != STOPPED and self._lag_seconds > self._limits.stuck_seconds:
             self._flags.add(STUCK)

@@ -16,6 +16,8 @@ from fraudline.stream import TRIM_HORIZON, Record, Shard, position_of, timestamp
 # Kinesis allows five reads a second for each shard.
 READ_INTERVAL_SECONDS = 0.2
 _PAGE_RECORDS = 10_000
+# Before a lag is taken from what the stream says of itself: some seconds.
+_EMPTY_ANSWERS = 25
 _LOST_ITERATOR = frozenset({"ExpiredIteratorException", "InvalidArgumentException"})
 
 
@@ -68,11 +70,20 @@ class Stream:
         answer = self._call("DescribeStreamSummary", {"StreamName": self.name}, deadline)
         return int(answer["StreamDescriptionSummary"]["RetentionPeriodHours"]) * HOUR
 
-    def oldest_after(self, shard: Shard, checkpoint: str, deadline: Deadline) -> Record | None:
-        """The oldest record that waits behind a checkpoint, asked for with an iterator of its own."""
+    def lag_after(self, shard: Shard, checkpoint: str, deadline: Deadline) -> float:
+        """The age (seconds) of the oldest record that waits behind a checkpoint, 0 if none does.
+
+        It is asked for with an iterator of its own. Answers before the tip may be empty; if so many are in a row, this
+        is how far behind the stream says they are.
+        """
         reader = ShardReader(self._service, self.name, shard, checkpoint, self._read_interval, page_records=1)
-        page = reader.read(1, 0, deadline)
-        return page.records[0] if page.records else None
+        for _ in range(_EMPTY_ANSWERS):
+            page = reader.read(1, 0, deadline)
+            if page.records:
+                return max(0.0, time.time() - page.records[0].arrived_at / SECOND)
+            if page.at_tip or page.ended:
+                break
+        return reader.seconds_behind
 
     def reader(self, shard: Shard, checkpoint: str) -> "ShardReader":
         """A reader of the records after `checkpoint` (see `fraudline.stream`)."""
@@ -106,6 +117,7 @@ class ShardReader:
         self._iterator: str | None = None
         self._ended = False
         self._at_tip = False
+        self.seconds_behind = 0.0
         self._buffer: deque[Record] = deque()
         self._next_read = 0.0
 
@@ -151,6 +163,7 @@ class ShardReader:
         self._iterator = answer.NextShardIterator
         self._ended = answer.NextShardIterator is None
         self._at_tip = answer.MillisBehindLatest == 0
+        self.seconds_behind = answer.MillisBehindLatest / 1000
         if self._buffer:
             self._after = self._buffer[-1].sequence
 

@@ -1,6 +1,5 @@
 """How far the consumer group is behind, asked of the stream itself: `fraudline status` and people look at this."""
 
-import time
 from dataclasses import dataclass
 
 from fraudline.adapters.aws_json import AwsJson
@@ -8,7 +7,6 @@ from fraudline.adapters.backoff import Deadline, within
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.leases import Lease, Leases
-from fraudline.durations import SECOND
 from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Shard
 
@@ -37,6 +35,5 @@ def shard_lags(settings: Settings) -> list[ShardLag]:
 
 
 def _lag(stream: Stream, shard: Shard, lease: Lease | None, now: int, deadline: Deadline) -> ShardLag:
-    oldest = stream.oldest_after(shard, lease.checkpoint if lease else TRIM_HORIZON, deadline)
-    waiting = time.time() - oldest.arrived_at / SECOND if oldest else 0.0
-    return ShardLag(shard.id, round(max(waiting, 0.0), 1), lease.owner if lease and lease.is_held(now) else "")
+    seconds = stream.lag_after(shard, lease.checkpoint if lease else TRIM_HORIZON, deadline)
+    return ShardLag(shard.id, round(seconds, 1), lease.owner if lease and lease.is_held(now) else "")

@@ -1,6 +1,7 @@
 """Leases: one owner at a time, fair shares, and positions that nobody forgets."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -8,14 +9,17 @@ import pytest
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.draining import EXPIRED, STUCK, UNAVAILABLE, Limits
 from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.lag import shard_lags
 from fraudline.adapters.leases import Lease, Leases
 from fraudline.adapters.slices import run_slice
 from fraudline.durations import HOUR
 from fraudline.errors import LostRace, NotReady
+from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Intent, Shard, at_timestamp
 from tests.stream.conftest import Send
 from tests.stream.events import clean_events
+from tests.stream.proxy import Body, Reply, proxy
 from tests.stream.storage import stored
 from tests.stream.worker import Orders, deps_of
 from tests.support.parallel import in_parallel
@@ -151,3 +155,34 @@ def test_a_caught_up_stream_has_no_lag(resources: Settings, send: Send) -> None:
     report = run_slice(deps_of(resources, Orders("w")), Limits())
     assert set(report.lag_seconds.values()) == {0.0}
     assert UNAVAILABLE not in {drain.ended for drain in report.drains}
+
+
+@pytest.mark.parametrize(("empty_answers", "least_lag"), [(5, 0.5), (1000, 900.0)])
+def test_empty_answers_before_the_tip_hide_no_lag(
+    resources: Settings,
+    send: Send,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    empty_answers: int,
+    least_lag: float,
+) -> None:
+    """Kinesis gives such; a thousand in a row are a shard that is stuck."""
+    send(clean_events(5, users=1))
+    time.sleep(0.5)
+    iterators: Counter[str] = Counter()
+
+    def rule(operation: str, body: Body) -> Reply | None:
+        iterator = body.get("ShardIterator", "")
+        if operation != "GetRecords" or iterators[iterator] == empty_answers:
+            return None
+        iterators[iterator] += 1
+        return Reply(200, {"Records": [], "NextShardIterator": iterator, "MillisBehindLatest": 900_000})
+
+    with proxy(emulator.endpoint, rule) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        report = run_slice(deps_of(resources, Orders("w")), Limits(records=0, stuck_seconds=0.4))
+        lags = shard_lags(resources)
+    waiting = [lag.lag_seconds for lag in lags if lag.lag_seconds]
+    assert len(waiting) == len(report.flags) == (1 if empty_answers == 5 else 4)
+    assert set(report.flags.values()) == {(STUCK,)}
+    assert all(lag >= least_lag for lag in (*waiting, *filter(None, report.lag_seconds.values())))
