@@ -1,6 +1,7 @@
 """Refused records of the stream in the quarantine bucket: written with the batch, listed, shown and sent again."""
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -59,20 +60,22 @@ class Quarantine:
     def redrive(self, key: str, validator: Validator, producer: Producer, erased: Erased) -> Redriven:
         """Send an object's records again, each once, if the contract lets them pass by now; else note why it does not.
 
+        It is judged as one that arrives now: the time of a record that was ahead of its arrival may have come.
+
         Those of erased people are left alone: a pseudonym would hash into a shard where its profile has no order.
 
         The mark is made after sending: a redrive that is cut off may send twice, and then the stream sees a duplicate.
         """
         result = Redriven()
         waiting: list[tuple[str, tuple[str, bytes]]] = []
-        before = 0
+        before, now = 0, time.time_ns() // 1000
         for reject in self.show(key):
             place = f"{key.removeprefix(PREFIX).removesuffix(SUFFIX)}/{reject.position}"
             mark = f"{_MARKS}{place}"
             if self._objects.exists(mark):
                 before += 1
                 continue
-            outcome = validator.decode(erased.raw(reject.raw), reject.arrived_at)
+            outcome = validator.decode(erased.raw(reject.raw), arrived_at=now)
             if isinstance(outcome, Rejected):
                 result.refused[outcome.reason] += 1
                 self._remember(place, outcome.problems)

@@ -1,6 +1,8 @@
 """Refused records: kept with every byte, listed and shown, and sent again at most once."""
 
 import json
+import random
+import time
 from collections import Counter
 
 import pytest
@@ -11,12 +13,13 @@ from fraudline.adapters.objects import open_objects
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
 from fraudline.contract import load_contract
+from fraudline.durations import SECOND
 from fraudline.erasure import nobody
 from fraudline.errors import BadInput
 from fraudline.settings import Settings
-from fraudline.validation import Validator
+from fraudline.validation import MAX_AHEAD, Validator
 from tests.stream.conftest import Send
-from tests.stream.events import clean_events, dirty_events
+from tests.stream.events import clean_events, dirty_events, sent, transaction
 from tests.stream.storage import notifications, stored
 from tests.stream.worker import Orders, deps_of
 
@@ -60,6 +63,18 @@ def test_redriving_twice_changes_nothing(resources: Settings, send: Send) -> Non
     assert [(r.sent, r.sent_before) for r in again] == [(0, r.sent) for r in first]
     assert run_slice(deps, Limits()).read == 0
     assert stored(resources) == once
+
+
+def test_a_record_from_the_future_is_sent_again_once_its_time_has_come(resources: Settings, send: Send) -> None:
+    soon = time.time_ns() // 1000 + MAX_AHEAD + 6 * SECOND
+    send([sent(transaction(1, "U1", soon, random.Random(1)))])
+    deps = deps_of(resources, Orders("w"))
+    assert run_slice(deps, Limits()).quarantined == {"timestamp_in_future": 1}
+    (key,) = deps.quarantine.list()
+    producer = Producer(client("kinesis"), resources.stream)
+    time.sleep(max(0.0, (soon - MAX_AHEAD) / SECOND - time.time()) + 0.1)
+    assert deps.quarantine.redrive(key, ECOMMERCE, producer, NOBODY).sent == 1
+    assert run_slice(deps, Limits()).scored == 1
 
 
 def test_a_redrive_that_was_cut_off_before_its_marks_is_seen_as_duplicates(resources: Settings, send: Send) -> None:
