@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import io
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -73,7 +73,8 @@ class Erased:
         self.pseudonyms = frozenset(self._found.values())
         self._entities = sorted({entity for entity, _ in self._found})
         self._partition = contract.partition_entity.name
-        self._only_partition = self._entities == [self._partition]
+        later = {e.name: e.column for e in contract.lagged_entities if e.name in self._entities}
+        self._later = msgspec.json.Decoder(_ids_of(later)) if later else None
         # In files an entity goes by its column, in decisions and backfills by its name.
         self._columns = {part: e.name for e in contract.entities for part in (e.column, e.name)}
         self.of = lru_cache(_REMEMBERED)(self._of)
@@ -109,9 +110,19 @@ class Erased:
         return msgspec.structs.replace(batch, records=tuple(records))
 
     def _record(self, record: Record) -> Record:
-        if self._only_partition and self.of(self._partition, record.partition_key) is None:
-            return record
-        return self._searched(record)
+        """One that cannot be read is refused, and searched as such."""
+        is_theirs = self.of(self._partition, record.partition_key) is not None or self._names_later(record.data)
+        return self._searched(record) if is_theirs else record
+
+    def _names_later(self, data: bytes) -> bool:
+        """Whether a record is of an erased later entity; its ids alone are decoded."""
+        if self._later is None:
+            return False
+        try:
+            ids = msgspec.structs.asdict(self._later.decode(data))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+        return any(self.of(entity, str(id_)) is not None for entity, id_ in ids.items())
 
     def _searched(self, record: Record) -> Record:
         key = self.of(self._partition, record.partition_key)
@@ -211,6 +222,12 @@ class Erased:
         data = self.raw(base64.b64decode(str(reject["data"])), key)
         pseudonym = self.of(self._partition, key)
         return {**reject, "partition_key": pseudonym or key, "data": base64.b64encode(data).decode()}
+
+
+def _ids_of(columns: Mapping[str, str]) -> type[msgspec.Struct]:
+    """Of a record the ids in some columns, by the entities they are of."""
+    fields: list[tuple[str, Any, Any]] = [(entity, str | int | None, None) for entity in columns]
+    return msgspec.defstruct("Ids", fields, rename=dict(columns))
 
 
 def nobody(contract: Contract) -> Erased:
