@@ -5,8 +5,10 @@ everything with one sentence.
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.objects import FolderObjects, open_objects
 from fraudline.adapters.originals import with_originals
 from fraudline.columns import MISSING_CELLS, Landed, RejectedRow, Source, keep_first_copies, screen
 from fraudline.contract import Contract
@@ -96,10 +98,9 @@ def _paths_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
     path = Path(location)
     if not location or not path.exists():
         raise BadInput(f"there is no {location or 'file without a name'}: check the path of the transactions")
-    paths = sorted(path.rglob("*")) if path.is_dir() else [path]
-    for found in paths:
-        if found.is_file() and (found == path or _reader(found.name)):
-            yield _printable_name(found), found
+    # A folder as its store lists it: which copy of a row is the first is the same there and in a bucket.
+    inside = (path / key for key in FolderObjects(path).list() if _reader(key)) if path.is_dir() else (path,)
+    yield from ((_printable_name(file), file) for file in inside if file.is_file())
 
 
 def _printable_name(path: Path) -> str:
@@ -142,7 +143,7 @@ def holds_transactions(name: str) -> bool:
 
 
 def _reader(name: str) -> Callable[[Contract, str, Path | bytes], Landed] | None:
-    endings = {".csv": _read_csv, ".jsonl": _read_lines, ".ndjson": _read_lines, ".parquet": _read_parquet}
+    endings = {".csv": _read_text, ".jsonl": _read_text, ".ndjson": _read_text, ".parquet": _read_parquet}
     return next((reader for ending, reader in endings.items() if name.lower().endswith(ending)), None)
 
 
@@ -150,23 +151,55 @@ def _stream(data: Path | bytes) -> IO[bytes]:
     return io.BytesIO(data) if isinstance(data, bytes) else data.open("rb")
 
 
-def _read_csv(contract: Contract, source: str, data: Path | bytes) -> Landed:
-    """Every cell as the text it is: the contract says what it means."""
-    torn: list[int] = []
+def _read_text(contract: Contract, source: str, data: Path | bytes) -> Landed:
     with _stream(data) as stream:
-        header = next(lines_of(stream, source), b"")
-        if not header.strip():
-            raise BadInput(f"{source} is empty: it needs a header and rows")
-        stream.seek(0)
-        # With threads Arrow does not say which rows are torn; without, it takes half the CPU.
-        one_thread = pa.csv.ReadOptions(use_threads=False)
-        options = csv_options(header, lambda row: torn.append(row.number - _FIRST_ROW))
-        columns = pa.csv.read_csv(stream, read_options=one_thread, **options)
-    require_columns(contract, source, columns)
-    rows = columns.num_rows + len(torn)
-    landed = screen(contract, columns, source, np.setdiff1d(np.arange(rows), torn))
-    rejects = (*landed.rejects, *(RejectedRow(source, row, "", (_TORN,)) for row in torn))
-    return replace(landed, rows=rows, rejects=tuple(sorted(rejects, key=lambda reject: reject.row)))
+        return next(text_pieces(contract, source, stream))
+
+
+def text_pieces(contract: Contract, source: str, stream: IO[bytes], rows: int | None = None) -> Iterator[Landed]:
+    """A file of CSV or JSON lines about so many rows at a time, all at once by default; their numbers go on."""
+    pieces = _csv_pieces if source.lower().endswith(".csv") else _line_pieces
+    return pieces(contract, source, stream, rows)
+
+
+def _csv_pieces(contract: Contract, source: str, stream: IO[bytes], rows: int | None) -> Iterator[Landed]:
+    """Every cell is read as the text it is: the contract says what it means."""
+    header = next(lines_of(stream, source), b"")
+    if not header.strip():
+        raise BadInput(f"{source} is empty: it needs a header and rows")
+    stream.seek(0)
+    torn: deque[int] = deque()
+    # With threads Arrow does not say which rows are torn; without, it takes half the CPU.
+    one_thread = pa.csv.ReadOptions(use_threads=False)
+    options = csv_options(header, lambda row: torn.append(row.number - _FIRST_ROW))
+    reader = pa.csv.open_csv(stream, read_options=one_thread, **options)
+    require_columns(contract, source, reader.schema)
+    first = 0
+    for columns, is_last in _tables(reader, rows):
+        # Arrow has read on: what is torn beyond these rows belongs to later ones.
+        end = first + len(columns) + len(torn)
+        numbers = np.setdiff1d(np.arange(first, end), torn)[: len(columns)]
+        end = end if is_last else int(numbers[-1]) + 1
+        landed = screen(contract, columns, source, numbers)
+        rejects = [*landed.rejects, *_torn_before(end, source, torn)]
+        yield replace(landed, rows=end - first, rejects=tuple(sorted(rejects, key=lambda reject: reject.row)))
+        first = end
+
+
+def _tables(reader: pa.csv.CSVStreamingReader, rows: int | None) -> Iterator[tuple[pa.Table, bool]]:
+    """At least so many rows at a time, and whether they are the last."""
+    batches: list[pa.RecordBatch] = []
+    for batch in reader:
+        if rows is not None and sum(map(len, batches)) >= rows:
+            yield pa.Table.from_batches(batches), False
+            batches = []
+        batches.append(batch)
+    yield pa.Table.from_batches(batches, reader.schema), True
+
+
+def _torn_before(end: int, source: str, torn: deque[int]) -> Iterator[RejectedRow]:
+    while torn and torn[0] < end:
+        yield RejectedRow(source, torn.popleft(), "", (_TORN,))
 
 
 _TORN = Problem("", "torn_row", "has more or fewer cells than the header")
@@ -210,25 +243,32 @@ def lines_of(stream: IO[bytes], source: str) -> Iterator[bytes]:
         yield line
 
 
-def _read_lines(contract: Contract, source: str, data: Path | bytes) -> Landed:
-    validator = Validator(contract)
+def _line_pieces(contract: Contract, source: str, stream: IO[bytes], rows: int | None) -> Iterator[Landed]:
+    validator, first = Validator(contract), 0
+    lines = (line for line in lines_of(stream, source) if line.strip())
+    while True:
+        landed = _landed(validator, source, islice(lines, rows), first)
+        if landed.rows or not first:
+            yield landed
+        first += landed.rows
+        if rows is None or landed.rows < rows:
+            return
+
+
+def _landed(validator: Validator, source: str, lines: Iterable[bytes], first: int) -> Landed:
     valid: list[Transaction] = []
     rows: list[int] = []
     rejects: list[RejectedRow] = []
-    number = 0
-    with _stream(data) as stream:
-        for line in lines_of(stream, source):
-            if not line.strip():
-                continue
-            outcome = validator.decode(line.rstrip(b"\r\n"))
-            if isinstance(outcome, Rejected):
-                raw = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
-                rejects.append(RejectedRow(source, number, raw, outcome.problems))
-            else:
-                valid.append(outcome)
-                rows.append(number)
-            number += 1
-    return Landed(number, from_transactions(contract, valid, rows), tuple(rejects))
+    end = first
+    for end, line in enumerate(lines, start=first + 1):
+        outcome = validator.decode(line.rstrip(b"\r\n"))
+        if isinstance(outcome, Rejected):
+            raw = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+            rejects.append(RejectedRow(source, end - 1, raw, outcome.problems))
+        else:
+            valid.append(outcome)
+            rows.append(end - 1)
+    return Landed(end - first, from_transactions(validator.contract, valid, rows), tuple(rejects))
 
 
 def require_columns(contract: Contract, source: str, columns: pa.Table | pa.Schema) -> None:

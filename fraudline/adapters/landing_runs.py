@@ -104,7 +104,7 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise BadInput(f"no permission to read {path}: change its mode or its owner") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path} cannot be read: {sentence}") from error
 
@@ -126,7 +126,8 @@ def land(contract: Contract, unit: Unit, folder: Path) -> LandedUnit:
 def _pieces(contract: Contract, unit: Unit) -> Iterator[Landed]:
     name = str(unit.path)
     if unit.groups is None:
-        yield files.read_one(contract, name, unit.path)
+        with reading(unit.path), unit.path.open("rb") as stream:
+            yield from files.text_pieces(contract, name, stream, RUN_ROWS)
         return
     done = unit.first
     for batch in _batches(contract, unit):

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudline.adapters.files import load_transactions, read_transactions, rejected_lines
+from fraudline.adapters.files import load_transactions, read_transactions, rejected_lines, text_pieces
 from fraudline.adapters.outgoing import NO_KEY, outgoing
 from fraudline.columns import Landed
 from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput
+from fraudline.table import concatenate
 from fraudline.transaction import Rejected, Transaction
 from fraudline.validation import Validator
 
@@ -98,6 +99,29 @@ def test_a_torn_row_is_quarantined_beside_its_good_neighbours(tmp_path: Path) ->
     assert landed.reasons() == {"torn_row": 2}
     assert landed.rows == 5
     assert sorted(reject.raw for reject in landed.rejects) == ["T2,U1", line(4) + ",more"]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_file_in_pieces_is_the_file(ending: str) -> None:
+    """Torn rows, too, at the ends of pieces and of the file; Arrow reads a megabyte of CSV at a time."""
+    torn = {0, 1, 17_000, 39_998, 39_999}
+    lines = [
+        f"{{}} {number}" if number in torn else line(number, minute=number % 60, place="x" * 60)
+        for number in range(40_000)
+    ]
+    if ending == "jsonl":
+        cells = (dict(zip(COLUMNS.split(","), row.split(","), strict=False)) for row in lines)
+        lines = [json.dumps(row | {"amount": 12.5, "is_vpn": False, "is_fraud": 0}) for row in cells]
+    data = "\n".join([COLUMNS, *lines] if ending == "csv" else lines).encode()
+    (whole,) = text_pieces(SHOP, f"t.{ending}", BytesIO(data))
+    pieces = list(text_pieces(SHOP, f"t.{ending}", BytesIO(data), 7_000))
+    assert len(pieces) > 2
+    assert sum(piece.rows for piece in pieces) == whole.rows == 40_000
+    assert {reject.row for reject in whole.rejects} == torn
+    assert tuple(reject for piece in pieces for reject in piece.rejects) == whole.rejects
+    together = concatenate([piece.table for piece in pieces])
+    assert together.source_row.tolist() == whole.table.source_row.tolist()
+    assert together.ids.equals(whole.table.ids)
 
 
 def test_missing_is_an_empty_cell_and_what_pandas_writes_for_it(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -63,16 +63,22 @@ def threads() -> Iterator[Workers]:
         yield Workers(pool, 2)
 
 
-def shops(folder: Path) -> list[Path]:
+def shops(folder: Path, endings: Sequence[str] = ("parquet", "parquet", "parquet")) -> list[Path]:
     """Three files, not in the order of time, with ids that come again in the same file and in others."""
     rows = frame()
     again = rows.iloc[[5, 700, 900]].copy()
     conflicting = rows.iloc[[6, 1200]].assign(amount=1.25)
     bad = rows.iloc[[40, 41]].assign(transaction_id=["bad-1", "bad-2"], device_type="fax")
     parts = [rows.iloc[900:], pd.concat([rows.iloc[:500], again, bad]), pd.concat([rows.iloc[500:900], conflicting])]
-    paths = [folder / f"{name}.parquet" for name in "abc"]
+    paths = [folder / f"{name}.{ending}" for name, ending in zip("abc", endings, strict=True)]
     for path, part in zip(paths, parts, strict=True):
-        part.sample(frac=1.0, random_state=1).to_parquet(path, row_group_size=250)
+        shuffled_part = part.sample(frac=1.0, random_state=1)
+        if path.suffix == ".parquet":
+            shuffled_part.to_parquet(path, row_group_size=250)
+        elif path.suffix == ".csv":
+            shuffled_part.to_csv(path, index=False)
+        else:
+            shuffled_part.to_json(path, orient="records", lines=True, date_format="iso")
     return paths
 
 
@@ -116,11 +122,19 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("name", ["ecommerce", "cards"])
-def test_runs_partitions_and_joins_give_the_bytes_of_one_table(name: str, threads: Workers, tmp_path: Path) -> None:
+def shops_in_every_format(folder: Path) -> list[Path]:
+    return shops(folder, ("parquet", "jsonl", "csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "made"), [("ecommerce", shops), ("ecommerce", shops_in_every_format), ("cards", cards)]
+)
+def test_runs_partitions_and_joins_give_the_bytes_of_one_table(
+    name: str, made: Callable[[Path], list[Path]], threads: Workers, tmp_path: Path
+) -> None:
     contract, bundle = load_contract(name), bundle_of(bundle_files(name))
     (tmp_path / "in").mkdir()
-    paths = (shops if name == "ecommerce" else cards)(tmp_path / "in")
+    paths = made(tmp_path / "in")
     write(in_memory(contract, paths, bundle), bundle, tmp_path / "memory")
     with scratch_beside(tmp_path / "disk") as scratch:
         past = on_disk(contract, paths, bundle, scratch, threads)
