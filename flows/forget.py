@@ -9,6 +9,7 @@ from flows import defaults
 from fraudline.contract import load_contract
 from fraudline.settings import load_settings
 from tasks import forgetting
+from tasks.artifacts import tag_run
 
 
 class ForgetRequest(BaseModel):
@@ -30,6 +31,8 @@ class ForgetResult:
 
 @flow(name="forget", flow_run_name="forget-{request.contract}")
 def forget(request: ForgetRequest) -> ForgetResult:
-    """Sweep every store for everybody erased: what a late answer, an old file or a restored table has brought back."""
-    stores = forgetting.sweep(load_settings(), load_contract(request.contract))
+    """Sweep every store for everybody erased: what an old file, a restored table or a zombie has brought back."""
+    contract = load_contract(request.contract)
+    tag_run(contract=contract.name)
+    stores = forgetting.sweep(load_settings(), contract)
     return ForgetResult(sum(store.changed for store in stores), sum(store.purged for store in stores))
