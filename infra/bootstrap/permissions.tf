@@ -29,8 +29,7 @@ data "aws_iam_policy_document" "look" {
       "lambda:GetAlias", "lambda:GetFunction", "lambda:GetFunctionCodeSigningConfig", "lambda:GetFunctionConcurrency",
       "lambda:GetFunctionUrlConfig", "lambda:GetPolicy", "lambda:ListTags", "lambda:ListVersionsByFunction",
       "logs:ListTagsForResource",
-      "rds:DescribeDBInstances", "rds:DescribeDBParameterGroups", "rds:DescribeDBParameters", "rds:DescribeDBSubnetGroups",
-      "rds:ListTagsForResource",
+      "rds:DescribeDBParameterGroups", "rds:DescribeDBParameters", "rds:DescribeDBSubnetGroups", "rds:ListTagsForResource",
       "s3:GetAccelerateConfiguration", "s3:GetBucketAcl", "s3:GetBucketCORS", "s3:GetBucketLocation", "s3:GetBucketLogging",
       "s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy",
       "s3:GetBucketPublicAccessBlock", "s3:GetBucketRequestPayment", "s3:GetBucketTagging", "s3:GetBucketVersioning",
@@ -42,6 +41,14 @@ data "aws_iam_policy_document" "look" {
       "iam:ListInstanceProfilesForRole", "iam:ListPolicyVersions", "iam:ListRolePolicies",
     ]
     resources = local.own[each.value]
+  }
+
+  statement {
+    # The provider looks a database up by a filter on its resource id, not by its name, and AWS judges that against all
+    # databases (terraform-provider-aws #32732, #35737).
+    sid       = "LooksAtTheDatabase"
+    actions   = ["rds:DescribeDBInstances"]
+    resources = ["${local.arn}:rds:${local.here}:db:*"]
   }
 
   statement {
@@ -144,6 +151,13 @@ data "aws_iam_policy_document" "data" {
       "rds:RemoveTagsFromResource", "rds:ResetDBParameterGroup",
     ]
     resources = local.own[each.value]
+  }
+
+  statement {
+    # A database is also judged by its option group, which is AWS's own for its engine.
+    sid       = "UsesTheDefaultOptions"
+    actions   = ["rds:CreateDBInstance", "rds:ModifyDBInstance"]
+    resources = ["${local.arn}:rds:${local.here}:og:default:postgres-*"]
   }
 
   statement {

@@ -127,6 +127,30 @@ def test_a_pull_request_can_only_look(bootstrap: Plan, environment: str) -> None
     assert actions.isdisjoint(READS_DATA)
 
 
+def resources_of(bootstrap: Plan, role: str, action: str) -> set[str]:
+    """What a role of delivery may do `action` on."""
+    return {
+        resource
+        for address, policy in bootstrap.policies().items()
+        if f'"{role}-' in address and address.endswith(".policy")
+        for statement in allowed(policy)
+        if action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    }
+
+
+@pytest.mark.parametrize("role", ["dev-plan", "dev-deploy", "prod-plan", "prod-deploy"])
+def test_the_database_is_looked_up_as_the_provider_does_it_among_all_databases(bootstrap: Plan, role: str) -> None:
+    (arn,) = resources_of(bootstrap, role, "rds:DescribeDBInstances")
+    assert arn.split(":", 5)[5] == "db:*"
+
+
+@pytest.mark.parametrize("action", ["rds:CreateDBInstance", "rds:ModifyDBInstance"])
+def test_a_database_may_have_the_option_group_that_aws_gives_it(bootstrap: Plan, action: str) -> None:
+    names = {arn.split(":", 5)[5] for arn in resources_of(bootstrap, "dev-deploy", action) if ":rds:" in arn}
+    assert names >= {"db:fraudline-dev-*", "og:default:postgres-*", "pg:fraudline-dev-*", "subgrp:fraudline-dev-*"}
+
+
 def test_objects_are_written_and_deleted_by_delivery_only_in_the_state_bucket(bootstrap: Plan) -> None:
     for address, policy in bootstrap.policies().items():
         if "-deploy-" in address:
