@@ -10,6 +10,7 @@ from typing import NamedTuple
 from fraudline.archive import Row
 from fraudline.contract import Contract
 from fraudline.features.definition import feature_set
+from fraudline.features.limits import too_many
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
@@ -39,6 +40,7 @@ class Generation:
     """Counts transactions into the profiles of one contract's features."""
 
     def __init__(self, contract: Contract) -> None:
+        self._contract = contract
         self._online = OnlineFeatures(contract)
         self._validator = Validator(contract)
         self._entity = contract.partition_entity.name
@@ -54,11 +56,17 @@ class Generation:
         return [ArchivedEvent(row, found) for row, found in decoded if isinstance(found, Transaction)]
 
     def warm(self, transactions: Iterable[Transaction]) -> dict[str, Counted]:
-        """Profiles by entity id of a history, its transactions in the order they count."""
+        """Profiles by entity id of a history, its transactions in the order they count.
+
+        `BadInput` if there are more of one entity than offline code can sum up.
+        """
         profiles: dict[str, Counted] = {}
         for transaction in transactions:
             counted = self._of(profiles, transaction, FROM_HISTORY)
             self._online.count(counted.history, transaction, max(transaction.timestamp, counted.history.last))
+        for _, history in profiles.values():
+            if not self._online.has_room(history):
+                raise too_many(self._contract, history.totals[0])
         return profiles
 
     def count(self, profiles: MutableMapping[str, Counted], events: Iterable[ArchivedEvent]) -> None:

@@ -28,6 +28,7 @@ WRONG_PARTITION_KEY = "wrong_partition_key"
 WRONG_SHARD = "wrong_shard"
 CONFLICTING_ID = "conflicting_id"
 SCORER_ERROR = "scorer_error"
+ENTITY_FULL = "entity_full"
 
 
 class ScoringBundle(Protocol):
@@ -166,10 +167,12 @@ class MicroBatches:
         computed = [self._advance(batch, event, self._profile(event, working, view), view) for event in events]
         scores = self.bundle.scorer.score_many([row.features for row in computed])
         scored = [self._judged(row, score) for row, score in zip(computed, scores, strict=True)]
+        if not all(self._online.has_room(profile.history) for profile in working.values()):
+            raise OverflowError("a profile has counted more than fits")
         return _Scores(scored, [], working)
 
     def _score_apart(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
-        """One by one, so that a record the scorer fails on is refused alone and never counted."""
+        """One by one, so that a record that no scorer or profile takes is refused alone and never counted."""
         working: dict[str, _Working] = {}
         scored: list[_Scored] = []
         failed: list[Refusal] = []
@@ -187,9 +190,16 @@ class MicroBatches:
                 problem = Problem("", SCORER_ERROR, f"the scorer failed: {type(error).__name__}: {error}")
                 failed.append(Refusal(event.record.position, (problem,)))
             else:
-                working[event.transaction.entities[0]] = trial
-                scored.append(judged)
+                if self._online.has_room(trial.history):
+                    working[event.transaction.entities[0]] = trial
+                    scored.append(judged)
+                else:
+                    failed.append(Refusal(event.record.position, (self._full(),)))
         return _Scores(scored, failed, {id_: p for id_, p in working.items() if p.has_moved})
+
+    def _full(self) -> Problem:
+        message = "has had all the transactions that can be summed up exactly: name an entity first that has fewer"
+        return Problem(self.contract.partition_entity.column, ENTITY_FULL, message)
 
     def _profile(self, event: Event, working: dict[str, "_Working"], view: View) -> "_Working":
         id_ = event.transaction.entities[0]

@@ -24,6 +24,7 @@ from fraudline.features.constants import (
 )
 from fraudline.features.definition import feature_set, later_primitive_names, windows
 from fraudline.features.label_events import LabelEvents, label_events
+from fraudline.features.limits import MOST, fits, largest_amount, too_many
 from fraudline.features.online import REACH
 from fraudline.features.profile import LabelEvent, Run, run_of
 from fraudline.features.vector import OPERATIONS
@@ -211,9 +212,10 @@ class _PartitionHistory:
         self._time = table.effective_time[self.order]
         self._hours = self._time // HOUR
         self._amount = amount = table.amount[self.order]
-        starts = np.flatnonzero(np.r_[True, self._codes[1:] != self._codes[:-1]]) if len(amount) else np.zeros(0)
+        starts = np.flatnonzero(np.r_[True, self._codes[1:] != self._codes[:-1]]) if len(amount) else np.arange(0)
         lengths = np.diff(np.r_[starts, len(amount)]).astype(np.int64)
-        self._first = np.repeat(starts.astype(np.int64), lengths)
+        _refuse_more_than_fits(table, amount, starts, lengths)
+        self._first = np.repeat(starts, lengths)
         self._sums = _before(amount)
         self._screen_outliers()
 
@@ -303,6 +305,18 @@ class _PartitionHistory:
             values[f"{e}_o_{w}"] = self._outliers[here] - self._outliers[low]
             values[f"{e}_top_{w}"] = self._tops[tiles[w]].between(low, here)
         return values | {name: same[here] for name, same in self._same.items()}
+
+
+def _refuse_more_than_fits(table: TransactionTable, amount: Integers, starts: Integers, lengths: Integers) -> None:
+    """`BadInput` where an entity's totals need more than 64 bits: they would wrap around, unseen."""
+    if not len(amount):
+        return
+    largest, squared = largest_amount(table.contract), min(int(amount.max()), SQUARE_CAP) ** 2
+    suspects = lengths > MOST // max(largest, OUTLIER_RATIO * int(amount.max()), squared)
+    for start, length in zip(starts[suspects].tolist(), lengths[suspects].tolist(), strict=True):
+        own = amount[start : start + length].tolist()
+        if not fits(length, sum(own), sum(min(value, SQUARE_CAP) ** 2 for value in own), largest):
+            raise too_many(table.contract, length)
 
 
 class _Tops:

@@ -19,6 +19,7 @@ from fraudline.features.constants import (
     SQUARE_CAP,
 )
 from fraudline.features.definition import feature_set, windows
+from fraudline.features.limits import fits, largest_amount
 from fraudline.features.profile import History, LabelEvent, LaggedHistory, Tiles, run_of
 from fraudline.features.scalar import OPERATIONS
 from fraudline.transaction import Transaction
@@ -44,6 +45,7 @@ class OnlineFeatures:
         self._days_kept = _days_kept(contract.partition_entity)
         self._lagged = tuple(_LaggedReader(e, contract) for e in contract.lagged_entities)
         self._parts = len(contract.categories) + len(contract.flags)
+        self._largest = largest_amount(contract)
 
     def new_history(self) -> History:
         return History(seen=[{} for _ in range(self._parts)])
@@ -74,6 +76,11 @@ class OnlineFeatures:
         for index, reader in enumerate(self._lagged):
             primitives += reader.primitives(lagged[index] if index < len(lagged) else None, time, built_through)
         return Computed(self._function(*primitives), time, _explained(history, amount))
+
+    def has_room(self, history: History) -> bool:
+        """Whether what `history` has counted can be summed up offline, too."""
+        n, s, q, _ = history.totals
+        return fits(n, s, q, self._largest)
 
     def _history(self, primitives: list[int], history: History, time: int) -> None:
         n, s, q, o = history.totals

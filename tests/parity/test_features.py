@@ -3,7 +3,9 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import repeat
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,10 +13,13 @@ from hypothesis import strategies as st
 
 from fraudline.contract import SHIPPED, Contract, contract_from, load_contract
 from fraudline.durations import DAY, HOUR, MINUTE
-from fraudline.features.constants import MAX_SEEN_VALUES
+from fraudline.errors import BadInput
+from fraudline.features.constants import MAX_SEEN_VALUES, SQUARE_CAP
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
-from fraudline.features.online import Computed
+from fraudline.features.online import Computed, OnlineFeatures
+from fraudline.features.profile import History
+from fraudline.generation import Generation
 from fraudline.table import TransactionTable, from_transactions
 from fraudline.transaction import Transaction
 from tests.parity.contracts import Draw, contracts, draws, transactions
@@ -188,3 +193,21 @@ def test_features_of_chosen_rows_are_those_rows_of_all_features(
     table = from_transactions(contract, transactions(contract, drawn))
     chosen = np.array(data.draw(st.lists(st.booleans(), min_size=len(table), max_size=len(table))))
     assert offline_features(table, chosen).tobytes() == np.asfortranarray(offline_features(table)[chosen]).tobytes()
+
+
+def test_more_of_one_entity_than_sums_up_exactly_is_refused_on_both_paths_at_the_same_transaction() -> None:
+    """2**19 squares of amounts at the cap are 2**63: in 64 bits they would wrap around."""
+    contract, most = load_contract("ecommerce"), 2**19 - 1
+    dear = msgspec.structs.replace(_purchase(0, 0, "Lyon"), amount=SQUARE_CAP)
+    table = from_transactions(contract, [dear]).take(np.zeros(most + 1, dtype=np.int64))
+    last = np.arange(most) == most - 1
+    z = feature_set(contract).names.index("user_z")
+    assert 0 <= offline_features(table.take(slice(most)), last)[0, z] < 1
+    with pytest.raises(BadInput, match="a user has 524,288 transactions, more than can be summed up exactly"):
+        offline_features(table, np.r_[last, False])
+    online = OnlineFeatures(contract)
+    squares = SQUARE_CAP**2
+    assert online.has_room(History(totals=[most, most * SQUARE_CAP, most * squares, 0]))
+    assert not online.has_room(History(totals=[most + 1, (most + 1) * SQUARE_CAP, (most + 1) * squares, 0]))
+    with pytest.raises(BadInput, match="a user has 524,288 transactions"):
+        Generation(contract).warm(repeat(dear, most + 1))

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from fraudline.archive import Account
 from fraudline.decision import Decision
-from fraudline.durations import DAY
+from fraudline.durations import DAY, MINUTE
+from fraudline.features.constants import SQUARE_CAP
+from fraudline.features.online import OnlineFeatures
 from fraudline.microbatch import (
     CONFLICTING_ID,
+    ENTITY_FULL,
     SCORER_ERROR,
     WRONG_PARTITION_KEY,
     WRONG_SHARD,
@@ -24,7 +27,7 @@ from fraudline.microbatch import (
     View,
     account_of,
 )
-from fraudline.profiles import ProfileChange, StoredProfile
+from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
 from tests.stream.bundles import SmallBundle, small_bundle
 from tests.stream.events import BEGIN, Sent, clean_events, dirty_events, sent, transaction
@@ -187,3 +190,29 @@ def test_a_decision_tells_up_to_where_its_profile_had_counted() -> None:
     memory.attempt(batch(records(events[1:], first=2)))
     seen = [d.profile_position for d in memory.decisions.values()]
     assert seen == ["", position_of("1", "s0"), position_of("2", "s0")]
+
+
+@settings(deadline=None, max_examples=25)
+@given(room=st.integers(0, 5), amounts=st.lists(st.sampled_from([1, 100, 2**22, 2**23]), min_size=5, max_size=5))
+def test_a_record_that_an_entity_has_no_room_for_is_refused_alone_before_it_counts(
+    room: int, amounts: list[int]
+) -> None:
+    """A merchant may have more transactions than offline code, which has 64 bits, can sum up."""
+    rng = random.Random(1)
+    mine = [transaction(n, "U1", BEGIN + n * MINUTE, rng, amount=amount / 100) for n, amount in enumerate(amounts)]
+    other = [transaction(9, "U2", BEGIN, rng)]
+    squares = [min(amount, SQUARE_CAP) ** 2 for amount in amounts]
+    online = OnlineFeatures(BUNDLE.contract)
+    history = online.new_history()
+    history.first = history.last = BEGIN
+    history.totals = [2**20, 2**40, 2**63 - 1 - sum(squares[:room]), 0]
+    key = profile_key("user", "U1", online.set.hash)
+    memory = Memory(profiles={key: StoredProfile(position_of("0", WHOLE.id), encode_history(history))})
+    outcome = memory.attempt(batch(records(map(sent, [*mine, *other]))))
+    counted = []
+    for position, square in enumerate(squares):
+        if sum(squares[at] for at in counted) + square <= sum(squares[:room]):
+            counted.append(position)
+    assert [refusal.reason for refusal in outcome.refused] == [ENTITY_FULL] * (5 - len(counted))
+    assert [d.transaction_id for d in outcome.decisions] == [*(mine[at]["transaction_id"] for at in counted), "t000009"]
+    assert decode_history(memory.profiles[key].history).totals[0] == 2**20 + len(counted)
