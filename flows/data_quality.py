@@ -15,6 +15,7 @@ from fraudline.quality.outcome import QualityResult, gate
 from fraudline.quality.suite import Stage
 from fraudline.settings import load_settings
 from tasks import landing, monitoring, quality
+from tasks.artifacts import tag_run
 
 
 class DataQualityRequest(BaseModel):
@@ -47,6 +48,7 @@ class DataQualityRequest(BaseModel):
 def data_quality(request: DataQualityRequest) -> QualityResult:
     """Judge, report, and fail with one sentence if the window as a whole is not fit for use."""
     contract = load_contract(request.contract)
+    tag_run(contract=contract.name)
     out, models = request.out, request.models
     if request.transactions:
         landed = landing.load(contract, request.transactions)

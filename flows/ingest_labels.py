@@ -11,6 +11,7 @@ from fraudline.contract import load_contract
 from fraudline.quality.places import refused_labels_key
 from fraudline.settings import load_settings
 from tasks import landing, materializing
+from tasks.artifacts import tag_run
 
 
 class IngestLabelsRequest(BaseModel):
@@ -33,14 +34,16 @@ class IngestLabelsResult:
     quarantine: str | None
 
 
-@flow(name="ingest-labels")
+@flow(name="ingest-labels", flow_run_name="ingest-labels-{request.labels[0]}")
 def ingest_labels(request: IngestLabelsRequest) -> IngestLabelsResult:
     """Append labels of landed transactions to the store: late, corrected and withdrawn ones too, each once."""
     settings = load_settings()
-    table = landing.load_all(load_contract(settings.contract), to_micros(defaults.due())).table
+    contract = load_contract(settings.contract)
+    tag_run(contract=contract.name)
+    table = landing.load_all(contract, to_micros(defaults.due())).table
     labels = landing.read_labels(request.labels, table)
     applied = materializing.apply_labels(settings, labels.verdicts)
     # By the moment, not the day: another file's run keeps what it refused beside this one's.
-    run = f"{table.contract.name}-{defaults.due():%Y-%m-%dT%H%M%S}"
+    run = f"{contract.name}-{defaults.due():%Y-%m-%dT%H%M%S}"
     kept = landing.quarantine(labels.rejects, request.quarantine, refused_labels_key(run))
     return IngestLabelsResult(applied, len(labels.rejects), kept)

@@ -11,6 +11,7 @@ from fraudline.clock import format_micros, to_micros
 from fraudline.contract import Contract, load_contract
 from fraudline.settings import Settings, load_settings
 from tasks import landing, materializing
+from tasks.artifacts import tag_run
 
 
 class MaterializeRequest(BaseModel):
@@ -29,7 +30,7 @@ class MaterializeResult:
     through: str
 
 
-@flow(name="materialize", flow_run_name="materialize-{request.now}")
+@flow(name="materialize", flow_run_name="materialize-{request.now:%Y-%m-%dT%H:%M}")
 def materialize(request: MaterializeRequest) -> MaterializeResult:
     """Build later entities' profiles from the archive, the landed files and the label store."""
     settings = load_settings()
@@ -37,6 +38,7 @@ def materialize(request: MaterializeRequest) -> MaterializeResult:
     # The stream follows the champion's contract; the configured one may be ahead of it.
     registry = open_registry(f"s3://{settings.models_bucket}", configured.name)
     contract = materializing.contract_in_use(registry, configured)
+    tag_run(contract=contract.name)
     return build_later_entities(settings, contract, to_micros(request.now))
 
 

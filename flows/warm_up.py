@@ -11,6 +11,7 @@ from fraudline.contract import load_contract
 from fraudline.quality.places import refused_key
 from fraudline.settings import load_settings
 from tasks import landing, streaming
+from tasks.artifacts import tag_run
 
 
 class WarmUpRequest(BaseModel):
@@ -42,6 +43,7 @@ def warm_up(request: WarmUpRequest) -> Built:
     """
     settings, before = load_settings(), day_start(request.before)
     contract = load_contract(request.contract)
+    tag_run(contract=contract.name)
     past = landing.past(contract, request.transactions)
     landing.quarantine(past.rejects, request.quarantine, refused_key(f"{contract.name}-warm-up-{request.before}"))
     built = streaming.build_generation(settings, past.table.take(past.table.timestamp < before))

@@ -102,7 +102,7 @@ def drain_rows(drains: Sequence[DrainReport]) -> list[dict[str, object]]:
             "lag (s)": round(drain.lag_seconds, 1),
             "look at": ", ".join(drain.flags),
         }
-        for drain in drains
+        for drain in sorted(drains, key=lambda drain: drain.shard)
     ]
 
 

@@ -4,14 +4,16 @@
 stopped.
 """
 
+import heapq
 import itertools
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pandas as pd
 
 from fraudline.adapters.clients import client
 from fraudline.adapters.producer import Outgoing, Producer
@@ -35,19 +37,44 @@ def landed(frame: Any) -> Any:
     return frame[frame["timestamp"] < datetime.now(UTC).date().isoformat()]
 
 
-def live(frame: Any) -> Iterator[Outgoing]:
+def live(frame: Any, clock: Callable[[], float] = time.time) -> Iterator[Outgoing]:
     """Today's transactions without labels for ever, each under a new id and at the moment it is asked for.
 
-    Those who have had their day are followed by newcomers who do the same: nobody shops a day's worth in a minute.
+    What somebody does next comes as long after as in the sample: bursts are bursts, and nobody shops a day's worth in a
+    minute. Meanwhile newcomers begin days like it, each on a larger or smaller scale.
     """
-    today = frame[frame["timestamp"] >= datetime.now(UTC).date().isoformat()].drop(columns="is_fraud")
-    records = today.to_dict("records")
-    for day in itertools.count():
-        for record in records:
-            now = time.time_ns() // 1000
-            user = f"{record['user_id']}-{day}" if day else str(record["user_id"])
-            data = {**record, "transaction_id": f"L{now:x}", "user_id": user, "timestamp": format_micros(now)}
-            yield Outgoing(user, msgspec.json.encode(data))
+    days = _days(frame[frame["timestamp"] >= datetime.now(UTC).date().isoformat()].drop(columns="is_fraud"))
+    waiting: list[tuple[float, int, dict[str, Any]]] = []
+    arrivals = itertools.count()
+    for number in itertools.count():
+        repeat, person = divmod(number, len(days))
+        begun = clock()
+        for offset, record in days[person]:
+            scaled = record if repeat == 0 else _newcomer(record, repeat, number)
+            heapq.heappush(waiting, (begun + offset, next(arrivals), scaled))
+        while waiting and waiting[0][0] <= clock():
+            yield _now(heapq.heappop(waiting)[2], clock())
+
+
+def _days(today: Any) -> list[list[tuple[float, dict[str, Any]]]]:
+    """Each user's transactions of the day, with the seconds since the first."""
+    days = []
+    for _, own in today.sort_values("timestamp").groupby("user_id", sort=False):
+        times = pd.to_datetime(own["timestamp"])
+        days.append(list(zip((times - times.iloc[0]).dt.total_seconds(), own.to_dict("records"), strict=True)))
+    return days
+
+
+def _newcomer(record: dict[str, Any], repeat: int, number: int) -> dict[str, Any]:
+    # The golden ratio spreads the scales evenly, between a half and one and a half.
+    scale = 0.5 + number * 0.6180339887 % 1
+    return {**record, "user_id": f"{record['user_id']}-{repeat}", "amount": round(record["amount"] * scale, 2)}
+
+
+def _now(record: dict[str, Any], now: float) -> Outgoing:
+    micros = round(now * 1e6)
+    data = {**record, "transaction_id": f"L{micros:x}", "timestamp": format_micros(micros)}
+    return Outgoing(str(record["user_id"]), msgspec.json.encode(data))
 
 
 def main(rate: float) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,17 @@ def test_a_retrain_that_is_told_nothing_trains_on_all_that_has_landed_as_of_its_
 def test_a_run_is_found_by_contract_version_and_decision(pipeline: Pipeline) -> None:
     run = trained(pipeline)
     assert {"contract:ecommerce", f"version:{pipeline.result.version}", "decision:promote"} <= set(run["tags"])
+
+
+def test_runs_that_look_after_the_data_are_found_by_their_contract_too(here: Pipeline) -> None:
+    from flows.data_quality import DataQualityRequest, data_quality
+    from flows.materialize import MaterializeRequest, materialize
+
+    data_quality(DataQualityRequest(stage="labels"))
+    materialize(MaterializeRequest())
+    newest = [here.api.runs(flow)[0] for flow in ("data-quality", "materialize")]
+    assert all("contract:ecommerce" in run["tags"] for run in newest)
+    assert re.fullmatch(r"materialize-\d{4}-\d\d-\d\dT\d\d:\d\d", newest[1]["name"])
 
 
 def test_every_step_of_a_retrain_is_a_task_run_with_a_name_that_says_what_it_does(pipeline: Pipeline) -> None:
