@@ -25,9 +25,14 @@ variable "region" {
 }
 
 variable "contract" {
-  description = "The contract of this deployment, by the name it is shipped under."
+  description = "The contract of this deployment: the name of a file in data/contracts, which the image carries."
   type        = string
   default     = "ecommerce"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9_]{0,40}$", var.contract))
+    error_message = "contract must be a name, not a file: put yours into data/contracts as NAME.toml and name it NAME."
+  }
 }
 
 variable "decisions_keep_days" {

@@ -13,6 +13,7 @@ from fraudline.errors import BadInput
 Fallback = Literal["open", "closed"]
 
 _NAME = r"[A-Za-z0-9_.-]{1,255}"
+_CONTRACT = r"[a-z][a-z0-9_]{0,40}"
 _MILLISECONDS = r"[1-9][0-9]{0,4}"
 
 
@@ -24,6 +25,7 @@ class Config:
     the champion. `fallback` is what a shop is told without any model: let the customer through (open) or not (closed).
     """
 
+    environment: str
     contract: str
     models_bucket: str
     model: str | None
@@ -45,7 +47,8 @@ def config_from(environment: Mapping[str, str]) -> Config:
         return value
 
     return Config(
-        contract=read("CONTRACT", "ecommerce", _NAME),
+        environment=read("ENVIRONMENT", "local", _NAME),
+        contract=read("CONTRACT", "ecommerce", _CONTRACT),
         models_bucket=read("MODELS_BUCKET", "fraudline-models", _NAME),
         model=read("MODEL", "", f"({_NAME})?") or None,
         profiles_table=read("PROFILES_TABLE", "fraudline-profiles", _NAME),

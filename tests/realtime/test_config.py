@@ -9,14 +9,17 @@ from fraudline.settings import Settings
 
 def test_resources_are_called_as_everywhere_else() -> None:
     ours, theirs = config_from({}), Settings()
-    assert (ours.contract, ours.models_bucket) == (theirs.contract, theirs.models_bucket)
+    assert (ours.environment, ours.contract) == (theirs.environment, theirs.contract)
+    assert ours.models_bucket == theirs.models_bucket
     assert (ours.profiles_table, ours.decisions_table) == (theirs.profiles_table, theirs.decisions_table)
 
 
 def test_the_settings_of_a_deployment_are_taken_as_they_are() -> None:
-    settings = Settings(models_bucket="m-b", profiles_table="p_t", decisions_table="d.t", contract="cards")
+    settings = Settings(
+        models_bucket="m-b", profiles_table="p_t", decisions_table="d.t", contract="cards", environment="dev"
+    )
     config = config_from(settings.to_environment())
-    assert (config.contract, config.models_bucket) == ("cards", "m-b")
+    assert (config.environment, config.contract, config.models_bucket) == ("dev", "cards", "m-b")
     assert (config.profiles_table, config.decisions_table) == ("p_t", "d.t")
 
 
@@ -33,6 +36,7 @@ def test_an_empty_variable_is_none() -> None:
         ("WITHOUT_MODEL", "ajar"),
         ("PROFILES_TABLE", "a b"),
         ("MODEL", "../x"),
+        ("CONTRACT", "mine.toml"),
     ],
 )
 def test_a_malformed_setting_is_named(name: str, value: str) -> None:

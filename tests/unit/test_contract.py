@@ -5,15 +5,18 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import msgspec
 import pytest
 
+from fraudline import contract as module
 from fraudline.contract import SHIPPED, Contract, contract_from, load_contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.features import constants, definition
 from fraudline.features.definition import feature_set
+from fraudline.realtime.config import config_from
 
 ROOT = Path(__file__).parents[2]
 Values = dict[str, Any]
@@ -114,9 +117,37 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "labels within minutes": (setting("label", "delay", to="0h"), "regex"),
     "a training window of hours": (setting("training", "window", to="23h"), "training.window at least 1d"),
     "a zone of nowhere": (setting("timezone", to="Mars/Olympus"), "timezone 'Mars/Olympus' is not one"),
-    "a zone that is a path": (setting("timezone", to="../../etc/passwd"), "is not one of the tz database"),
-    "an empty zone": (setting("timezone", to=""), "is not one of the tz database"),
+    "a zone that is a path": (setting("timezone", to="../../etc/passwd"), "an Area/City of the tz database"),
+    "an empty zone": (setting("timezone", to=""), "an Area/City of the tz database"),
+    "whatever zone a machine is in": (setting("timezone", to="localtime"), "an Area/City of the tz database"),
+    "a zone that some machines lack": (setting("timezone", to="posix/Europe/Paris"), "an Area/City"),
+    "a zone with leap seconds": (setting("timezone", to="right/UTC"), "an Area/City of the tz database"),
 }
+
+
+def test_every_area_and_city_is_a_zone() -> None:
+    zones = [zone for zone in available_timezones() if "/" in zone]
+    assert len(zones) > 400
+    for zone in (*zones, "UTC"):
+        assert changed(setting("timezone", to=zone)).timezone == zone
+
+
+def test_a_contract_of_ones_own_is_known_by_its_name_once_it_lies_beside_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the image carries it; flows, command line and function take the same setting then."""
+    text = (ROOT / "data/contracts/cards.toml").read_text()
+    (tmp_path / "mine.toml").write_text(text.replace('name = "cards"', 'name = "mine"'))
+    (tmp_path / "yours.toml").write_text(text)
+    monkeypatch.setattr(module, "_FOLDER", tmp_path)
+    monkeypatch.setattr(module, "SHIPPED", ("mine", "yours"))
+    mine = load_contract("mine")
+    assert mine == load_contract(str(tmp_path / "mine.toml"))
+    assert config_from({"FRAUDLINE_CONTRACT": "mine"}).contract == mine.name
+    with pytest.raises(BadInput, match=r"yours.toml calls itself 'cards': call the file and the contract alike"):
+        load_contract("yours")
+    with pytest.raises(BadInput, match="no contract 'theirs': name a TOML file or one of mine, yours"):
+        load_contract("theirs")
 
 
 @pytest.mark.parametrize(("change", "sentence"), REFUSED.values(), ids=REFUSED.keys())
@@ -144,7 +175,7 @@ def test_what_is_no_contract_at_all_is_refused(values: object) -> None:
 
 
 def test_a_contract_that_is_not_there_is_named_with_the_ones_that_are() -> None:
-    with pytest.raises(BadInput, match=r"no contract 'ecomerce': name a TOML file or one of ecommerce, cards"):
+    with pytest.raises(BadInput, match=r"no contract 'ecomerce': name a TOML file or one of cards, ecommerce"):
         load_contract("ecomerce")
 
 
