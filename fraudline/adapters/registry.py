@@ -106,9 +106,7 @@ class Registry:
             return name
         champion = self.champion()
         if champion is None:
-            raise NotReady(
-                f"no champion yet for contract {self._contract!r} in {self.location}: run `fraudline retrain` first"
-            )
+            raise NotReady(f"no champion yet for contract {self._contract!r} in {self.location}{self._remedy()}")
         return champion
 
     # History
@@ -226,6 +224,16 @@ class Registry:
     def _check_published(self, version: str) -> None:
         if not _NAME.fullmatch(version) or not self._objects.exists(self._folder(version) + MANIFEST):
             raise BadInput(f"no version {version!r} in {self.location}: {self._nearest(version)}")
+
+    def _remedy(self) -> str:
+        """What leads to a first champion."""
+        count = len(self.versions())
+        if not count:
+            return ": run `fraudline retrain` first"
+        return (
+            f", for none of {count} versions was promoted: see them with `fraudline models list`, promote one or pass"
+            " --model VERSION"
+        )
 
     def _nearest(self, version: str) -> str:
         versions = self.versions()

@@ -86,9 +86,15 @@ def test_files_need_plain_names_and_a_manifest(registry: Registry) -> None:
 
 
 def test_without_a_champion_the_remedy_is_named(registry: Registry) -> None:
-    publish(registry, OLD)
     assert registry.champion() is None
     with pytest.raises(NotReady, match=r"no champion yet for contract 'ecommerce' in .*: run `fraudline retrain`"):
+        registry.resolve(CHAMPION)
+
+
+def test_where_all_versions_were_rejected_another_retrain_is_no_remedy(registry: Registry) -> None:
+    publish(registry, OLD, NEW)
+    registry.append("reject", OLD, "it finds nothing", {}, "ann", NOW)
+    with pytest.raises(NotReady, match=r"none of 2 versions was promoted: .* `fraudline models list`, .* --model"):
         registry.resolve(CHAMPION)
 
 
