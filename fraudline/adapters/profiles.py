@@ -1,8 +1,9 @@
 """Profiles in DynamoDB: read in batches, written each on the condition that nobody has moved it."""
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.dynamodb import DynamoDB, Statement, Wanted
@@ -54,7 +55,7 @@ class Profiles:
         return View(
             {id_: _stored(items[key]) for id_, key in reading.profile_keys.items() if key in items},
             {at: _lagged(items[key]) for at, key in reading.lagged_keys.items() if key in items},
-            {item["transaction_id"]["S"]: base64.b64decode(item["digest"]["B"]) for item in found[self._decisions]},
+            {item["transaction_id"]["S"]: _binary(item["digest"]) for item in found[self._decisions]},
             counted,
         )
 
@@ -134,8 +135,13 @@ class Profiles:
 
 
 def _stored(item: Mapping[str, Any]) -> StoredProfile:
-    return StoredProfile(item["position"]["S"], base64.b64decode(item["history"]["B"]))
+    return StoredProfile(item["position"]["S"], _binary(item["history"]))
 
 
 def _lagged(item: Mapping[str, Any]) -> LaggedHistory:
-    return decode_lagged(base64.b64decode(item["history"]["B"]))
+    return decode_lagged(_binary(item["history"]))
+
+
+def _binary(value: Mapping[str, str]) -> bytes:
+    # The base64 module takes several times as long for a profile, as long as half of its event's features.
+    return msgspec.convert(value["B"], bytes)

@@ -75,7 +75,7 @@ def run_slice(
     begin = time.monotonic()
     try:
         slice_ = _Slice(deps, limits, on_progress, start, begin + limits.seconds)
-        with _rarer_collections():
+        with rarer_collections():
             drains: list[DrainReport] = []
             for report in slice_.drains():
                 drains.append(report)
@@ -86,7 +86,7 @@ def run_slice(
 
 
 @contextmanager
-def _rarer_collections() -> Iterator[None]:
+def rarer_collections() -> Iterator[None]:
     """A batch makes tens of thousands of objects and drops them all; looking for cycles among them costs a tenth."""
     before = gc.get_threshold()
     gc.set_threshold(_OBJECTS_OF_A_BATCH, *before[1:])

@@ -5,6 +5,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from fraudline.clock import format_micros, local_hour_and_weekday
@@ -94,7 +95,7 @@ class OnlineFeatures:
             if first == len(tiles.starts):
                 primitives += (0, 0, 0, 0, 0)
                 continue
-            n0, s0, q0, o0 = tiles.before[first]
+            n0, s0, q0, o0 = tiles.totals_before(first)
             primitives += (n - n0, s - s0, q - q0, o - o0, max(tiles.top[first:]))
 
     def count(self, history: History, transaction: Transaction, effective_time: int) -> None:
@@ -143,17 +144,23 @@ class _LaggedReader:
         self._risk = entity.risk
         self._lag = parse_duration(entity.lag or "1h")
         self._delay = contract.label_delay
+        # A batch reads at one hour, or two.
+        self._starts = lru_cache(maxsize=8)(self._starts_before)
+        self._unknown = self._values(LaggedHistory(), 0, 0)
 
     def primitives(self, history: LaggedHistory | None, time: int, built_through: int | None) -> list[int]:
         latest = floor_hour(time - self._lag)
         end = latest if built_through is None else min(built_through, latest)
         if history is None or (built_through is not None and not is_within_reach(end, built_through)):
-            history = LaggedHistory()
-        elif end < history.complete_from:
+            return self._unknown
+        if end < history.complete_from:
             raise Unavailable(
                 f"later entities were built without the hours before {format_micros(history.complete_from)}, which a"
                 " batch still reads: run `fraudline materialize`, which keeps the hours of batches that are under way"
             )
+        return self._values(history, end, time)
+
+    def _values(self, history: LaggedHistory, end: int, time: int) -> list[int]:
         values: list[int] = []
         now = history.volume_hours.at(end, history.volume)
         for start, hourly in self._starts(end):
@@ -179,7 +186,8 @@ class _LaggedReader:
         values.append(time - last_cleared if last_cleared >= 0 else -1)
         return values
 
-    def _starts(self, end: int) -> list[tuple[int, bool]]:
+    def _starts_before(self, end: int) -> list[tuple[int, bool]]:
+        """Where the windows that end there start, and whether in hour tiles."""
         day = floor_day(end)
         return [(end - length if hourly else day - length, hourly) for length, hourly in self._windows]
 

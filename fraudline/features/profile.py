@@ -10,12 +10,17 @@ from typing import NamedTuple
 
 import msgspec
 
+_encoder = msgspec.msgpack.Encoder()
+_totals = msgspec.msgpack.Decoder(list[int])
+
 
 class Tiles(msgspec.Struct, array_like=True):
     """Tiles of one size in time order: when each starts (microseconds) and the running totals before it."""
 
     starts: list[int] = []
-    before: list[list[int]] = []
+    # Encoded, as they are stored: of dozens an event looks at the few where its windows start, and a batch that holds
+    # tens of thousands of lists makes the garbage collector work.
+    before: list[msgspec.Raw] = []
     # The largest amount within each tile (minor units).
     top: list[int] = []
 
@@ -28,13 +33,17 @@ class Tiles(msgspec.Struct, array_like=True):
         if stale:
             del starts[:stale], self.before[:stale], self.top[:stale]
         starts.append(start)
-        self.before.append(totals)
+        self.before.append(msgspec.Raw(_encoder.encode(totals)))
         self.top.append(0)
+
+    def totals_before(self, index: int) -> list[int]:
+        """The running totals before the tile at this index."""
+        return _totals.decode(self.before[index])
 
     def at(self, time: int, totals: list[int]) -> list[int]:
         """The running totals at `time`, a tile's edge; `totals` are those of now."""
         index = bisect_left(self.starts, time)
-        return self.before[index] if index < len(self.starts) else totals
+        return self.totals_before(index) if index < len(self.starts) else totals
 
 
 class History(msgspec.Struct, array_like=True):

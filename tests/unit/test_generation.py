@@ -74,7 +74,7 @@ def test_forgotten_tiles_are_those_that_no_window_reaches() -> None:
     for hour in range(50):
         tiles.open(hour * HOUR, [hour], keep_from=(hour - 24) * HOUR)
     assert tiles.starts == [hour * HOUR for hour in range(25, 50)]
-    assert [before[0] for before in tiles.before] == list(range(25, 50))
+    assert [tiles.totals_before(index)[0] for index in range(25)] == list(range(25, 50))
     assert len(tiles.top) == len(tiles.starts)
 
 
@@ -84,6 +84,18 @@ def test_totals_at_a_time_are_those_before_the_first_tile_from_then_on() -> None
         tiles.open(hour * HOUR, [hour], keep_from=0)
     tiles.open(7 * HOUR, [99], keep_from=0)
     assert [tiles.at(hour * HOUR, [100])[0] for hour in (0, 1, 2, 3, 4, 7, 8)] == [1, 1, 3, 3, 7, 7, 100]
+
+
+def test_a_profile_is_stored_as_plain_arrays_which_an_older_release_has_written_and_can_read() -> None:
+    history = counted([purchase(0, START, 300), purchase(1, START + HOUR, 500), purchase(2, START + DAY, 400)])
+    tile, later = [0, 0, 0, 0], [2, 800, 300**2 + 500**2, 0]
+    hours = [[START, START + HOUR, START + DAY], [tile, [1, 300, 300**2, 0], later], [300, 500, 400]]
+    seen = [{"mobile": 3}, {"Rome": 3}, {"credit": 3}, {"0": 3}]
+    totals = [3, 1_200, 300**2 + 500**2 + 400**2, 0]
+    plain = [START, START + DAY, totals, [3, 1_200], [3, 1_200]]
+    plain += [hours, [[START, START + DAY], [tile, later], [500, 400]], seen]
+    assert encode_history(history) == msgspec.msgpack.encode(plain)
+    assert encode_history(decode_history(msgspec.msgpack.encode(plain))) == msgspec.msgpack.encode(plain)
 
 
 # Windows
