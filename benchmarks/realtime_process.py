@@ -33,7 +33,7 @@ def ours(job):
             return [Stored("found", "1", decode_history(history)) for _ in transactions]
 
     # Lines are written and flushed as on Lambda, only that nobody keeps them.
-    telemetry = Telemetry("ecommerce", os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    telemetry = Telemetry("local", "ecommerce", os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     models = Models(Packaged(PACKAGED_MODEL), "ecommerce", telemetry)
     models.refresh()
     function = Function(config_from({}), models, Profiles(), NoRecorder(), telemetry)

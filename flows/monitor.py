@@ -47,7 +47,7 @@ def monitor(request: MonitorRequest) -> Monitored:
     end = to_micros(request.as_of or defaults.due())
     start = end - request.days * DAY
     bundle = monitoring.champion(request.models, contract)
-    monitoring.tell_age(request.models, contract, from_micros(end))
+    monitoring.tell_age(request.models, load_settings(), contract, from_micros(end))
     if request.transactions:
         landed, skew = landing.load(contract, request.transactions), None
         landing.quarantine(

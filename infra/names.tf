@@ -42,6 +42,7 @@ locals {
 
   # The application's settings, by the names it reads them under.
   settings = {
+    FRAUDLINE_ENVIRONMENT         = var.environment
     FRAUDLINE_CONTRACT            = var.contract
     FRAUDLINE_STREAM              = local.stream.name
     FRAUDLINE_DECISIONS_TABLE     = local.tables["decisions"].name

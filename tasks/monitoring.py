@@ -57,11 +57,11 @@ def champion(models: str, contract: Contract) -> Bundle:
 
 
 @step(name="tell the champion's age", retries=2, retry_delay_seconds=2)
-def tell_age(models: str, contract: Contract, now: datetime) -> float:
+def tell_age(models: str, settings: Settings, contract: Contract, now: datetime) -> float:
     """Days since a champion was last made, also as a metric: an alarm waits for the one that nobody replaced."""
     made = [entry.when for entry in open_registry(models, contract.name).history() if entry.action in MAKES_CHAMPION]
     days = (now - made[-1]).total_seconds() / 86_400 if made else 0.0
-    emit(contract.name, "ChampionAgeDays", days)
+    emit({"Environment": settings.environment, "Contract": contract.name}, "ChampionAgeDays", days)
     return days
 
 

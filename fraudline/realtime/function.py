@@ -129,10 +129,10 @@ class Function:
         profiles, refused = _counts(results)
         facts = CallFacts(
             getattr(context, "aws_request_id", ""),
-            kind,
             current.bundle.version if current else None,
             profiles,
             refused,
+            kind=kind,
             latency=seconds * 1000,
             transactions=len(results),
             refusals=sum(refused.values()),

@@ -22,7 +22,7 @@ def start(environment: Mapping[str, str], packaged: Path = PACKAGED_MODEL) -> Fu
     # costs a tenth of the cold start of trees.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     config = config_from(environment)
-    telemetry = Telemetry(config.contract)
+    telemetry = Telemetry(config.environment, config.contract)
     dynamodb = DynamoDB(Service(place_of("dynamodb", environment)))
     profiles = StoredProfiles(dynamodb, config.profiles_table, config.decisions_table)
     # The connection opens while the model loads.

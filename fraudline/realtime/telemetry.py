@@ -16,6 +16,10 @@ Level = Literal["INFO", "WARNING", "ERROR"]
 NAMESPACE = "Fraudline"
 # CloudWatch takes so many values of a metric in one line.
 VALUES = 100
+# Every metric is told apart by these: both environments may live in one account, and an alarm must hear its own.
+_DIMENSIONS = ("Environment", "Contract")
+# Time is also told apart by what was asked: a batch of the stream may take what no shop would wait for.
+_BY_KIND = ("Latency",)
 _CALL = ("Latency", "Transactions", "Refused", "ProfileMisses", "RecordsFailed", "RecordsLate", "ColdStarts")
 _UNITS = {"Latency": "Milliseconds", "Score": "None"}
 _encoder = msgspec.json.Encoder()
@@ -25,11 +29,11 @@ class CallFacts(msgspec.Struct, frozen=True):
     """What is told of one call: `latency` in milliseconds, counts of records, and the scores as a histogram."""
 
     request_id: str
-    kind: str
     model_version: str | None
     # How many records had which profile state, and which code of refusal.
     profiles: dict[str, int]
     refused: dict[str, int]
+    kind: str = msgspec.field(name="Kind")
     latency: float = msgspec.field(name="Latency")
     transactions: int = msgspec.field(name="Transactions")
     refusals: int = msgspec.field(name="Refused")
@@ -41,10 +45,10 @@ class CallFacts(msgspec.Struct, frozen=True):
 
 
 class Telemetry:
-    """Writes lines to standard output, or to `stream`; metrics carry the contract's name as their dimension."""
+    """Writes lines to standard output, or to `stream`; metrics carry environment and contract as their dimensions."""
 
-    def __init__(self, contract: str, stream: TextIO | None = None) -> None:
-        self._contract = _encoder.encode(contract).decode()
+    def __init__(self, environment: str, contract: str, stream: TextIO | None = None) -> None:
+        self._dimensions = _encoder.encode(dict(zip(_DIMENSIONS, (environment, contract), strict=True))).decode()[1:-1]
         self._stream = stream
 
     def call(self, facts: CallFacts) -> None:
@@ -63,7 +67,7 @@ class Telemetry:
         """`fields` is a JSON object, which goes on behind what every line has."""
         timestamp = time.time_ns() // 1_000_000
         line = (
-            f'{{"level":"{level}","message":"{message}","Contract":{self._contract},'
+            f'{{"level":"{level}","message":"{message}",{self._dimensions},'
             f'"_aws":{{"Timestamp":{timestamp},"CloudWatchMetrics":{_directives(metrics)}}},{fields.decode()[1:]}\n'
         )
         # Looked up at each line: Lambda and tests replace it.
@@ -75,5 +79,12 @@ class Telemetry:
 @lru_cache(maxsize=64)
 def _directives(names: tuple[str, ...]) -> str:
     """What CloudWatch is told about the metrics of a line: the same for every line with these."""
+    by_kind = [name for name in names if name in _BY_KIND]
+    others = [name for name in names if name not in _BY_KIND]
+    directives = [_directive(_DIMENSIONS, others), _directive((*_DIMENSIONS, "Kind"), by_kind)]
+    return _encoder.encode([directive for directive in directives if directive["Metrics"]]).decode()
+
+
+def _directive(dimensions: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     metrics = [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in names]
-    return _encoder.encode([{"Namespace": NAMESPACE, "Dimensions": [["Contract"]], "Metrics": metrics}]).decode()
+    return {"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": metrics}

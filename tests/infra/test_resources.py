@@ -203,6 +203,30 @@ def test_alarms_and_graphs_look_only_at_metrics_that_the_code_writes(plan: Plan)
     assert {metric for metric in ours if f'"{metric}"' not in code} == set()
 
 
+def test_the_two_environments_of_an_account_share_no_metric(dev: Plan, prod: Plan) -> None:
+    """Else a defect in dev would fire prod's alarms, and a living dev would hide that prod is silent."""
+    metrics = [
+        {
+            (alarm.values["namespace"], alarm.values["metric_name"], tuple(sorted(alarm.values["dimensions"].items())))
+            for alarm in plan.resources("aws_cloudwatch_metric_alarm")
+            if alarm.values["dimensions"]
+        }
+        for plan in (dev, prod)
+    ]
+    assert metrics[0]
+    assert metrics[0].isdisjoint(metrics[1])
+
+
+def test_every_graph_of_our_own_metrics_is_of_one_environment() -> None:
+    graphs = (INFRA / "modules/observability/main.tf").read_text().split("graphs = [")[1]
+    assert graphs.count('"Fraudline", ') == graphs.count("], local.own")
+
+
+def test_an_answer_is_slow_by_the_time_a_shop_waits_and_not_by_that_of_the_streams_batches(plan: Plan) -> None:
+    slow = plan.one('aws_cloudwatch_metric_alarm.this["realtime-slow"]').values
+    assert (slow["metric_name"], slow["dimensions"]["Kind"]) == ("Latency", "single")
+
+
 def test_the_outputs_are_the_settings_that_the_application_reads(plan: Plan) -> None:
     fields = {f"FRAUDLINE_{name.upper()}" for name in Settings.model_fields}
     # The group that owns the profiles has one name everywhere; the topics' ARNs say their names.

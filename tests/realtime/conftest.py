@@ -81,7 +81,7 @@ def make_running(
 ) -> Running:
     """A function that, unless told otherwise, has the packaged model, knows no history and keeps nothing."""
     stream = io.StringIO()
-    telemetry = Telemetry("ecommerce", stream)
+    telemetry = Telemetry("test", "ecommerce", stream)
     models = Models(source or Packaged(packaged), "ecommerce", telemetry)
     if model:
         models.refresh()

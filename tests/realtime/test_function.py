@@ -277,12 +277,37 @@ def test_a_call_is_one_line_with_its_request_id_and_its_metrics(run: Run) -> Non
     running = run()
     running.ask(http_json({"transactions": [a_transaction(1), a_transaction(2, amount=-3)]}))
     line = running.last
-    assert (line["request_id"], line["kind"], line["level"]) == ("request-1", "batch", "INFO")
+    assert (line["request_id"], line["Kind"], line["level"]) == ("request-1", "batch", "INFO")
     assert (line["Transactions"], line["Refused"], line["refused"]) == (2, 1, {"amount_negative": 1})
     assert len(line["Score"]) == 1
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Dimensions"] == [["Contract"]]
-    assert all(metric["Name"] in line for metric in directive["Metrics"])
+    for directive in line["_aws"]["CloudWatchMetrics"]:
+        assert all(metric["Name"] in line for metric in directive["Metrics"])
+        assert all(dimension in line for dimension in directive["Dimensions"][0])
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        ({"transaction_data": a_transaction()}, "single"),
+        (http_json({"transactions": [a_transaction()]}), "batch"),
+        (kinesis([json.dumps(a_transaction()).encode()]), "stream"),
+    ],
+)
+def test_the_time_a_shop_waits_is_a_metric_apart_from_that_of_the_streams_batches(
+    run: Run, event: dict[str, Any], kind: str
+) -> None:
+    running = run()
+    running.ask(event)
+    others, time = running.last["_aws"]["CloudWatchMetrics"]
+    assert [metric["Name"] for metric in time["Metrics"]] == ["Latency"]
+    assert (time["Dimensions"], running.last["Kind"]) == ([["Environment", "Contract", "Kind"]], kind)
+    assert others["Dimensions"] == [["Environment", "Contract"]]
+
+
+def test_metrics_say_whose_environment_they_are_of(run: Run) -> None:
+    running = run()
+    running.score(a_transaction())
+    assert (running.last["Environment"], running.last["Contract"]) == ("test", "ecommerce")
 
 
 def test_only_the_first_call_is_a_cold_start(run: Run) -> None:

@@ -173,7 +173,7 @@ def test_a_named_version_is_used_whoever_is_champion(run: Run, registry: Registr
 
 def test_a_packaged_version_of_another_contract_is_turned_down(run: Run, packaged: Path) -> None:
     running = run()
-    models = Models(Packaged(packaged), "cards", Telemetry("cards", running.stream))
+    models = Models(Packaged(packaged), "cards", Telemetry("test", "cards", running.stream))
     models.refresh()
     assert models.current is None
     assert "FRAUDLINE_CONTRACT is 'cards'" in running.last["error"]

@@ -47,7 +47,7 @@ class InMemory:
 
 @lru_cache(maxsize=1)
 def function() -> Function:
-    telemetry = Telemetry("ecommerce", io.StringIO())
+    telemetry = Telemetry("test", "ecommerce", io.StringIO())
     models = Models(InMemory(), "ecommerce", telemetry)
     models.refresh()
     return Function(config_from({}), models, NoProfiles(), NoRecorder(), telemetry)

@@ -4,7 +4,7 @@ variable "prefix" {
 }
 
 variable "environment" {
-  description = "Environment; its tag selects the costs of the budget."
+  description = "Environment; its tag selects the costs of the budget, its dimension our own metrics."
   type        = string
 }
 
