@@ -2,6 +2,7 @@
 
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -167,12 +168,17 @@ def test_sigterm_ends_a_slice_within_five_seconds(
 ) -> None:
     send(dirty_events(500, users=50))
 
+    under_way = threading.Event()
+
     def rule(operation: str, _: Body) -> Reply | None:
-        return throttled() if is_throttled and operation == "BatchWriteItem" else None
+        if operation != "BatchWriteItem":
+            return None
+        under_way.set()
+        return throttled() if is_throttled else None
 
     with behind(emulator, monkeypatch, rule):
         worker = Worker(resources, Orders("w", Limits(batch_records=2), lease_seconds=60))
-        time.sleep(1.5)
+        assert under_way.wait(60)
         begin = time.monotonic()
         worker.send(signal.SIGTERM)
         report = worker.report()
