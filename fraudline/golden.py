@@ -11,19 +11,25 @@ from datetime import date
 import msgspec
 
 from fraudline.clock import day_start
-from fraudline.contract import Contract
+from fraudline.contract import Contract, Entity
 from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.errors import Tampered
-from fraudline.features.online import OnlineFeatures
+from fraudline.features.online import Computed, LaggedCounter, OnlineFeatures
+from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.scoring import Scorer
 from fraudline.transaction import Transaction
 
 COUNT = 32
-_GAPS = (MINUTE, 20 * MINUTE, 3 * HOUR, DAY, 9 * DAY)
+_WINTER, _SUMMER = date(2026, 1, 1), date(2026, 7, 1)
+_BURST = 6
+_GAPS = (MINUTE, 20 * MINUTE, 3 * HOUR, DAY)
 
 
 class Golden(msgspec.Struct, frozen=True):
-    """A transaction of one made-up entity, in the order they count, and the score it must get."""
+    """A transaction of made-up entities, in the order they count, and the score it must get.
+
+    Later entities have seen the transactions before it that tell a label, and their labels.
+    """
 
     transaction: Transaction
     score: float
@@ -50,21 +56,41 @@ def check_golden(contract: Contract, scorer: Scorer, version: str, data: bytes) 
 
 def _scores(contract: Contract, scorer: Scorer, transactions: list[Transaction]) -> list[tuple[Transaction, float]]:
     online = OnlineFeatures(contract)
-    history = online.new_history()
+    history, later = online.new_history(), [_Later(entity) for entity in contract.lagged_entities]
     rows = []
     for transaction in transactions:
-        computed = online.features(transaction, history)
+        computed = online.features(transaction, history, [entity.history for entity in later])
         online.count(history, transaction, computed.effective_time)
+        for entity in later:
+            entity.count(transaction, computed)
         rows.append(computed.features)
     return list(zip(transactions, scorer.score_many(rows), strict=True))
 
 
+class _Later:
+    """One later entity, built as time goes by instead of by the hour: readers look a lag behind all the same."""
+
+    def __init__(self, entity: Entity) -> None:
+        self._counter = LaggedCounter(entity)
+        self.history = LaggedHistory()
+
+    def count(self, transaction: Transaction, computed: Computed) -> None:
+        if transaction.label is None:
+            return
+        unexplained = int(transaction.label and not computed.explained)
+        self._counter.count_transaction(self.history, computed.effective_time, transaction.amount)
+        self._counter.count_label(self.history, LabelEvent(computed.effective_time, transaction.label, unexplained))
+
+
 def _transactions(contract: Contract) -> Iterator[Transaction]:
+    """From winter on, and from summer on: a zone's offset and the hours it tells differ."""
     choose = random.Random(contract.name)
-    time = day_start(date(2026, 1, 1))
     low, high = (round(bound * contract.amount.minor_units) for bound in (contract.amount.min, contract.amount.max))
     for number in range(COUNT):
-        time += choose.choice(_GAPS)
+        if number % (COUNT // 2) == 0:
+            time = day_start(_SUMMER if number else _WINTER)
+        # A burst to begin with: what is new is told by some features, and by others what is quick.
+        time += MINUTE if number % (COUNT // 2) < _BURST else choose.choice((*_GAPS, contract.label_delay))
         usual = choose.choice((1_999, 2_500, 4_200, 6_000, 150_000))
         yield Transaction(
             f"golden-{number}",
@@ -73,4 +99,5 @@ def _transactions(contract: Contract) -> Iterator[Transaction]:
             tuple(f"golden-{entity.name}" for entity in contract.entities),
             tuple(choose.choice(category.values or ("here", "there")) for category in contract.categories),
             tuple(int(choose.random() < 0.2) for _ in contract.flags),
+            int(choose.random() < 0.4),
         )

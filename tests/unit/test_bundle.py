@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -24,6 +26,7 @@ from fraudline.bundle import (
     sha256,
     version_of,
 )
+from fraudline.clock import from_micros
 from fraudline.contract import load_contract
 from fraudline.errors import Tampered
 from fraudline.features.definition import feature_set
@@ -170,6 +173,51 @@ def test_golden_inputs_are_nobodys_data_and_the_same_for_everyone(files: Files) 
     ids = {*(case.transaction.id for case in cases), *(e for case in cases for e in case.transaction.entities)}
     assert all(id_.startswith("golden-") for id_ in ids)
     assert len({case.score for case in cases}) > 1
+
+
+class Features:
+    """A scorer that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[float]] = []
+
+    def score_many(self, rows: list[list[float]]) -> list[float]:
+        self.rows += rows
+        return [0.5] * len(rows)
+
+
+@pytest.mark.parametrize("name", ["ecommerce", "cards"])
+def test_golden_inputs_move_every_feature_later_entities_included(name: str) -> None:
+    contract, seen = load_contract(name), Features()
+    make_golden(contract, seen)  # type: ignore[arg-type]
+    constant = {
+        feature
+        for feature, column in zip(feature_set(contract).names, zip(*seen.rows, strict=True), strict=True)
+        if len(set(column)) == 1
+    }
+    assert constant == set()
+
+
+def test_golden_inputs_are_of_winter_and_of_summer() -> None:
+    """So that a machine whose tz database is another is found out."""
+    cases = [msgspec.json.decode(line, type=Golden) for line in bundle_files("ecommerce")[GOLDEN].splitlines()]
+    moments = [from_micros(case.transaction.timestamp).astimezone(ZoneInfo("Europe/Paris")) for case in cases]
+    assert {moment.utcoffset() for moment in moments} == {timedelta(hours=1), timedelta(hours=2)}
+
+
+def test_golden_inputs_without_labels_as_older_versions_have_them_tell_nothing_of_later_entities() -> None:
+    contract, seen = load_contract("cards"), Features()
+    made = make_golden(contract, seen)  # type: ignore[arg-type]
+    cases = [msgspec.json.decode(line, type=Golden) for line in made.splitlines()]
+    older = [
+        msgspec.structs.replace(case, transaction=msgspec.structs.replace(case.transaction, label=None))
+        for case in cases
+    ]
+    again = Features()
+    check_golden(contract, again, "v", b"\n".join(map(msgspec.json.encode, older)))  # type: ignore[arg-type]
+    first = feature_set(contract).names.index("terminal_count_1d")
+    assert {row[first] for row in again.rows} == {0.0}
+    assert {row[first] for row in seen.rows} > {0.0}
 
 
 def test_golden_scores_are_held_to_the_last_bit() -> None:
