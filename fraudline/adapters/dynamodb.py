@@ -3,7 +3,7 @@
 A 200 is not success: what DynamoDB leaves unprocessed is asked for again, alone, until the deadline.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -40,7 +40,7 @@ class Statement(NamedTuple):
 
 
 class DynamoDB:
-    """The batch operations, and conditional puts and updates of single rows; safe for many threads."""
+    """The batch operations, conditional writes of single rows, and reads of many pages; safe for many threads."""
 
     def __init__(self, service: AwsJson) -> None:
         self._service = service
@@ -88,8 +88,26 @@ class DynamoDB:
         self._call("TransactWriteItems", {"TransactItems": items}, deadline)
 
     def single(self, operation: str, table: str, body: Mapping[str, Any], deadline: Deadline) -> dict[str, Any]:
-        """PutItem, UpdateItem, DeleteItem, GetItem or Query; `LostRace` if its condition fails."""
+        """PutItem, UpdateItem, DeleteItem, GetItem or one page of a Query; `LostRace` if its condition fails."""
         return self._call(operation, {"TableName": table, **body}, deadline, f"table {table!r}")
+
+    def query(self, table: str, body: Mapping[str, Any], deadline: Callable[[], Deadline]) -> Iterator[dict[str, Any]]:
+        """All items of a query, page by page; `deadline` gives each page its own."""
+        return self._pages("Query", table, body, deadline)
+
+    def scan(self, table: str, deadline: Callable[[], Deadline]) -> Iterator[dict[str, Any]]:
+        """All items of a table, strongly consistent, page by page; `deadline` gives each page its own."""
+        return self._pages("Scan", table, {"ConsistentRead": True}, deadline)
+
+    def _pages(
+        self, operation: str, table: str, body: Mapping[str, Any], deadline: Callable[[], Deadline]
+    ) -> Iterator[dict[str, Any]]:
+        while True:
+            answer = self.single(operation, table, body, deadline())
+            yield from answer["Items"]
+            if "LastEvaluatedKey" not in answer:
+                return
+            body = {**body, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def _call(
         self, operation: str, body: Mapping[str, Any], deadline: Deadline, thing: str = "DynamoDB"

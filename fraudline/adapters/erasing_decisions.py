@@ -2,12 +2,10 @@
 
 import base64
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import WRITE_ITEMS, DynamoDB
 from fraudline.adapters.erasing import Swept
-from fraudline.adapters.erasing_rows import CALL_SECONDS, Row, all_rows, rows_with
+from fraudline.adapters.erasing_rows import Row, call_deadline, rows_with
 from fraudline.archive import decode_archive
 from fraudline.contract import Contract
 from fraudline.decision import digest
@@ -56,9 +54,9 @@ class DecisionRows:
                 waiting.append(self._with_digest(replaced, erased))
                 changed += 1
             if len(waiting) == WRITE_ITEMS:
-                self._dynamodb.write(self._table, waiting, within(CALL_SECONDS))
+                self._dynamodb.write(self._table, waiting, call_deadline())
                 waiting = []
-        self._dynamodb.write(self._table, waiting, within(CALL_SECONDS))
+        self._dynamodb.write(self._table, waiting, call_deadline())
         return Swept(changed)
 
     def tells_of(self, id_: str) -> Iterator[str]:
@@ -72,7 +70,4 @@ class DecisionRows:
         return {**row, "digest": {"B": self._digests.get(row["transaction_id"]["S"]) or erased.digest(old)}}
 
     def _rows(self) -> Iterator[Row]:
-        return all_rows(self._scan)
-
-    def _scan(self, body: dict[str, Any]) -> dict[str, Any]:
-        return self._dynamodb.single("Scan", self._table, body, within(CALL_SECONDS))
+        return self._dynamodb.scan(self._table, call_deadline)

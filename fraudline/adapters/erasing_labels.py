@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.erasing import Swept
-from fraudline.adapters.erasing_rows import CALL_SECONDS, Row, all_rows, rows_with
+from fraudline.adapters.erasing_rows import Row, call_deadline, rows_with
 from fraudline.erasure import Erased
 from fraudline.errors import LostRace
 
@@ -41,10 +40,7 @@ class LabelRows:
             "ExpressionAttributeValues": {":new": verdicts, ":old": row["verdicts"]},
         }
         with suppress(LostRace):
-            self._dynamodb.single("UpdateItem", self._table, body, within(CALL_SECONDS))
+            self._dynamodb.single("UpdateItem", self._table, body, call_deadline())
 
     def _rows(self) -> Iterator[Row]:
-        return all_rows(self._scan)
-
-    def _scan(self, body: dict[str, Any]) -> dict[str, Any]:
-        return self._dynamodb.single("Scan", self._table, body, within(CALL_SECONDS))
+        return self._dynamodb.scan(self._table, call_deadline)

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
-from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.erasing import Swept
-from fraudline.adapters.erasing_rows import CALL_SECONDS, Row, all_rows, rows_with
+from fraudline.adapters.erasing_rows import Row, call_deadline, rows_with
 from fraudline.erasure import Erased
 from fraudline.errors import LostRace
 
@@ -28,7 +26,7 @@ class ProfileRows:
     def move(self, key: str, erased: Erased) -> int:
         """Rename one profile, if there is one; nobody else may be at work on it."""
         body = {"Key": {"entity": {"S": key}}, "ConsistentRead": True}
-        answer = self._dynamodb.single("GetItem", self._table, body, within(CALL_SECONDS))
+        answer = self._dynamodb.single("GetItem", self._table, body, call_deadline())
         return self._move(answer["Item"], erased) if "Item" in answer else 0
 
     def tells_of(self, id_: str) -> Iterator[str]:
@@ -46,12 +44,9 @@ class ProfileRows:
         }
         # A copy that is there is an earlier try's, and may have counted more since.
         with suppress(LostRace):
-            self._dynamodb.single("PutItem", self._table, copy, within(CALL_SECONDS))
-        self._dynamodb.single("DeleteItem", self._table, {"Key": {"entity": {"S": key}}}, within(CALL_SECONDS))
+            self._dynamodb.single("PutItem", self._table, copy, call_deadline())
+        self._dynamodb.single("DeleteItem", self._table, {"Key": {"entity": {"S": key}}}, call_deadline())
         return 1
 
     def _rows(self) -> Iterator[Row]:
-        return all_rows(self._scan)
-
-    def _scan(self, body: dict[str, Any]) -> dict[str, Any]:
-        return self._dynamodb.single("Scan", self._table, body, within(CALL_SECONDS))
+        return self._dynamodb.scan(self._table, call_deadline)

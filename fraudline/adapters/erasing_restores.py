@@ -1,8 +1,7 @@
 """For how long a table may be restored to a moment at which it still told of a person."""
 
-from fraudline.adapters.backoff import within
 from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.erasing_rows import CALL_SECONDS
+from fraudline.adapters.erasing_rows import call_deadline
 
 # DynamoDB's own, where the table was given no other and its description names none.
 DEFAULT_DAYS = 35
@@ -10,7 +9,7 @@ DEFAULT_DAYS = 35
 
 def restorable_days(dynamodb: DynamoDB, table: str) -> int:
     """How many days back the table's point-in-time recovery reaches; 0 without."""
-    answer = dynamodb.single("DescribeContinuousBackups", table, {}, within(CALL_SECONDS))
+    answer = dynamodb.single("DescribeContinuousBackups", table, {}, call_deadline())
     recovery = answer["ContinuousBackupsDescription"].get("PointInTimeRecoveryDescription", {})
     if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
         return 0

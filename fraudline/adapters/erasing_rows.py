@@ -1,23 +1,18 @@
-"""What the erasure of all tables has in common: walking through rows, and looking for an id in them."""
+"""What the erasure of all tables has in common: the time of a call, and looking for an id in them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+from fraudline.adapters.backoff import Deadline, within
 from fraudline.erasure import found_in
 
-CALL_SECONDS = 60.0
+_CALL_SECONDS = 60.0
 Row = dict[str, Any]
 
 
-def all_rows(scan: Callable[[dict[str, Any]], dict[str, Any]]) -> Iterator[Row]:
-    """Every row of a table, page by page, in DynamoDB's own JSON."""
-    body: dict[str, Any] = {"ConsistentRead": True}
-    while True:
-        answer = scan(body)
-        yield from answer["Items"]
-        if "LastEvaluatedKey" not in answer:
-            return
-        body["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+def call_deadline() -> Deadline:
+    """That of one call that begins now: a whole table may take long."""
+    return within(_CALL_SECONDS)
 
 
 def rows_with(rows: Iterable[Row], id_: str, table: str) -> Iterator[str]:

@@ -51,14 +51,8 @@ class Labels:
 
     def all(self, deadline: Deadline) -> dict[str, tuple[Verdict, ...]]:
         """Every verdict there is, by transaction id."""
-        found: dict[str, tuple[Verdict, ...]] = {}
-        body: dict[str, Any] = {"ConsistentRead": True}
-        while True:
-            answer = self._dynamodb.single("Scan", self._table, body, deadline)
-            found |= {_id(row): _verdicts(row) for row in answer["Items"] if "verdicts" in row}
-            if "LastEvaluatedKey" not in answer:
-                return found
-            body["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        rows = self._dynamodb.scan(self._table, lambda: deadline)
+        return {_id(row): _verdicts(row) for row in rows if "verdicts" in row}
 
     def begin_build(self, through: int, deadline: Deadline) -> None:
         """Say that a build up to this hour is about to read; `LostRace` if one up to a later hour has begun."""

@@ -106,13 +106,9 @@ class Leases:
     def create(self, shard: Shard, checkpoint: str) -> None:
         """A row for a shard that has none; fine if another worker was first."""
         lease = Lease(shard.id, shard.parents, checkpoint, epoch=0, seen_through=timestamp_in(checkpoint) or 0)
-        body = {
-            "Item": {**self._key(shard.id), **_attributes(lease)},
-            "ConditionExpression": "attribute_not_exists(#epoch)",
-            "ExpressionAttributeNames": {"#epoch": "epoch"},
-        }
+        item = {**self._key(shard.id), **_attributes(lease)}
         with suppress(LostRace):
-            self._single("PutItem", body)
+            self._single("PutItem", {"Item": item, **if_epoch_is(None)})
 
     def acquire(self, lease: Lease) -> Lease | None:
         """The lease in our name, or None if it is held or another worker was faster."""
@@ -147,14 +143,8 @@ class Leases:
 
     def retire(self, lease: Lease) -> bool:
         """Remove the row of a shard that the stream no longer lists; False if another worker has moved it."""
-        body = {
-            "Key": self._key(lease.shard),
-            "ConditionExpression": "#epoch = :epoch",
-            "ExpressionAttributeNames": {"#epoch": "epoch"},
-            "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}},
-        }
         try:
-            self._single("DeleteItem", body)
+            self._single("DeleteItem", {"Key": self._key(lease.shard), **if_epoch_is(lease.epoch)})
         except LostRace:
             return False
         return True
@@ -162,28 +152,12 @@ class Leases:
     def _update(self, lease: Lease, **changes: Any) -> Lease:
         """The row with `changes`, on the condition of the epoch."""
         changed = msgspec.structs.replace(lease, expires_at=self._expiry(), **changes)
-        body = {
-            "Item": {**self._key(lease.shard), **_attributes(changed)},
-            "ConditionExpression": "#epoch = :epoch",
-            "ExpressionAttributeNames": {"#epoch": "epoch"},
-            "ExpressionAttributeValues": {":epoch": {"N": str(lease.epoch)}},
-        }
-        self._single("PutItem", body)
+        item = {**self._key(lease.shard), **_attributes(changed)}
+        self._single("PutItem", {"Item": item, **if_epoch_is(lease.epoch)})
         return changed
 
     def _query(self) -> Iterator[dict[str, Any]]:
-        body: dict[str, Any] = {
-            "ConsistentRead": True,
-            "KeyConditionExpression": "#consumer = :consumer",
-            "ExpressionAttributeNames": {"#consumer": "consumer"},
-            "ExpressionAttributeValues": {":consumer": {"S": self._consumer}},
-        }
-        while True:
-            answer = self._single("Query", body)
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            body = {**body, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return self._dynamodb.query(self._table, rows_of(self._consumer), self.deadline)
 
     def _forget(self, shard: str, now: int) -> None:
         body = {
@@ -203,6 +177,29 @@ class Leases:
 
     def _expiry(self) -> int:
         return self.now() + round(self.seconds * SECOND)
+
+
+def rows_of(consumer: str) -> dict[str, Any]:
+    """A query for all rows of a consumer, strongly consistent."""
+    return {
+        "ConsistentRead": True,
+        "KeyConditionExpression": "#consumer = :consumer",
+        "ExpressionAttributeNames": {"#consumer": "consumer"},
+        "ExpressionAttributeValues": {":consumer": {"S": consumer}},
+    }
+
+
+def if_epoch_is(epoch: int | None) -> dict[str, Any]:
+    """The condition that a row has not changed hands since it was read (None: that there is none)."""
+    names = {"#epoch": "epoch"}
+    if epoch is None:
+        return {"ConditionExpression": "attribute_not_exists(#epoch)", "ExpressionAttributeNames": names}
+    values = {":epoch": {"N": str(epoch)}}
+    return {
+        "ConditionExpression": "#epoch = :epoch",
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": values,
+    }
 
 
 def _is_shard(item: Mapping[str, Any]) -> bool:

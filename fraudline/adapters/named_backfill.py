@@ -16,8 +16,9 @@ from typing import Any
 
 import msgspec
 
-from fraudline.adapters.backoff import within
+from fraudline.adapters.backoff import Deadline, within
 from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.leases import if_epoch_is, rows_of
 from fraudline.adapters.partitions import Done
 from fraudline.backfilled import origin_of
 from fraudline.backfilling import Partition
@@ -52,7 +53,8 @@ class NamedBackfills:
 
     def read(self) -> tuple[Head | None, dict[str, Done]]:
         """The head, if the backfill has begun, and the days that are done."""
-        rows = {item["shard"]["S"]: item["value"]["S"] for item in self._items()}
+        items = self._dynamodb.query(self._table, rows_of(self.origin), _deadline)
+        rows = {item["shard"]["S"]: item["value"]["S"] for item in items}
         head = rows.pop(_HEAD, None)
         done = {day: msgspec.json.decode(text, type=Done) for day, text in rows.items()}
         return (msgspec.json.decode(head, type=Head) if head else None), done
@@ -100,14 +102,7 @@ class NamedBackfills:
         expires_at = time.time_ns() // 1000 + round(TERM_SECONDS * SECOND)
         changed = msgspec.structs.replace(head, expires_at=expires_at, **changes)
         item = {**self._item(_HEAD, changed), "epoch": {"N": str(changed.epoch)}}
-        condition = "#epoch = :epoch" if head.epoch else "attribute_not_exists(#epoch) OR #epoch = :epoch"
-        body = {
-            "Item": item,
-            "ConditionExpression": condition,
-            "ExpressionAttributeNames": {"#epoch": "epoch"},
-            "ExpressionAttributeValues": {":epoch": {"N": str(head.epoch)}},
-        }
-        self._single("PutItem", body)
+        self._single("PutItem", {"Item": item, **if_epoch_is(head.epoch or None)})
         return changed
 
     def _item(self, row: str, value: Head | Done) -> dict[str, Any]:
@@ -117,22 +112,12 @@ class NamedBackfills:
             "value": {"S": msgspec.json.encode(value).decode()},
         }
 
-    def _items(self) -> Iterator[dict[str, Any]]:
-        body: dict[str, Any] = {
-            "ConsistentRead": True,
-            "KeyConditionExpression": "#consumer = :consumer",
-            "ExpressionAttributeNames": {"#consumer": "consumer"},
-            "ExpressionAttributeValues": {":consumer": {"S": self.origin}},
-        }
-        while True:
-            answer = self._single("Query", body)
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            body = {**body, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
-
     def _single(self, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._dynamodb.single(operation, self._table, body, within(_ASK_SECONDS))
+        return self._dynamodb.single(operation, self._table, body, _deadline())
+
+
+def _deadline() -> Deadline:
+    return within(_ASK_SECONDS)
 
 
 class Hold:

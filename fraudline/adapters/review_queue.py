@@ -1,8 +1,6 @@
 """The review queue where it is kept: alerts of a day, one alert with what else its user did, and verdicts."""
 
-from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import Deadline
@@ -30,7 +28,8 @@ class ReviewQueue:
     def alerts(self, day: str, deadline: Deadline, most: int | None = None) -> list[Alert]:
         """Alerts of a day of scoring (2026-01-31, UTC), the largest expected loss first; all, or so many."""
         condition = {"KeyConditionExpression": "alert_day = :day", "ExpressionAttributeValues": {":day": {"S": day}}}
-        rows = self._query({"IndexName": BY_ALERT_DAY, "ScanIndexForward": False, **condition}, deadline)
+        body = {"IndexName": BY_ALERT_DAY, "ScanIndexForward": False, **condition}
+        rows = self._dynamodb.query(self._table, body, lambda: deadline)
         return [alert_from(row, self._contract.amount.minor_units) for row in islice(rows, most)]
 
     def alert(self, transaction_id: str, deadline: Deadline) -> Alert:
@@ -60,14 +59,6 @@ class ReviewQueue:
     def decide(self, transaction_id: str, verdict: Verdict, deadline: Deadline) -> None:
         """Record a verdict on a flagged transaction: from its time on it is the label."""
         self._labels.add(self.alert(transaction_id, deadline).transaction_id, verdict, deadline)
-
-    def _query(self, body: dict[str, Any], deadline: Deadline) -> Iterator[dict[str, Any]]:
-        while True:
-            answer = self._dynamodb.single("Query", self._table, body, deadline)
-            yield from answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return
-            body = {**body, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
 def review_queue(settings: Settings, contract: Contract) -> ReviewQueue:

@@ -63,14 +63,7 @@ class Tombstones:
         self._dynamodb.single("PutItem", self._table, body, deadline)
 
     def _rows(self, deadline: Deadline) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        body: dict[str, Any] = {"ConsistentRead": True}
-        while True:
-            answer = self._dynamodb.single("Scan", self._table, body, deadline)
-            rows += answer["Items"]
-            if "LastEvaluatedKey" not in answer:
-                return rows
-            body["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return list(self._dynamodb.scan(self._table, lambda: deadline))
 
 
 def erased_people(settings: Settings, contract: Contract) -> Erased:
