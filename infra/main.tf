@@ -2,7 +2,7 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   partition  = data.aws_partition.current.partition
 
-  repository_arn = "${local.arn}:ecr:${local.here}:repository/${var.name}"
+  repository_arn = "${local.arn}:ecr:${local.here}:repository/${local.prefix}"
   boundary_arn   = "${local.arn}:iam::${local.account_id}:policy/${var.name}-boundary"
 
   prefect_api_url = var.prefect_server ? "http://prefect.${local.prefix}.internal:4200/api" : var.prefect_api_url

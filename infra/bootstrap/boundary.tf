@@ -56,7 +56,7 @@ data "aws_iam_policy_document" "boundary" {
   statement {
     sid       = "Image"
     actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
-    resources = ["${local.arn}:ecr:${local.here}:repository/${var.name}"]
+    resources = [for environment in var.environments : "${local.arn}:ecr:${local.here}:repository/${var.name}-${environment}"]
   }
 
   statement {

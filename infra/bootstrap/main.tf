@@ -95,8 +95,11 @@ resource "aws_s3_bucket_policy" "state" {
   depends_on = [aws_s3_bucket_public_access_block.state]
 }
 
+# One for each environment: whoever can deliver to dev must not be able to put in place what prod will run.
 resource "aws_ecr_repository" "images" {
-  name                 = var.name
+  for_each = var.environments
+
+  name                 = "${var.name}-${each.value}"
   image_tag_mutability = "IMMUTABLE"
 
   encryption_configuration {
@@ -109,7 +112,9 @@ resource "aws_ecr_repository" "images" {
 }
 
 resource "aws_ecr_lifecycle_policy" "images" {
-  repository = aws_ecr_repository.images.name
+  for_each = aws_ecr_repository.images
+
+  repository = each.value.name
 
   policy = jsonencode({
     rules = [{

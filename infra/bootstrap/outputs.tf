@@ -3,9 +3,9 @@ output "backend" {
   value       = { bucket = local.state.name, region = var.region }
 }
 
-output "image_repository" {
-  description = "Where delivery pushes images; GitHub variable IMAGE_REPOSITORY."
-  value       = aws_ecr_repository.images.repository_url
+output "image_repositories" {
+  description = "Where delivery pushes images; GitHub variable IMAGE_REPOSITORY of each environment."
+  value       = { for environment, repository in aws_ecr_repository.images : environment => repository.repository_url }
 }
 
 output "roles" {

@@ -385,7 +385,7 @@ data "aws_iam_policy_document" "release" {
       "ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:CompleteLayerUpload", "ecr:DescribeImages",
       "ecr:GetDownloadUrlForLayer", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart",
     ]
-    resources = ["${local.arn}:ecr:${local.here}:repository/${var.name}"]
+    resources = ["${local.arn}:ecr:${local.here}:repository/${var.name}-${each.value}"]
   }
 
   statement {

@@ -40,6 +40,16 @@ data "aws_iam_policy_document" "github" {
       variable = "token.actions.githubusercontent.com:sub"
       values   = ["repo:${var.repository}:${each.value.subject}"]
     }
+
+    # An environment of GitHub is open to every branch unless somebody restricts it, and the subject does not say which.
+    dynamic "condition" {
+      for_each = each.value.deploys ? [1] : []
+      content {
+        test     = "StringEquals"
+        variable = "token.actions.githubusercontent.com:ref"
+        values   = ["refs/heads/main"]
+      }
+    }
   }
 }
 

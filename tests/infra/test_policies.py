@@ -93,6 +93,30 @@ def test_github_assumes_a_role_only_from_its_own_environment_or_a_pull_request(b
     }
 
 
+def test_only_main_delivers_whatever_branches_githubs_environments_let_in(bootstrap: Plan) -> None:
+    for address, policy in bootstrap.policies().items():
+        if address.endswith("assume_role_policy"):
+            branch = policy["Statement"][0]["Condition"]["StringEquals"].get("token.actions.githubusercontent.com:ref")
+            assert branch == ("refs/heads/main" if "-deploy" in address else None), address
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_delivery_pushes_only_where_its_own_environment_pulls_from(
+    plan_of: Callable[[str], Plan], bootstrap: Plan, environment: str
+) -> None:
+    """Else a push to dev could put in place what prod will run."""
+    (pushed,) = resources_of(bootstrap, f"{environment}-deploy", "ecr:PutImage")
+    assert pushed.split(":", 5)[5] == f"repository/fraudline-{environment}"
+    pulled = {
+        resource.split(":", 5)[5]
+        for policy in plan_of(environment).policies().values()
+        for statement in allowed(policy)
+        if "ecr:BatchGetImage" in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+    }
+    assert pulled == {f"repository/fraudline-{environment}"}
+
+
 def actions_of_role(bootstrap: Plan, role: str) -> set[str]:
     return {
         action
