@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from fraudline.clock import format_day, format_micros, parse_timestamp
+from fraudline.durations import DAY, SECOND
 from fraudline.transaction import Transaction
 
 STREAM = "stream"
@@ -73,6 +74,15 @@ def pack(features: Sequence[float]) -> bytes:
 def unpack(data: bytes) -> tuple[float, ...]:
     """The features again, bit for bit."""
     return struct.unpack(f"<{len(data) // 8}d", data)
+
+
+def expiry(scored_at: int, keep_days: int | None) -> int | None:
+    """When DynamoDB may forget a row (epoch seconds): of its own clock, so that a rewrite gives the same row.
+
+    >>> expiry(DAY, 2), expiry(DAY, None)
+    (259200, None)
+    """
+    return None if keep_days is None else (scored_at + keep_days * DAY) // SECOND
 
 
 def decision_item(decision: Decision, expires_at: int | None = None) -> Item:

@@ -7,8 +7,7 @@ from typing import Any
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.dynamodb import DynamoDB, Wanted
 from fraudline.contract import Contract
-from fraudline.decision import NOTIFIED, STREAM, Decision, Item, alert_item, decision_from, decision_item
-from fraudline.durations import DAY, SECOND
+from fraudline.decision import NOTIFIED, STREAM, Decision, Item, alert_item, decision_from, decision_item, expiry
 
 
 class Decisions:
@@ -57,10 +56,8 @@ class Decisions:
         self._dynamodb.write(self._table, items, deadline)
 
     def expires_at(self, scored_at: int) -> int | None:
-        """When DynamoDB may forget it (epoch seconds): of its own clock, so that a rewrite gives the same row."""
-        if self._keep_days is None:
-            return None
-        return (scored_at + self._keep_days * DAY) // SECOND
+        """When DynamoDB may forget what was scored then (epoch seconds)."""
+        return expiry(scored_at, self._keep_days)
 
     def _rows(self, transaction_ids: Iterable[str], origin: str, deadline: Deadline) -> list[dict[str, Any]]:
         keys: list[Item] = [

@@ -15,6 +15,7 @@ Fallback = Literal["open", "closed"]
 _NAME = r"[A-Za-z0-9_.-]{1,255}"
 _CONTRACT = r"[a-z][a-z0-9_]{0,40}"
 _MILLISECONDS = r"[1-9][0-9]{0,4}"
+_DAYS = r"[1-9][0-9]{0,4}"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Config:
     """What the function is told. Times are in seconds.
 
     `model` is a version or "champion" in the models bucket, or None: the version in the package if there is one, else
-    the champion. `fallback` is what a shop is told without any model: let the customer through (open) or not (closed).
+    the champion. `keep_days` is how long decisions are kept (None: for good). `fallback` is what a shop is told without
+    any model: let the customer through (open) or not (closed).
     """
 
     environment: str
@@ -34,6 +36,7 @@ class Config:
     profile_deadline: float
     records: bool
     record_budget: float
+    keep_days: int | None
     fallback: Fallback
 
 
@@ -56,5 +59,6 @@ def config_from(environment: Mapping[str, str]) -> Config:
         profile_deadline=int(read("PROFILE_DEADLINE_MS", "100", _MILLISECONDS)) / 1000,
         records=read("RECORD_DECISIONS", "true", "true|false") == "true",
         record_budget=int(read("RECORD_BUDGET_MS", "50", _MILLISECONDS)) / 1000,
+        keep_days=int(keep_days) if (keep_days := read("DECISIONS_KEEP_DAYS", "", f"({_DAYS})?")) else None,
         fallback="closed" if read("WITHOUT_MODEL", "open", "open|closed") == "closed" else "open",
     )

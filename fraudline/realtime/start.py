@@ -10,7 +10,7 @@ from fraudline.realtime.config import Config, config_from
 from fraudline.realtime.dynamodb import DynamoDB
 from fraudline.realtime.function import Function
 from fraudline.realtime.model import CHAMPION, PACKAGED_MODEL, Models, Packaged, Registered
-from fraudline.realtime.ports import NoRecorder, Recorder
+from fraudline.realtime.ports import NoRecorder
 from fraudline.realtime.profiles import StoredProfiles
 from fraudline.realtime.recorder import DecisionRecorder
 from fraudline.realtime.telemetry import Telemetry
@@ -27,7 +27,7 @@ def start(environment: Mapping[str, str], packaged: Path = PACKAGED_MODEL) -> Fu
     profiles = StoredProfiles(dynamodb, config.profiles_table, config.decisions_table)
     # The connection opens while the model loads.
     profiles.connect()
-    recorder: Recorder = DecisionRecorder(dynamodb, config.decisions_table) if config.records else NoRecorder()
+    recorder = DecisionRecorder(dynamodb, config.decisions_table, config.keep_days) if config.records else NoRecorder()
     return Function(config, _models(config, environment, packaged, telemetry), profiles, recorder, telemetry)
 
 

@@ -2,22 +2,29 @@
 
 import time
 
+import msgspec
 import pytest
 
-from fraudline.decision import Decision
+from fraudline.adapters.decisions import Decisions
+from fraudline.contract import load_contract
+from fraudline.decision import Decision, decision_item
 from fraudline.errors import Unavailable
 from fraudline.realtime import aws
+from fraudline.realtime import recorder as module
 from fraudline.realtime.aws import Refused, Service, place_of
+from fraudline.realtime.config import config_from
 from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.dynamodb import DynamoDB, Wanted
+from fraudline.realtime.ports import Recorded
 from fraudline.realtime.profiles import StoredProfiles
-from fraudline.realtime.recorder import DecisionRecorder
+from fraudline.realtime.recorder import MOST_WAITING, DecisionRecorder
 from fraudline.transaction import Transaction
 from tests.realtime.conftest import Run
 from tests.realtime.events import a_transaction
 from tests.realtime.servers import Server, Step, answer, answer_and_close, drip, drop, scripted, silence
 
 THROTTLED = answer(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"})
+SHOP = load_contract("ecommerce")
 EMPTY = answer(200, {"Responses": {}, "UnprocessedKeys": {}})
 KEPT = answer(200, {})
 # What a busy machine may add; the sockets alone would wait for two seconds.
@@ -194,6 +201,16 @@ def test_a_decision_is_put_only_where_there_is_none(decision: Decision) -> None:
     assert request["Item"]["origin"] == {"S": "realtime"}
 
 
+@pytest.mark.parametrize("days", [None, 30])
+def test_a_decision_at_checkout_is_kept_as_long_as_one_of_the_stream(decision: Decision, days: int | None) -> None:
+    variables = {"FRAUDLINE_DECISIONS_KEEP_DAYS": str(days or "")}
+    with scripted([KEPT]) as server:
+        DecisionRecorder(dynamodb(server), "d", config_from(variables).keep_days).record([decision], 5.0)
+    item = decision_item(decision, Decisions(None, "d", SHOP, days).expires_at(decision.scored_at))  # type: ignore[arg-type]
+    assert server.requests[0]["Item"].get("expires_at") == item.get("expires_at")
+    assert ("expires_at" in item) == bool(days)
+
+
 def test_a_decision_that_is_there_already_is_kept_and_no_failure(decision: Decision) -> None:
     refused = answer(400, {"__type": "x#ConditionalCheckFailedException"})
     with scripted([refused]) as server:
@@ -221,3 +238,26 @@ def test_a_table_that_refuses_every_write_is_a_failure_that_is_told(decision: De
     with scripted([], otherwise=answer(400, {"__type": "x#AccessDeniedException"})) as server:
         recorded = DecisionRecorder(dynamodb(server), "d").record([decision], 5.0)
     assert recorded.failed == {decision.transaction_id}
+
+
+def test_while_the_table_is_down_no_more_than_some_hundred_decisions_wait_and_the_others_are_told(
+    decision: Decision,
+) -> None:
+    many = [msgspec.structs.replace(decision, transaction_id=f"T{number}") for number in range(100)]
+    with scripted([], otherwise=silence) as server:
+        recorder = DecisionRecorder(dynamodb(server), "d")
+        calls = [recorder.record(many, 0.01) for _ in range(20)]
+    assert [len(call.late) for call in calls[:5]] == [100] * 5
+    assert calls[-1].failed == {each.transaction_id for each in many}
+    assert sum(len(call.late) for call in calls) == MOST_WAITING
+
+
+def test_what_had_no_room_is_taken_again_once_there_is_some(
+    decision: Decision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    first, second, third = (msgspec.structs.replace(decision, transaction_id=id_) for id_ in ("T1", "T2", "T3"))
+    with scripted([], otherwise=KEPT) as server:
+        recorder = DecisionRecorder(dynamodb(server), "d")
+        assert recorder.record([first, second], 5.0) == Recorded()
+        assert recorder.record([third], 5.0) == Recorded()

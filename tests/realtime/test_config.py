@@ -16,11 +16,12 @@ def test_resources_are_called_as_everywhere_else() -> None:
 
 def test_the_settings_of_a_deployment_are_taken_as_they_are() -> None:
     settings = Settings(
-        models_bucket="m-b", profiles_table="p_t", decisions_table="d.t", contract="cards", environment="dev"
-    )
+        models_bucket="m-b", profiles_table="p_t", decisions_table="d.t", contract="cards", environment="dev",
+        decisions_keep_days=90,
+    )  # fmt: skip
     config = config_from(settings.to_environment())
     assert (config.environment, config.contract, config.models_bucket) == ("dev", "cards", "m-b")
-    assert (config.profiles_table, config.decisions_table) == ("p_t", "d.t")
+    assert (config.profiles_table, config.decisions_table, config.keep_days) == ("p_t", "d.t", 90)
 
 
 def test_an_empty_variable_is_none() -> None:
@@ -37,6 +38,7 @@ def test_an_empty_variable_is_none() -> None:
         ("PROFILES_TABLE", "a b"),
         ("MODEL", "../x"),
         ("CONTRACT", "mine.toml"),
+        ("DECISIONS_KEEP_DAYS", "0"),
     ],
 )
 def test_a_malformed_setting_is_named(name: str, value: str) -> None:
