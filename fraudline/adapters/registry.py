@@ -176,7 +176,8 @@ class Registry:
         when: datetime,
         expected_number: int | None = None,
     ) -> Entry:
-        """Make a published version the champion."""
+        """Make a published version the champion; `BadInput` for the one that is: its age would begin anew."""
+        self._check_no_champion(version)
         return self.append("promote", version, reason, metrics, who, when, expected_number)
 
     def rollback(
@@ -187,13 +188,14 @@ class Registry:
         version: str | None = None,
         expected_number: int | None = None,
     ) -> Entry:
-        """Return to the previous champion, or to the `version` named."""
+        """Return to the previous champion, or to the `version` named, which is not the present one."""
         number = expected_number or self.next_number()
         target = version or self.previous_champion()
         if target is None:
             raise NotReady(
                 f"contract {self._contract!r} has had no earlier champion in {self.location}: name a version"
             )
+        self._check_no_champion(target)
         return self.append("rollback", target, reason, {}, who, when, number)
 
     def _numbers(self) -> list[int]:
@@ -224,6 +226,12 @@ class Registry:
     def _check_published(self, version: str) -> None:
         if not _NAME.fullmatch(version) or not self._objects.exists(self._folder(version) + MANIFEST):
             raise BadInput(f"no version {version!r} in {self.location}: {self._nearest(version)}")
+
+    def _check_no_champion(self, version: str) -> None:
+        if version == self.champion():
+            raise BadInput(
+                f"version {version!r} is already the champion of {self._contract!r} in {self.location}: name another"
+            )
 
     def _remedy(self) -> str:
         """What leads to a first champion."""

@@ -120,12 +120,15 @@ def test_versions_are_listed_shown_verified_promoted_and_rolled_back(shop: Shop,
     assert [row["version"] for row in person.runs("models", "list", *at).json["versions"]] == sorted([first, second])
     assert person.runs("models", "show", first, *at).json["version"] == first
     assert "scorer.json" in person.runs("models", "verify", second, *at).json["verified"]
-    person.runs("models", "promote", first, "--reason", "a start", "--models", "models")
-    assert person.runs("models", "promote", second, "--reason", "a try", *at).json["version"] == second
-    assert person.runs("models", "list", *at).json["champion"] == second
-    assert person.runs("models", "rollback", "--reason", "too many alerts", *at).json["version"] == first
+    champion, challenger = (second, first) if shop.second["decision"]["action"] == "promote" else (first, second)
+    assert person.runs("models", "promote", challenger, "--reason", "a try", *at).json["version"] == challenger
+    assert person.runs("models", "list", *at).json["champion"] == challenger
+    again = person.runs("models", "promote", challenger, "--reason", "once more", *at)
+    assert (again.code, again.out) == (2, "")
+    assert f"{challenger!r} is already the champion" in again.sentence
+    assert person.runs("models", "rollback", "--reason", "too many alerts", *at).json["version"] == champion
     listed = person.runs("models", "list", *at).json
-    assert listed["champion"] == first
+    assert listed["champion"] == champion
     assert [entry["action"] for entry in listed["history"]][-2:] == ["promote", "rollback"]
 
 
