@@ -2,7 +2,8 @@
 
 import sys
 import traceback
-from typing import NoReturn
+from importlib import metadata
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -48,6 +49,22 @@ INTERRUPTED = 130
 PATH_OPTIONS = ("--transactions", "-t")
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(metadata.version("fraudline"))
+        raise typer.Exit
+
+
+@app.callback()
+def frame(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the package's version and end.", callback=_tell_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Fraud detection where the score is the same everywhere: retrain, stream, backfill and Lambda."""
+
+
 def main() -> None:
     """Run the command line; `--debug` anywhere shows tracebacks."""
     debug = "--debug" in sys.argv
@@ -62,7 +79,8 @@ def main() -> None:
             # No command was named: the help is on the screen already.
             sys.exit(BadInput.exit_code)
         _fail(_in_a_sentence(misuse), BadInput.exit_code, debug)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
+        # Typer's own is what a prompt makes of Ctrl-C and of the end of the input.
         code = INTERRUPTED
     except BrokenPipeError:
         sys.exit(1)

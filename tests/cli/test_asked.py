@@ -1,0 +1,54 @@
+"""The first things that a person asks of the command, and leaving a question with Ctrl-C or the end of the input."""
+
+import os
+import pty
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.support.command import PROGRAM, environment_of_a_fresh_machine
+
+ROOT = Path(__file__).parents[2]
+CTRL_C, CTRL_D = b"\x03", b"\x04"
+
+
+def test_the_version_is_the_packages(tmp_path: Path) -> None:
+    environment = environment_of_a_fresh_machine(tmp_path)
+    done = subprocess.run([PROGRAM, "--version"], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("key", [CTRL_C, CTRL_D], ids=["ctrl-c", "ctrl-d"])
+@pytest.mark.parametrize(
+    ("arguments", "question"),
+    [(("forget", "bob"), b"Erase the id everywhere?"), (("forget",), b"The id to forget")],
+    ids=["a confirmation", "an id"],
+)
+def test_who_leaves_a_question_has_stopped_the_command(
+    arguments: tuple[str, ...], question: bytes, key: bytes, tmp_path: Path
+) -> None:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(tmp_path)
+        os.execve(PROGRAM, [PROGRAM, *arguments], environment_of_a_fresh_machine(tmp_path))
+    told = b""
+    while question not in told:
+        told += os.read(terminal, 1024)
+    os.write(terminal, key)
+    told = _rest(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 130
+    assert told.endswith(b"fraudline: stopped; what was finished is kept, nothing is half-written\r\n")
+
+
+def _rest(terminal: int) -> bytes:
+    """All until the other side closes, which Linux tells as an error."""
+    told = b""
+    with os.fdopen(terminal, "rb", buffering=0) as stream:
+        while True:
+            try:
+                told += stream.read(1024)
+            except OSError:
+                return told
