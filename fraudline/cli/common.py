@@ -5,7 +5,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import Annotated, Any
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -51,7 +52,9 @@ def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     table = Table(title=printable(title), title_justify="left")
     for column in rows[0] if rows else ():
-        table.add_column(column, justify="right" if isinstance(rows[0][column], int | float) else "left")
+        # Folded, never cut: an id that does not fit is still one to copy.
+        justify: Literal["left", "right"] = "right" if isinstance(rows[0][column], int | float | Decimal) else "left"
+        table.add_column(column, justify=justify, overflow="fold")
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     out.print(table)
@@ -60,7 +63,7 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
+    if isinstance(value, int | Decimal):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 

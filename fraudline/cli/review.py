@@ -3,6 +3,7 @@
 import getpass
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -41,7 +42,7 @@ def queue(
     from fraudline.review import waiting
 
     chosen = parse_date(day, "--day") if day else datetime.now(UTC).date()
-    review = _review()
+    review, units = _review()
     alerts = review.alerts(chosen.isoformat(), within(ASK_SECONDS))
     verdicts = review.verdicts(alerts, within(ASK_SECONDS))
     undecided = waiting(alerts, verdicts)
@@ -51,7 +52,9 @@ def queue(
         print_json({"day": chosen, "alerts": len(alerts), "reviewed": len(alerts) - len(undecided), "queue": rows})
     elif rows:
         # The first reason is the strongest; `show` has them all.
-        short = [{**row, "reasons": row["reasons"].partition(";")[0]} for row in rows]
+        short = [{**_with_money(row, units), "reasons": row["reasons"].partition(";")[0]} for row in rows]
+        if not reviewed:
+            short = [{name: value for name, value in row.items() if name != "verdict"} for row in short]
         print_rows(f"{len(left)} of {len(alerts)} alerts of {chosen}", short)
     else:
         out.print(f"No alert of {chosen} waits for a verdict.")
@@ -62,10 +65,10 @@ def show(transaction_id: IdArgument, json: JsonOption = False) -> None:
     """One alert: why it was flagged, what was found, and what the user did before."""
     from fraudline.adapters.backoff import within
 
-    review = _review()
+    review, units = _review()
     alert = review.alert(transaction_id, within(ASK_SECONDS))
     verdicts = review.verdicts([alert], within(ASK_SECONDS))
-    history = [_decision(decision) for decision in review.recent(alert, RECENT, within(ASK_SECONDS))]
+    history = [_decision(decision, units) for decision in review.recent(alert, RECENT, within(ASK_SECONDS))]
     pairs = {
         **_row(alert, verdicts),
         "time": _time(alert.event_time),
@@ -75,8 +78,8 @@ def show(transaction_id: IdArgument, json: JsonOption = False) -> None:
     if json:
         print_json({"alert": pairs, "history": history})
         return
-    print_pairs("Alert", pairs)
-    print_rows("The latest transactions scored of the same user", history)
+    print_pairs("Alert", _with_money(pairs, units))
+    print_rows("The latest transactions scored of the same user", [_with_money(row, units) for row in history])
 
 
 @app.command()
@@ -96,11 +99,13 @@ def verdict(
 
     label = {Found.fraud: 1, Found.legitimate: 0, Found.withdrawn: UNKNOWN}[found]
     given = Verdict(label, time.time_ns() // 1000, by or getpass.getuser(), note)
-    _review().decide(transaction_id, given, within(ASK_SECONDS))
+    review, _ = _review()
+    review.decide(transaction_id, given, within(ASK_SECONDS))
     out.print(f"{transaction_id} is {found.value}, says {given.by}.")
 
 
-def _review() -> Any:
+def _review() -> tuple[Any, int]:
+    """The queue, and how many of the contract's minor units make one of its currency's."""
     from fraudline.cli.status import use_stack
 
     use_stack()
@@ -109,7 +114,8 @@ def _review() -> Any:
     from fraudline.settings import load_settings
 
     settings = load_settings()
-    return review_queue(settings, load_contract(settings.contract))
+    contract = load_contract(settings.contract)
+    return review_queue(settings, contract), contract.amount.minor_units
 
 
 def _row(alert: Any, verdicts: dict[str, Any]) -> dict[str, Any]:
@@ -124,11 +130,18 @@ def _row(alert: Any, verdicts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _decision(decision: Any) -> dict[str, Any]:
+def _with_money(row: dict[str, Any], units: int) -> dict[str, Any]:
+    """For people: sums to the last minor unit."""
+    decimals = len(str(units)) - 1
+    sums = [name for name in ("expected loss", "amount") if name in row]
+    return {**row, **{name: Decimal(f"{row[name]:.{decimals}f}") for name in sums}}
+
+
+def _decision(decision: Any, units: int) -> dict[str, Any]:
     return {
         "transaction": decision.transaction_id,
         "time": _time(decision.event_time),
-        "amount (minor units)": decision.amount,
+        "amount": decision.amount / units,
         "score": decision.score,
         "flagged": decision.is_fraud,
     }
@@ -140,6 +153,6 @@ def _verdict(verdict: Any) -> str:
 
 
 def _time(micros: int) -> str:
-    from fraudline.clock import format_micros
+    from fraudline.clock import from_micros
 
-    return format_micros(micros)
+    return f"{from_micros(micros):%Y-%m-%dT%H:%M:%SZ}"

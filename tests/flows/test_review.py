@@ -1,6 +1,7 @@
 """The review queue: the dearest alerts first, one with its user's past, and verdicts that become labels."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -74,7 +75,11 @@ def test_one_alert_is_shown_with_its_reasons_and_what_the_same_user_did(flagged:
     shown = asked("review", "show", "T3")
     assert shown["alert"]["reasons"] == "amount far above the user's mean"
     assert shown["alert"]["user"] == "U1"
-    assert [row["transaction"] for row in shown["history"]] == ["T4", "T3", "T1"]
+    history = [(row["transaction"], row["amount"]) for row in shown["history"]]
+    assert history == [("T4", 9.0), ("T3", 200.0), ("T1", 100.0)]
+    said = fraudline("review", "show", "T3").stdout
+    assert re.search(r"expected loss +120\.00\b", said)
+    assert said.count("200.00") == 2
 
 
 def test_only_flagged_transactions_are_reviewed_and_anything_else_is_said_in_a_sentence(flagged: Settings) -> None:

@@ -6,6 +6,7 @@ eval "$(fraudline env)" && python -m tests.ui.take_screenshots docs/images
 import os
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tests.support.pipeline import Api
@@ -25,7 +26,7 @@ def main(folder: Path) -> None:
 
 
 def take(page: LivePage, api: Api, folder: Path) -> None:
-    ui = api.url.removesuffix("/api")
+    ui, today = api.url.removesuffix("/api"), datetime.now(UTC).date()
     retrain, stream = (api.runs(flow)[0]["id"] for flow in ("retrain", "score-stream"))
     picture = api.artifacts(retrain)["evaluation-ecommerce"]["id"]
     queue = api.artifacts(stream)["review-ecommerce"]["id"]
@@ -45,8 +46,8 @@ def take(page: LivePage, api: Api, folder: Path) -> None:
         if name == "prefect-retrain":
             page.click(labelled("Artifacts"))
         if name == "prefect-backfill-form":
-            for field, day in enumerate(("2026-11-17", "2026-11-24")):
-                page.fill(f"document.querySelectorAll('input[type=date]')[{field}]", day)
+            for field, day in enumerate((today - timedelta(days=7), today)):
+                page.fill(f"document.querySelectorAll('input[type=date]')[{field}]", day.isoformat())
         time.sleep(SETTLE_SECONDS)
         (folder / f"{name}.png").write_bytes(page.screenshot())
 
