@@ -58,10 +58,6 @@ class Account(msgspec.Struct, frozen=True):
         """Refused records by reason."""
         return dict(Counter(refusal.reason for refusal in self.refused))
 
-    @property
-    def balances(self) -> bool:
-        return self.read == self.scored + len(self.duplicates) + len(self.refused)
-
 
 class Row(msgspec.Struct, frozen=True):
     """A counted transaction; `record` is its JSON as it came."""

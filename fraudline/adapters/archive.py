@@ -14,7 +14,7 @@ import pyarrow.json as pj
 from fraudline.adapters.builds import read_builds, told_by_builds
 from fraudline.adapters.landing import PREFIX
 from fraudline.adapters.objects import Objects, read_all
-from fraudline.archive import Account, Archived, Row, decode_archive
+from fraudline.archive import Archived, Row, decode_archive
 from fraudline.builds import SeenByBuilds
 from fraudline.columns import Landed, RejectedRow, Source, screen
 from fraudline.contract import Contract
@@ -68,12 +68,6 @@ def _archives(objects: Objects, prefix: str, sources: list[Source]) -> Iterator[
         archived = decode_archive(data)
         sources.append(Source(f"{objects.location}/{key}", len(archived.rows)))
         yield archived
-
-
-def read_accounts(objects: Objects, prefix: str = "") -> Iterator[Account]:
-    """What became of the records of each batch, by the day it began to arrive."""
-    for _, data in read_all(objects, objects.list(PREFIX + prefix)):
-        yield decode_archive(data).account
 
 
 class _Part(NamedTuple):

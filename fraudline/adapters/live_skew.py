@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -27,8 +26,6 @@ from fraudline.quality.skew import Recomputed, compare_offline, compare_paths, p
 from fraudline.table import Integers, TransactionTable, concatenate
 
 REALTIME = "realtime"
-# Files tell no hour up to which later entities were built: as late as may be.
-_ALL_BUILT = 2**62
 
 
 def read_pasts(contract: Contract, landing: Objects) -> list[TransactionTable]:
@@ -38,8 +35,6 @@ def read_pasts(contract: Contract, landing: Objects) -> list[TransactionTable]:
         return [archived]
     files = load_transactions(contract, [f"{landing.location}/{FILES}"]).table
     only = files.take(~pc.is_in(files.ids, value_set=archived.ids).to_numpy(zero_copy_only=False))
-    if archived.built_through is not None:
-        only = replace(only, built_through=np.full(len(only), _ALL_BUILT))
     both = concatenate([only, archived])
     return [archived, both.take(np.argsort(both.effective_time, kind="stable"))]
 

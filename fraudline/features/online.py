@@ -165,8 +165,7 @@ class _LaggedReader:
         now = history.volume_hours.at(end, history.volume)
         for start, hourly in self._starts(end):
             tiles = history.volume_hours if hourly else history.volume_days
-            # A window may be younger than every tile: then nothing happened in it.
-            n0, s0 = tiles.at(start, history.volume) if start < end else now
+            n0, s0 = tiles.at(start, history.volume)
             values += (now[0] - n0, now[1] - s0)
         if self._risk:
             values += self._labels(history, end + self._lag - self._delay, time)

@@ -16,13 +16,6 @@ class Profiles(Protocol):
         ...
 
 
-class NoProfiles:
-    """Nothing is stored of anybody."""
-
-    def look_up(self, decider: Decider, transactions: Sequence[Transaction], seconds: float) -> list[Stored]:
-        return [Stored("new")] * len(transactions)
-
-
 class Recorded(NamedTuple):
     """How it went by the end of its budget: ids of decisions that are not kept, and of those that still may be."""
 

@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.archive import read_accounts
 from fraudline.adapters.automations import apply
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.registry import Registry
 from fraudline.errors import BadInput
 from fraudline.local.prefect_server import running_prefect_server
 from fraudline.local.processes import choose_port
-from tests.stream.storage import table_items
+from tests.stream.storage import accounts, balances, table_items
 from tests.support.pipeline import ROOT, Api, Pipeline, deploy_all
 
 pytestmark = pytest.mark.long
@@ -103,8 +102,8 @@ def test_a_stream_run_killed_between_batches_is_shown_as_crashed_and_the_next_on
         ids = [item["transaction_id"] for item in _decisions(working)]
         assert len({id_ for id_ in ids if id_.startswith("crash-")}) == RECORDS
         assert len(ids) == len(set(ids))
-        found = list(read_accounts(landing))
-        assert all(account.balances for account in found)
+        found = accounts(working.settings)
+        assert all(map(balances, found))
         assert sum(account.scored for account in found) == len(ids)
 
 
@@ -257,8 +256,8 @@ def _nothing_is_lost_or_doubled(working: Pipeline, first: str) -> None:
     ids = [item["transaction_id"] for item in _decisions(working)]
     assert len({id_ for id_ in ids if id_.startswith(first)}) == RECORDS
     assert len(ids) == len(set(ids))
-    found = list(read_accounts(open_objects(f"s3://{working.settings.landing_bucket}")))
-    assert all(account.balances for account in found)
+    found = accounts(working.settings)
+    assert all(map(balances, found))
     assert sum(account.scored for account in found) == len(ids)
 
 

@@ -18,7 +18,7 @@ from fraudline.local.resources import create_resources
 from fraudline.settings import Settings
 from tests.privacy.shop import objects, rows
 from tests.stream.events import Sent, clean_events, dirty_events
-from tests.stream.storage import accounts, stored
+from tests.stream.storage import accounts, balances, stored
 from tests.stream.worker import Orders, Worker
 
 ECOMMERCE = load_contract("ecommerce")
@@ -54,7 +54,7 @@ def assert_same_but_for_the_name(forgotten: Settings, calm: Settings, pseudonym:
     assert {p: r.reason for p, r in left.rejects.items()} == {p: r.reason for p, r in right.rejects.items()}
     for id_, decision in right.decisions.items():
         assert without_names(left.decisions[id_]) == without_names(decision)
-    assert all(account.balances for account in accounts(forgotten))
+    assert all(map(balances, accounts(forgotten)))
     told = (f'"{USER}"', f"'{USER}'", f"#{USER}#")
     assert not [place for place, text in [*objects(forgotten), *rows(forgotten)] if any(id_ in text for id_ in told)]
 

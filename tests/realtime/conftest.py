@@ -16,9 +16,10 @@ from fraudline.realtime.config import config_from
 from fraudline.realtime.decide import Decider
 from fraudline.realtime.function import Function
 from fraudline.realtime.model import Models, Packaged, Source
-from fraudline.realtime.ports import NoProfiles, NoRecorder, Profiles, Recorder
+from fraudline.realtime.ports import NoRecorder, Profiles, Recorder
 from fraudline.realtime.telemetry import Telemetry
 from tests.realtime.bundles import Files, bundle_files, version_of, write_version
+from tests.realtime.nobody import NoProfiles
 
 CONTEXT = SimpleNamespace(aws_request_id="request-1")
 

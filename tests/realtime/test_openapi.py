@@ -21,10 +21,11 @@ from fraudline.realtime.config import config_from
 from fraudline.realtime.function import Function
 from fraudline.realtime.model import Models
 from fraudline.realtime.openapi import openapi, to_json
-from fraudline.realtime.ports import NoProfiles, NoRecorder
+from fraudline.realtime.ports import NoRecorder
 from fraudline.realtime.telemetry import Telemetry
 from tests.realtime.bundles import bundle_files, version_of
 from tests.realtime.gateway import Gateway
+from tests.realtime.nobody import NoProfiles
 
 SHIPPED = Path(str(realtime.__file__)).with_name("openapi.json")
 CHECKS = [

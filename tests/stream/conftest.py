@@ -9,7 +9,7 @@ from fraudline.adapters.draining import CAUGHT_UP, CLOSED
 from fraudline.adapters.producer import Producer
 from fraudline.local.resources import create_resources
 from fraudline.settings import Settings
-from tests.stream.storage import Stored, accounts, notifications, stored
+from tests.stream.storage import Stored, accounts, balances, notifications, stored
 from tests.stream.worker import Orders, Worker
 
 Send = Callable[[list[tuple[str, bytes]]], None]
@@ -23,7 +23,7 @@ def assert_same(settings: Settings, expected: Expected) -> None:
     for part in calm._fields:
         assert getattr(disturbed, part) == getattr(calm, part), f"{part} differ"
     assert set(notifications(settings.alerts_topic)) == told
-    assert all(account.balances for account in accounts(settings))
+    assert all(map(balances, accounts(settings)))
 
 
 @pytest.fixture

@@ -46,6 +46,10 @@ def accounts(settings: Settings) -> list[Account]:
     return [archived.account for archived in archives(settings)]
 
 
+def balances(account: Account) -> bool:
+    return account.read == account.scored + len(account.duplicates) + len(account.refused)
+
+
 def stored(settings: Settings) -> Stored:
     items = table_items(settings.decisions_table)
     archived = archives(settings)

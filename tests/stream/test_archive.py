@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fraudline.adapters.archive import read_accounts, read_archive
+from fraudline.adapters.archive import read_archive
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.objects import FolderObjects, open_objects
 from fraudline.adapters.slices import run_slice
@@ -113,4 +113,3 @@ def test_days_are_read_alone(tmp_path: Path) -> None:
     archived(folder, "a", [row(1, 1_767_600_000_000_000)])
     assert len(read_archive(folder, ECOMMERCE, "2026-01-05").table) == 1
     assert len(read_archive(folder, ECOMMERCE, "2026-01-06").table) == 0
-    assert [a.scored for a in read_accounts(folder, "2026-01")] == [1]

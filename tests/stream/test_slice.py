@@ -23,7 +23,7 @@ from fraudline.transaction import Transaction
 from fraudline.validation import Validator
 from tests.stream.bundles import small_bundle
 from tests.stream.events import clean_events, dirty_events
-from tests.stream.storage import accounts, notifications, stored, table_items
+from tests.stream.storage import accounts, balances, notifications, stored, table_items
 
 
 def send(settings: Settings, events: list[tuple[str, bytes]]) -> None:
@@ -55,7 +55,7 @@ def test_what_is_read_is_scored_refused_or_a_duplicate(resources: Settings) -> N
     assert set(report.quarantined) == {
         "conflicting_id", "not_json", "category_unknown", "wrong_partition_key", "amount_not_a_number"
     }  # fmt: skip
-    assert all(account.balances for account in accounts(resources))
+    assert all(map(balances, accounts(resources)))
 
 
 def test_decisions_are_kept_for_as_long_as_the_deployment_says(resources: Settings) -> None:
