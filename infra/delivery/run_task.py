@@ -21,6 +21,7 @@ log = logging.getLogger("run_task")
 CONTAINER = "prefect"  # the flow's container in its task definition
 POLL_SECONDS = 5.0
 LIMIT_SECONDS = 900.0
+KNOWN_WITHIN_SECONDS = 60.0  # ECS may not know a task yet that it has just started
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,12 @@ class TaskFailed(Exception):
 def run_task(command: Sequence[str], place: Place, ecs: Any, sleep: Callable[[float], None] = time.sleep) -> None:
     """Run `command` and return when it has ended with 0; `TaskFailed` otherwise. `ecs` is a boto3 client."""
     task = _start(command, place, ecs)
-    for _ in range(round(LIMIT_SECONDS / POLL_SECONDS)):
-        (state,) = ecs.describe_tasks(cluster=place.cluster, tasks=[task])["tasks"]
-        if state["lastStatus"] == "STOPPED":
-            return judge(state, place)
+    for poll in range(round(LIMIT_SECONDS / POLL_SECONDS)):
+        found = ecs.describe_tasks(cluster=place.cluster, tasks=[task])["tasks"]
+        if found and found[0]["lastStatus"] == "STOPPED":
+            return judge(found[0], place)
+        if not found and poll * POLL_SECONDS >= KNOWN_WITHIN_SECONDS:
+            raise TaskFailed(f"ECS does not know {task}, which it has started: see log group {place.log_group}")
         sleep(POLL_SECONDS)
     raise TaskFailed(f"{task} still runs after {LIMIT_SECONDS:.0f} s: see log group {place.log_group}")
 

@@ -202,6 +202,40 @@ def test_a_task_that_ends_well_is_waited_for(place: Any) -> None:
     assert waits == 3
 
 
+def forgetful(answers: int) -> Any:
+    """A client of ECS that does not know a task yet in its first `answers`, as AWS's may."""
+    ecs, given = client("ecs"), 0
+
+    def forget(parsed: dict[str, Any], **_: Any) -> None:
+        nonlocal given
+        given += 1
+        if given <= answers:
+            parsed.update(tasks=[], failures=[{"arn": "task", "reason": "MISSING"}])
+
+    ecs.meta.events.register("after-call.ecs.DescribeTasks", forget)
+    return ecs
+
+
+def test_a_task_that_ecs_does_not_know_yet_is_waited_for(place: Any) -> None:
+    ecs = forgetful(answers=12)
+    waits = 0
+
+    def end_at_last(_: float) -> None:
+        nonlocal waits
+        waits += 1
+        if waits == 13:
+            for task in ecs.list_tasks(cluster=place.cluster)["taskArns"]:
+                ecs.stop_task(cluster=place.cluster, task=task)
+
+    run_task.run_task(["true"], place, ecs, end_at_last)
+    assert waits == 13
+
+
+def test_a_task_that_ecs_never_gets_to_know_fails_the_delivery(place: Any) -> None:
+    with pytest.raises(run_task.TaskFailed, match="ECS does not know"):
+        run_task.run_task(["true"], place, forgetful(answers=13), lambda _: None)
+
+
 def test_a_task_that_hangs_fails_the_delivery_and_says_where_its_words_are(place: Any) -> None:
     with pytest.raises(run_task.TaskFailed, match="still runs after 900 s: see log group /ecs/fraudline-dev"):
         run_task.run_task(["sleep", "infinity"], place, client("ecs"), lambda _: None)
