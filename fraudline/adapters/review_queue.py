@@ -8,6 +8,7 @@ from fraudline.adapters.decisions import with_bytes
 from fraudline.adapters.dynamodb import DynamoDB, Wanted
 from fraudline.adapters.labels import Labels
 from fraudline.adapters.tables import BY_ALERT_DAY, BY_ENTITY
+from fraudline.clock import format_micros
 from fraudline.contract import Contract
 from fraudline.decision import ALERT, Decision, Item, decision_from
 from fraudline.errors import BadInput
@@ -44,8 +45,11 @@ class ReviewQueue:
         """The latest decisions on the same partition entity up to the alert, the newest first."""
         name = self._contract.entities[0].name
         condition = {
-            "KeyConditionExpression": "entity = :entity",
-            "ExpressionAttributeValues": {":entity": {"S": f"{name}#{alert.entities[name]}"}},
+            "KeyConditionExpression": "entity = :entity AND event_time <= :time",
+            "ExpressionAttributeValues": {
+                ":entity": {"S": f"{name}#{alert.entities[name]}"},
+                ":time": {"S": format_micros(alert.event_time)},
+            },
         }
         body = {"IndexName": BY_ENTITY, "ScanIndexForward": False, "Limit": most, **condition}
         names = [entity.name for entity in self._contract.entities]
