@@ -1,11 +1,13 @@
 """The steps of a retrain; each is one call into the core or an adapter."""
 
 import getpass
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from threading import Event, Thread
+from typing import TypeVar
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -29,6 +31,8 @@ from fraudline.training import Challenger, Dataset, Measured, Plan, choose, labe
 from tasks import artifacts
 from tasks.progress import say
 from tasks.steps import step
+
+R = TypeVar("R")
 
 # From simple to complex. Fitting releases the interpreter for most of its time: they are measured side by side.
 KINDS = ("linear", "trees")
@@ -77,20 +81,42 @@ def measure_all(candidates: Sequence[Candidate], dataset: Dataset, plan: Plan) -
     """One task each, the trees beside the linear ones; the results from simple to complex.
 
     The linear ones follow each other: the matrix of pieces is the largest thing that a retrain holds. The libraries'
-    own threads stay at one all the while: how they share a sum changes its last bit.
+    own threads stay at one all the while: how they share a sum changes its last bit. Once we are stopped, by Ctrl-C or
+    by what one of them raised, none begins any more.
     """
+    stopped = Event()
 
     def measure_kind(kind: str) -> list[Measured]:
-        return [measure_one(candidate) for candidate in candidates if candidate.kind == kind]
+        return [measure_one(candidate) for candidate in candidates if candidate.kind == kind and not stopped.is_set()]
 
     def measure_one(candidate: Candidate) -> Measured:
         say(f"Measuring: {candidate.sentence}")
         return measure(candidate, dataset, plan)
 
-    with threadpool_limits(1), ThreadPoolExecutor(len(KINDS)) as pool:
-        # Each with a copy of our context, for the flow run and for who listens.
-        futures = [pool.submit(copy_context().run, measure_kind, kind) for kind in KINDS]
-        return [measured for future in futures for measured in future.result()]
+    with threadpool_limits(1):
+        futures = [_begun(measure_kind, kind) for kind in KINDS]
+        try:
+            return [measured for future in futures for measured in future.result()]
+        finally:
+            stopped.set()
+
+
+def _begun(function: Callable[[str], R], argument: str) -> Future[R]:
+    """A call in a thread of its own, with a copy of our context, for the flow run and for who listens.
+
+    Unlike an executor's threads it does not keep a stopped process: nothing can interrupt a fit of minutes.
+    """
+    future: Future[R] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(function, argument))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=run, name=f"measure {argument}", daemon=True).start()
+    return future
 
 
 @step(name="refit the best candidate")

@@ -38,6 +38,26 @@ def test_ctrl_c_in_the_middle_of_a_backfill_leaves_whole_days_and_the_next_run_c
     assert _days(person.folder / "b") == _days(person.folder / "undisturbed")
 
 
+def test_ctrl_c_while_candidates_are_measured_ends_it_at_once_and_starts_no_other(person: Person) -> None:
+    """The first of two that follow each other is under way then, beside the trees: neither is waited for."""
+    arguments = ("retrain", "-t", "tx.csv", "--as-of", "2026-02-18", "--models", "new")
+    with subprocess.Popen(
+        [PROGRAM, *arguments], cwd=person.folder, env=person.environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        measured = [line for _, line in zip(range(2), filter(_tells_of_measuring, process.stderr), strict=False)]
+        process.send_signal(signal.SIGINT)
+        told = process.stderr.read()
+        assert process.wait(timeout=60) == 130
+    assert "Gradient-boosted trees" in "".join(measured)
+    assert told == "fraudline: stopped; what was finished is kept, nothing is half-written\n"
+    assert not (person.folder / "new").exists()
+
+
+def _tells_of_measuring(line: str) -> bool:
+    return line.startswith("Measuring: ")
+
+
 def _held_up(person: Person, *arguments: str) -> tuple[subprocess.Popen[bytes], Callable[[], str]]:
     """The command, and how to read what it says: until then it has room to say a few lines and waits in the next."""
     reading, writing = os.pipe()
