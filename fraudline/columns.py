@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from fraudline.clock import format_micros
 from fraudline.contract import Category, Contract
+from fraudline.quotes import is_closed
 from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable, concatenate, encode, from_transactions
 from fraudline.transaction import Problem, Rejected
 from fraudline.validation import (
@@ -167,7 +168,9 @@ def cells_in(raw: str, header: str) -> dict[str, Any] | None:
 
 
 def _csv_cells(line: str, header: str) -> dict[str, str | None]:
-    """`ValueError` if there is not one cell for each column."""
+    """`ValueError` if there is not one cell for each column, or a quote is left open."""
+    if not is_closed(line):
+        raise ValueError("a quote is left open")
     try:
         (names,), (cells,) = (csv.reader(io.StringIO(text, newline="")) for text in (header, line))
     except csv.Error as error:

@@ -23,11 +23,13 @@ from fraudline.columns import MISSING_CELLS, Landed, RejectedRow, Source, keep_f
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.parquet import MAX_BYTES, open_parquet, read_columns, too_large
+from fraudline.quotes import without_stray_quotes
 from fraudline.table import TransactionTable, concatenate, from_transactions
 from fraudline.transaction import Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
 Progress = Callable[[str, int], None]
+_Reader = Callable[[Contract, str, Path | bytes], Landed]
 # A line that goes on for longer has no end: such a file is not of lines.
 MAX_LINE_BYTES = 16 * 2**20
 
@@ -85,13 +87,25 @@ def found_files(locations: Sequence[str]) -> Iterator[tuple[str, Path | bytes]]:
     if not locations:
         raise BadInput("no transactions given: name a file, a folder or an s3:// prefix")
     for location in locations:
-        try:
-            found = list(_objects_at(location) if "://" in location else _paths_at(location))
-        except PermissionError as error:
-            raise BadInput(f"no permission to read {location}: change its mode or its owner") from error
-        if not found:
-            raise BadInput(f"{location} holds no .csv, .jsonl or .parquet file: name one that does")
-        yield from found
+        yield from _found(location)
+
+
+def require_files(locations: Sequence[str]) -> None:
+    """`BadInput` for a path without a file of a known format; what is in buckets shows when it is read."""
+    for location in locations:
+        if "://" not in location:
+            for source, _ in _found(location):
+                _reader_of(source)
+
+
+def _found(location: str) -> list[tuple[str, Path | bytes]]:
+    try:
+        found = list(_objects_at(location) if "://" in location else _paths_at(location))
+    except PermissionError as error:
+        raise BadInput(f"no permission to read {location}: change its mode or its owner") from error
+    if not found:
+        raise BadInput(f"{location} holds no .csv, .jsonl or .parquet file: name one that does")
+    return found
 
 
 def _paths_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
@@ -121,9 +135,7 @@ def _objects_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
 
 
 def read_one(contract: Contract, source: str, data: Path | bytes) -> Landed:
-    reader = _reader(source)
-    if reader is None:
-        raise BadInput(f"{source} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+    reader = _reader_of(source)
     size = len(data) if isinstance(data, bytes) else data.stat().st_size
     if size > MAX_BYTES:
         raise too_large(source, size)
@@ -142,7 +154,13 @@ def holds_transactions(name: str) -> bool:
     return _reader(name) is not None
 
 
-def _reader(name: str) -> Callable[[Contract, str, Path | bytes], Landed] | None:
+def _reader_of(source: str) -> _Reader:
+    if reader := _reader(source):
+        return reader
+    raise BadInput(f"{source} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+
+
+def _reader(name: str) -> _Reader | None:
     endings = {".csv": _read_text, ".jsonl": _read_text, ".ndjson": _read_text, ".parquet": _read_parquet}
     return next((reader for ending, reader in endings.items() if name.lower().endswith(ending)), None)
 
@@ -172,7 +190,7 @@ def _csv_pieces(contract: Contract, source: str, stream: IO[bytes], rows: int | 
     # With threads Arrow does not say which rows are torn; without, it takes half the CPU.
     one_thread = pa.csv.ReadOptions(use_threads=False)
     options = csv_options(header, lambda row: torn.append(row.number - _FIRST_ROW))
-    reader = pa.csv.open_csv(stream, read_options=one_thread, **options)
+    reader = pa.csv.open_csv(without_stray_quotes(stream), read_options=one_thread, **options)
     require_columns(contract, source, reader.schema)
     first = 0
     for columns, is_last in _tables(reader, rows):

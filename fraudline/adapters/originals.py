@@ -22,6 +22,7 @@ from fraudline.columns import Landed, RejectedRow, cells_of, json_of, without_vi
 from fraudline.errors import BadInput
 from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 from fraudline.quality.outcome import QualityResult
+from fraudline.quotes import BLOT, without_stray_quotes
 from fraudline.table import TransactionTable
 
 # Arrow reads cells up to its block's size, Python's module stops at an eighth of that if it is not told.
@@ -84,11 +85,11 @@ def _reader(source: str) -> Reader:
 
 def _csv(stream: IO[bytes], rows: set[int]) -> Iterator[tuple[int, Original]]:
     # A character for each byte: nothing is decoded that might be no text.
-    records = _records(iter(io.TextIOWrapper(stream, "latin-1", newline="")))
+    records = _records(iter(io.TextIOWrapper(without_stray_quotes(stream), "latin-1", newline="")))
     header = _text(next(records).encode("latin-1")).removeprefix("\ufeff")
     for row, record in enumerate(records):
         if row in rows:
-            yield row, Original(_text(record.encode("latin-1")), header)
+            yield row, Original(_text(record.encode("latin-1").replace(BLOT, b'"')), header)
 
 
 def _records(lines: Iterator[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from fraudline.columns import cells_of, record_of
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
+from fraudline.quotes import without_stray_quotes
 
 # What a record without a readable first entity is sent under; it ends in quarantine on whatever shard.
 NO_KEY = "unknown"
@@ -39,9 +40,10 @@ def _explained(path: Path, records: Iterator[Outgoing]) -> Iterator[Outgoing]:
 def _from_csv(contract: Contract, path: Path) -> Iterator[Outgoing]:
     torn: list[str] = []
     with path.open("rb") as stream:
-        header = next(lines_of(stream, str(path)), b"")
-    for batch in pa.csv.open_csv(path, **csv_options(header, lambda row: torn.append(row.text))):
-        yield from (_from_cells(contract, cells) for cells in batch.to_pylist())
+        options = csv_options(next(lines_of(stream, str(path)), b""), lambda row: torn.append(row.text))
+        stream.seek(0)
+        for batch in pa.csv.open_csv(without_stray_quotes(stream), **options):
+            yield from (_from_cells(contract, cells) for cells in batch.to_pylist())
     yield from (Outgoing(NO_KEY, text.encode()) for text in torn)
 
 

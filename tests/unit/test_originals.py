@@ -23,6 +23,7 @@ from fraudline.errors import BadInput
 from fraudline.quality.check import check
 from fraudline.quality.draft import draft
 from fraudline.quality.suite import About, Expectation, Suite
+from fraudline.quotes import without_stray_quotes
 
 SHOP = load_contract("ecommerce")
 HEADER = "transaction_id,user_id,timestamp,amount,device_type,location,is_vpn,card_type,is_fraud,note"
@@ -111,15 +112,17 @@ def test_rows_are_counted_as_arrow_counts_them(body: str, tmp_path_factory: pyte
     try:
         options = csv_options(b"x,y\n", lambda row: torn.append(row.number - 2))
         one_thread = pa.csv.ReadOptions(use_threads=False)
-        columns = pa.csv.read_csv(io.BytesIO(data), read_options=one_thread, **options)
+        sound = without_stray_quotes(io.BytesIO(data)).read()
+        columns = pa.csv.read_csv(io.BytesIO(sound), read_options=one_thread, **options)
     except pa.ArrowInvalid:  # such a file stops everything
         return
     path = tmp_path_factory.mktemp("any") / "t.csv"
     path.write_bytes(data)
     numbers = set(range(columns.num_rows + len(torn)))
     found = {row: cells_in(original.raw, original.header) for row, original in originals(str(path), numbers).items()}
-    whole = [_bare(found[row] or {}) for row in sorted(numbers - set(torn))]
-    assert whole == list(map(_bare, columns.to_pylist()))
+    for row, cells in zip(sorted(numbers - set(torn)), columns.to_pylist(), strict=True):
+        stray = "\0" in "".join(filter(None, cells.values()))
+        assert found[row] is None if stray else _bare(found[row] or {}) == _bare(cells)
     assert [found[row] for row in torn] == [None] * len(torn)
 
 
