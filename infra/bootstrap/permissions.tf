@@ -395,6 +395,18 @@ data "aws_iam_policy_document" "release" {
   }
 
   statement {
+    # It gets the tags of its definition, by which the budget counts it.
+    sid       = "LabelsThatTask"
+    actions   = ["ecs:TagResource"]
+    resources = ["${local.arn}:ecs:${local.here}:task/${var.name}-${each.value}/*"]
+    condition {
+      test     = "StringEquals"
+      variable = "ecs:CreateAction"
+      values   = ["RunTask"]
+    }
+  }
+
+  statement {
     sid       = "WatchesThatTask"
     actions   = ["ecs:DescribeTasks"]
     resources = ["${local.arn}:ecs:${local.here}:task/${var.name}-${each.value}/*"]

@@ -27,7 +27,7 @@ def job_template(place: Mapping[str, str], template: dict[str, Any]) -> dict[str
     """prefect-aws's `template`, its defaults set for this deployment. `place` holds the `DEPLOY_*` variables.
 
     The network goes into the request itself: given as a variable, the worker would look it up in EC2 and
-    need the right to.
+    need the right to. Tags come from the task definition, for the budget knows what a run costs by them.
     """
     filled = deepcopy(template)
     defaults = {
@@ -38,7 +38,9 @@ def job_template(place: Mapping[str, str], template: dict[str, Any]) -> dict[str
     }
     for name, default in defaults.items():
         filled["variables"]["properties"][name]["default"] = default
-    filled["job_configuration"]["task_run_request"]["networkConfiguration"] = {
+    request = filled["job_configuration"]["task_run_request"]
+    request["propagateTags"] = "TASK_DEFINITION"
+    request["networkConfiguration"] = {
         "awsvpcConfiguration": {
             "subnets": place["DEPLOY_SUBNETS"].split(","),
             "securityGroups": [place["DEPLOY_SECURITY_GROUP"]],

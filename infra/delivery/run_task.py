@@ -57,6 +57,7 @@ def _start(command: Sequence[str], place: Place, ecs: Any) -> str:
         cluster=place.cluster,
         taskDefinition=place.task_definition,
         launchType="FARGATE",
+        propagateTags="TASK_DEFINITION",  # the budget knows what this costs by them
         networkConfiguration={
             "awsvpcConfiguration": {"subnets": place.subnets, "securityGroups": [place.security_group]}
         },

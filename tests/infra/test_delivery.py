@@ -346,6 +346,26 @@ def test_the_worker_need_not_ask_ec2_where_flows_run(registered: dict[str, Any])
     assert network["securityGroups"] == ["sg-1"]
 
 
+def test_a_run_is_counted_by_the_budget_as_its_definition_is(registered: dict[str, Any]) -> None:
+    """The worker's own labels say nothing of the environment, by whose tag the budget counts."""
+    assert registered["request"]["propagateTags"] == "TASK_DEFINITION"
+
+
+def test_deliverys_own_task_is_counted_by_the_budget_too(place: Any) -> None:
+    ecs, requests = client("ecs"), []
+    ecs.meta.events.register("provide-client-params.ecs.RunTask", lambda params, **_: requests.append(params))
+    with pytest.raises(run_task.TaskFailed, match="still runs"):
+        run_task.run_task(["true"], place, ecs, lambda _: None)
+    assert [request["propagateTags"] for request in requests] == ["TASK_DEFINITION"]
+
+
+def test_definitions_of_tasks_carry_the_tag_that_the_budget_counts_by(dev: Plan) -> None:
+    (budget,) = dev.resources("aws_budgets_budget")
+    assert budget.values["cost_filter"][0]["values"] == ["user:Environment$dev"]
+    tags = dev.document["configuration"]["provider_config"]["aws"]["expressions"]["default_tags"][0]["tags"]
+    assert "var.environment" in tags["references"]
+
+
 def test_the_worker_does_not_pass_its_own_credential_in_clear(registered: dict[str, Any]) -> None:
     assert registered["secret"] == DEPLOY["DEPLOY_CREDENTIAL_ARN"]
 
