@@ -22,6 +22,7 @@ from fraudline.clock import parse_timestamp
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput, NotReady
+from fraudline.realtime.start import start
 from fraudline.settings import Settings
 from fraudline.validation import Validator
 from tests.privacy.shop import Shop, drain, record, rows, send, sent
@@ -76,6 +77,12 @@ def test_a_forgotten_user_is_in_no_store_and_does_not_come_back(shop: Shop) -> N
     report = drain()
     assert (report.scored, report.duplicates) == (1, 1)
     assert report.quarantined == {"conflicting_id": 1, "not_json": 1}
+    assert shop.tells_of(shop.user) == set()
+
+    # A question at checkout about somebody whom the shop has not forgotten itself.
+    function = start({**os.environ, "FRAUDLINE_RECORD_BUDGET_MS": "30000"})
+    assert function.answer({"transaction_data": record(shop.user, 70)}, None)["statusCode"] == 200
+    assert any("N70" in text for place, text in rows(shop.settings) if place == "decisions")
     assert shop.tells_of(shop.user) == set()
     _nothing_is_sent_again(shop)
     _old_files_and_restored_rows_are_swept(shop)
