@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from flows import defaults
 from fraudline.adapters.before import Before, DiffTarget, SecondPass
 from fraudline.adapters.registry import open_registry
-from fraudline.backfilled import NAME, origin_of
+from fraudline.backfilled import NAME, check_outputs, check_window, origin_of
 from fraudline.bundle import Bundle
 from fraudline.clock import day_start, to_micros
 from fraudline.contract import Contract, load_contract
@@ -118,10 +118,8 @@ def backfill(request: BackfillRequest) -> BackfillResult:
 
 
 def _check(request: BackfillRequest) -> None:
-    if request.start >= request.end:
-        raise BadInput(f"--start {request.start} is not before --end {request.end}: the end is exclusive, swap them?")
-    if request.out is None and request.name is None:
-        raise BadInput("nowhere to put decisions: give --out, --name or both")
+    check_window(request.start, request.end)
+    check_outputs(request.out, request.name)
     if request.dask and request.stream_from:
         raise BadInput("--dask works on files: leave out --stream-from")
 

@@ -1,7 +1,12 @@
-"""A backfill's decisions as they are recorded: rows like those of every path, under an origin of their own."""
+"""A backfill's decisions as they are recorded: rows like those of every path, under an origin of their own.
+
+And what can be said of a backfill that is asked for before anything is read.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +21,24 @@ from fraudline.table import NOT_RECORDED, Integers
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _NAME = re.compile(NAME)
+
+
+def check_window(start: date, end: date) -> None:
+    """`BadInput` unless there is a day in [start, end)."""
+    if start >= end:
+        raise BadInput(f"--start {start} is not before --end {end}: the end is exclusive, swap them?")
+
+
+def check_outputs(out: str | None, name: str | None) -> None:
+    """`BadInput` unless decisions go somewhere, and where they would go to a folder that reads like a file."""
+    if out is None and name is None:
+        raise BadInput("nowhere to put decisions: give --out, --name or both")
+    if name is not None:
+        origin_of(name)
+    path = Path(out or "")
+    # A folder of that name that is there already was made on purpose; "scores.v2" is a folder's name, too.
+    if path.suffix[1:].isalpha() and path.suffix != ".parquet" and not path.is_dir():
+        raise BadInput(f"--out {path} reads like a file: name a folder, or a file that ends in .parquet")
 
 
 def origin_of(name: str) -> str:

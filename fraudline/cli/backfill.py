@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fraudline.cli.bars import bar
+from fraudline.cli.checks import checked_input, checked_registry
 from fraudline.cli.common import (
     ContractOption,
     JsonOption,
@@ -62,27 +63,28 @@ def backfill(
 
     Earlier rows of the input are history. Nothing online is read or changed.
     """
+    from fraudline.backfilled import check_outputs, check_window
+
     first, last = parse_date(start, "--start"), parse_date(end, "--end")
     since = _moment(stream_from) if stream_from else None
+    check_window(first, last)
+    check_outputs(out, name)
     if name or since or compare_to == "record" or not transactions:
         from fraudline.cli.status import use_stack
 
         use_stack()
+    version = checked_registry(models, checked_input(contract, transactions or [])).resolve(model)
     with bar("Starting"):
         from flows.backfill import BackfillRequest
         from flows.backfill import backfill as flow
-        from fraudline.backfilled import origin_of
 
-        if name is not None:
-            # Before the form refuses it with many words.
-            origin_of(name)
         request = BackfillRequest(
             contract=contract,
             transactions=transactions or [],
             stream_from=since,
             start=first,
             end=last,
-            model=model,
+            model=version,
             models=models,
             quarantine=quarantine or models,
             out=out,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fraudline.cli.checks import checked_registry
 from fraudline.cli.common import ContractOption, JsonOption, ModelsOption, out, print_json, print_pairs, print_rows
 
 app = typer.Typer(help="Versions, champion and history of a contract's models.", no_args_is_help=True)
@@ -19,10 +20,9 @@ def register(parent: typer.Typer) -> None:
 
 
 def _registry(models: str, contract: str) -> Any:
-    from fraudline.adapters.registry import open_registry
     from fraudline.contract import load_contract
 
-    return open_registry(models, load_contract(contract).name)
+    return checked_registry(models, load_contract(contract))
 
 
 @app.command("list")

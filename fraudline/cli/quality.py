@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fraudline.cli.checks import checked_input
 from fraudline.cli.common import (
     ContractOption,
     JsonOption,
@@ -40,19 +41,18 @@ def quality(
         return
     if not transactions:
         raise BadInput("no transactions given: name a file, a folder or an s3:// prefix with --transactions")
+    from fraudline.adapters.objects import open_objects
+
+    definition, objects = checked_input(contract, transactions), open_objects(out)
     with working("Judging"):
         from fraudline.adapters.files import read_transactions
-        from fraudline.adapters.objects import open_objects
         from fraudline.adapters.quality_report import REPORT, run_quality
-        from fraudline.contract import load_contract
         from tasks.progress import say
 
-        definition = load_contract(contract)
         landed = read_transactions(
             definition, transactions, lambda source, rows: say(f"Read {rows:,} rows from {source}")
         )
         say(f"Judging {landed.rows:,} rows against the expectations")
-        objects = open_objects(out)
         result = run_quality(definition, landed, objects)
     report = f"{objects.location}/{REPORT}"
     if json:

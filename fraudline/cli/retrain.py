@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fraudline.cli.checks import checked_input, checked_registry
 from fraudline.cli.common import (
     ContractOption,
     JsonOption,
@@ -46,6 +47,7 @@ def retrain(
     A rejected challenger is a normal outcome (exit code 0) that says why.
     """
     day = parse_date(as_of, "--as-of")
+    checked_registry(models, checked_input(contract, transactions))
     with working("Starting"):
         from flows.retrain import RetrainRequest
         from flows.retrain import retrain as flow
