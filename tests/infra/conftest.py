@@ -46,33 +46,43 @@ class Plan:
     document: dict[str, Any]
 
     def resources(self, kind: str) -> list[Resource]:
-        return [resource for resource in self._all() if resource.type == kind]
+        """All of a kind, at least one: a test that looks at none would pass."""
+        found = [resource for resource in self._all() if resource.type == kind]
+        assert found, f"the plan has no {kind}"
+        return found
 
     def one(self, address_end: str) -> Resource:
         (found,) = [resource for resource in self._all() if resource.address.endswith(address_end)]
         return found
 
     def policies(self) -> dict[str, dict[str, Any]]:
-        """Every policy that the plan shows in full, by address and argument."""
+        """Every policy that the plan shows in full, by address and argument; at least one."""
         fields = ("policy", "assume_role_policy")
-        return {
+        found = {
             f"{resource.address}.{field}": json.loads(resource.values[field])
             for resource in self._all()
             for field in fields
             if resource.values.get(field) and resource.type != "aws_ecr_lifecycle_policy"
         }
+        assert found, "the plan shows no policy"
+        return found
 
     def granted(self, address_end: str) -> set[str]:
         """The actions of the one policy whose address ends like this."""
         (policy,) = [p for address, p in self.policies().items() if address.endswith(f"{address_end}.policy")]
         return {action for statement in allowed(policy) for action in as_list(statement["Action"])}
 
-    def written_statements(self) -> Iterator[dict[str, Any]]:
-        """Every statement as written, those included whose resources are not yet known."""
-        for module in self._modules(self.document["configuration"]["root_module"]):
-            for resource in module.get("resources", ()):
-                if resource["type"] == "aws_iam_policy_document":
-                    yield from resource["expressions"].get("statement", ())
+    def written_statements(self) -> list[dict[str, Any]]:
+        """Every statement as written, those included whose resources are not yet known; at least one."""
+        found = [
+            statement
+            for module in self._modules(self.document["configuration"]["root_module"])
+            for resource in module.get("resources", ())
+            if resource["type"] == "aws_iam_policy_document"
+            for statement in resource["expressions"].get("statement", ())
+        ]
+        assert found, "the configuration has no policy"
+        return found
 
     def output(self, name: str) -> Any:
         return self.document["planned_values"]["outputs"][name]["value"]

@@ -47,11 +47,15 @@ def test_only_keys_are_used_by_policies_a_plan_cannot_show(dev: Plan) -> None:
 
 
 def test_a_statement_over_all_resources_carries_the_reason_in_a_comment() -> None:
-    for path in INFRA.rglob("*.tf"):
-        lines = path.read_text().splitlines()
-        for number, line in enumerate(lines):
-            if ANY_RESOURCE.search(line):
-                assert lines[number - 1].strip().startswith("#"), f"{path.name}:{number + 1} gives no reason"
+    found = [
+        (f"{path.name}:{number + 1}", lines[number - 1].strip())
+        for path in INFRA.rglob("*.tf")
+        for lines in [path.read_text().splitlines()]
+        for number, line in enumerate(lines)
+        if ANY_RESOURCE.search(line)
+    ]
+    assert found
+    assert not [place for place, above in found if not above.startswith("#")], "these give no reason"
 
 
 def test_all_resources_are_only_named_where_the_rule_looks_for_a_reason(plan: Plan) -> None:
@@ -62,12 +66,13 @@ def test_all_resources_are_only_named_where_the_rule_looks_for_a_reason(plan: Pl
 
 
 def test_only_one_service_or_identity_provider_may_assume_each_role(plan: Plan) -> None:
-    for address, policy in plan.policies().items():
-        if address.endswith("assume_role_policy"):
-            (statement,) = policy["Statement"]
-            ((kind, who),) = statement["Principal"].items()
-            assert kind in ("Service", "Federated")
-            assert len(as_list(who)) == 1
+    found = [policy for address, policy in plan.policies().items() if address.endswith("assume_role_policy")]
+    assert found
+    for policy in found:
+        (statement,) = policy["Statement"]
+        ((kind, who),) = statement["Principal"].items()
+        assert kind in ("Service", "Federated")
+        assert len(as_list(who)) == 1
 
 
 def test_nobody_outside_is_let_in_by_a_policy_on_a_resource(plan: Plan) -> None:
@@ -139,8 +144,18 @@ LOSES_DATA = {
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
-def test_delivery_can_neither_read_nor_lose_data(bootstrap: Plan, environment: str) -> None:
+def test_deliverys_role_has_no_action_that_reads_or_loses_data(bootstrap: Plan, environment: str) -> None:
     assert actions_of_role(bootstrap, f"{environment}-deploy").isdisjoint(READS_DATA | LOSES_DATA)
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_only_task_that_delivery_may_run_has_no_role_to_touch_data_with(
+    plan_of: Callable[[str], Plan], bootstrap: Plan, environment: str
+) -> None:
+    (runs,) = resources_of(bootstrap, f"{environment}-deploy", "ecs:RunTask")
+    task = plan_of(environment).one("aws_ecs_task_definition.register")
+    assert runs.split(":", 5)[5] == f"task-definition/{task.values['family']}:*"
+    assert not task.is_set("task_role_arn")
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
@@ -176,11 +191,16 @@ def test_a_database_may_have_the_option_group_that_aws_gives_it(bootstrap: Plan,
 
 
 def test_objects_are_written_and_deleted_by_delivery_only_in_the_state_bucket(bootstrap: Plan) -> None:
-    for address, policy in bootstrap.policies().items():
-        if "-deploy-" in address:
-            for statement in allowed(policy):
-                if {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"} & set(as_list(statement["Action"])):
-                    assert all(":::fraudline-terraform-" in arn for arn in as_list(statement["Resource"]))
+    resources = [
+        arn
+        for address, policy in bootstrap.policies().items()
+        if "-deploy-" in address
+        for statement in allowed(policy)
+        if {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"} & set(as_list(statement["Action"]))
+        for arn in as_list(statement["Resource"])
+    ]
+    assert resources
+    assert all(":::fraudline-terraform-" in arn for arn in resources)
 
 
 def test_every_role_of_a_running_part_stays_within_the_boundary(dev: Plan, bootstrap: Plan) -> None:
