@@ -46,7 +46,8 @@ def use_stack(stack: Path = DEFAULT_STACK) -> None:
         return
     try:
         running = find(stack)
-    except NotReady:
+    except NotReady as missing:
+        err.print(f"{missing}. Asking the deployment that AWS_* and PREFECT_* name", highlight=False)
         return
     os.environ.update(running.environment)
     err.print(f"Using the stack in {stack}, {running.ui}", highlight=False)
@@ -57,7 +58,8 @@ def _print(told: dict[str, Any]) -> None:
     for problem in told["problems"]:
         out.print(f"- {problem}", highlight=False)
     print_pairs("Parts", told["parts"])
-    print_pairs("Today", {"champion": told["champion"] or "none yet", **(told["waiting"] or {})})
+    nobody = "none yet" if told["parts"]["AWS"] else "not known"
+    print_pairs("Today", {"champion": told["champion"] or nobody, **(told["waiting"] or {})})
     if told["shards"]:
         print_rows("Shards", told["shards"])
     if told["runs"]:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fraudline.errors import NotReady
-from fraudline.local.processes import HOST, Process, answers, choose_port
+from fraudline.local.processes import GRACE_SECONDS, HOST, Process, answers, choose_port
 
 START_SECONDS = 60.0
+# It writes down all it holds as it ends; killed earlier, it would have lost that.
+KEEP_SECONDS = 120.0
 _PROGRAM = Path(".venv-emulator") / "bin" / "ministack"
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
 
@@ -53,7 +55,8 @@ def running_emulator(
     chosen = choose_port(port)
     (directory / "tmp").mkdir(parents=True, exist_ok=True)
     environment = _environment(directory.resolve(), chosen, keep_data)
-    with Process("the AWS emulator", [str(program)], environment, directory / "emulator.log") as process:
+    grace = KEEP_SECONDS if keep_data else GRACE_SECONDS
+    with Process("the AWS emulator", [str(program)], environment, directory / "emulator.log", grace) as process:
         emulator = Emulator(f"http://{HOST}:{chosen}", process)
         process.wait_until(lambda: answers(f"{emulator.endpoint}/_ministack/health"), START_SECONDS)
         yield emulator

@@ -1,7 +1,8 @@
-"""Runs a command as long as whoever started it lives: `python guard.py COMMAND...`, standard input a pipe.
+"""Runs a command as long as whoever started it lives: `python guard.py SECONDS COMMAND...`, standard input a pipe.
 
-A byte on the pipe, or its end, stops the command and all it started. The end comes when the process at the
-other end does, in whatever way, SIGKILL included. It works alike on Linux and macOS, and needs no pid files.
+A byte on the pipe, or its end, stops the command and all it started; it has so many seconds to end by itself. The end
+comes when the process at the other end does, in whatever way, SIGKILL included. It works alike on Linux and macOS, and
+needs no pid files.
 """
 
 import contextlib
@@ -13,11 +14,10 @@ import sys
 import threading
 from collections.abc import Iterable, Sequence
 
-GRACE_SECONDS = 8.0  # shorter than the patience of who stops us (`processes.STOP_SECONDS`)
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def guard(command: Sequence[str]) -> int:
+def guard(command: Sequence[str], grace: float) -> int:
     """Run `command` in our process group until it ends (its exit code) or is to be stopped."""
     if sys.platform == "linux":
         # What the command leaves behind becomes ours: a Prefect worker gives each run a session of its own.
@@ -25,7 +25,7 @@ def guard(command: Sequence[str]) -> int:
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     stopping = threading.Event()
-    stopper = threading.Thread(target=_stop_on_input, args=(child, stopping), daemon=True)
+    stopper = threading.Thread(target=_stop_on_input, args=(child, grace, stopping), daemon=True)
     stopper.start()
     code = child.wait()
     if stopping.is_set():
@@ -34,14 +34,14 @@ def guard(command: Sequence[str]) -> int:
     return code
 
 
-def _stop_on_input(child: "subprocess.Popen[bytes]", stopping: threading.Event) -> None:
+def _stop_on_input(child: "subprocess.Popen[bytes]", grace: float, stopping: threading.Event) -> None:
     os.read(sys.stdin.fileno(), 1)
     stopping.set()
     # Told now: once the command has ended, what it started is no longer known to be its own everywhere.
     started = _descendants()
     child.terminate()
     try:
-        child.wait(GRACE_SECONDS)
+        child.wait(grace)
     finally:
         _kill({*started, *_descendants()})
         # Whatever is left of our process group, ourselves included.
@@ -67,4 +67,4 @@ def _kill(processes: Iterable[int]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(guard(sys.argv[1:]))
+    sys.exit(guard(sys.argv[2:], float(sys.argv[1])))

@@ -16,7 +16,8 @@ from fraudline.errors import BadInput, Unavailable
 from fraudline.local import guard
 
 HOST = "127.0.0.1"
-STOP_SECONDS = 15.0
+GRACE_SECONDS = 8.0
+_KILL_SECONDS = 7.0
 _POLL_SECONDS = 0.05
 _LOG_LINES = 3
 
@@ -24,14 +25,25 @@ _LOG_LINES = 3
 class Process:
     """A running child process with everything it starts; use it as a context manager or call `stop`."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start `command` with exactly `environment`; what it prints goes to the end of `log`."""
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        grace: float = GRACE_SECONDS,
+    ) -> None:
+        """Start `command` with exactly `environment`; what it prints goes to the end of `log`.
+
+        `grace` is how long it may take to end, in seconds, before it is killed.
+        """
         self.name = name
         self.log = log
+        self._grace = grace
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, *command],
+                [sys.executable, "-I", "-S", guard.__file__, str(grace), *command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -68,7 +80,7 @@ class Process:
             return
         try:
             # The byte counts even where a forked child of ours still holds the pipe open.
-            self._guard.communicate(b"q", timeout=STOP_SECONDS)
+            self._guard.communicate(b"q", timeout=self._grace + _KILL_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(self.pid, signal.SIGKILL)
             self._guard.wait()

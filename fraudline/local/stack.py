@@ -26,7 +26,7 @@ from fraudline.local.processes import Process, choose_port
 from fraudline.local.worker import running_worker
 
 READY_SECONDS = 90.0
-STOP_SECONDS = 60.0
+STOP_SECONDS = 180.0
 _STATE = "stack.json"
 _LANDED = "files/sample.csv"
 _POLL_SECONDS = 0.2

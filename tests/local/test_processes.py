@@ -96,6 +96,19 @@ def test_a_forked_child_of_ours_does_not_keep_a_process_alive(tmp_path: Path) ->
         os.waitpid(fork, 0)
 
 
+@pytest.mark.parametrize(("grace", "is_kept"), [(30.0, True), (0.2, False)])
+def test_a_process_has_its_grace_to_write_down_what_it_holds(tmp_path: Path, grace: float, is_kept: bool) -> None:
+    kept, ready = tmp_path / "kept", tmp_path / "ready"
+    code = (
+        "import pathlib, signal, sys, time\n"
+        "def end(*_):\n    time.sleep(2)\n    pathlib.Path(sys.argv[1]).touch()\n    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\npathlib.Path(sys.argv[2]).touch()\ntime.sleep(60)\n"
+    )
+    with Process("it", [sys.executable, "-c", code, str(kept), str(ready)], {}, tmp_path / "log", grace) as process:
+        process.wait_until(ready.exists, seconds=20)
+    assert kept.exists() is is_kept
+
+
 def test_a_process_that_ends_at_once_is_said_with_its_last_words(tmp_path: Path) -> None:
     code = "print('the disk is full'); raise SystemExit(3)"
     with (
