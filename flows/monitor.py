@@ -12,6 +12,7 @@ from fraudline.quality.monitoring import Monitored
 from fraudline.quality.places import refused_key
 from fraudline.settings import load_settings
 from tasks import landing, monitoring
+from tasks.artifacts import tag_run
 
 
 class SkewFound(FraudlineError):
@@ -47,6 +48,7 @@ def monitor(request: MonitorRequest) -> Monitored:
     end = to_micros(request.as_of or defaults.due())
     start = end - request.days * DAY
     bundle = monitoring.champion(request.models, contract)
+    tag_run(contract=contract.name, version=bundle.version)
     monitoring.tell_age(request.models, load_settings(), contract, from_micros(end))
     if request.transactions:
         landed, skew = landing.load(contract, request.transactions), None

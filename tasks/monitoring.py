@@ -103,7 +103,13 @@ def report(seen: Monitored, out: str) -> None:
         objects.put(f"runs/{name}.{key.rpartition('.')[2]}", data)
     contract, verdict = seen.contract.replace("_", "-"), verdict_of(seen)
     rows = [
-        {"distribution": d.name, "index": round(d.psi, 4), "p": d.p_value, "unseen": d.unseen, "verdict": d.verdict}
+        {
+            "distribution": d.name,
+            "index": round(d.psi, 4),
+            "p": float(f"{d.p_value:.2g}"),
+            "unseen": round(d.unseen, 4),
+            "verdict": d.verdict,
+        }
         for d in (seen.drift.scores, *seen.drift.features)
     ]
     artifacts.show_table(f"drift-{contract}", rows, f"{seen.version}: {verdict}")
