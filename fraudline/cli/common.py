@@ -44,6 +44,8 @@ def print_json(values: Mapping[str, Any]) -> None:
 
 def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
     table = Table(title=printable(title), show_header=False, title_justify="left", box=None)
+    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in pairs.items():
         table.add_row(Text(name, "bold"), _shown(value))
     out.print(table)
@@ -51,10 +53,12 @@ def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     table = Table(title=printable(title), title_justify="left")
-    for column in rows[0] if rows else ():
+    for number, column in enumerate(rows[0] if rows else ()):
         # Folded, never cut: an id that does not fit is still one to copy.
         justify: Literal["left", "right"] = "right" if isinstance(rows[0][column], int | float | Decimal) else "left"
-        table.add_column(column, justify=justify, overflow="fold")
+        # What a row is called stands first: it stays in one piece where there is room for it.
+        whole = number == 0 and max(len(_shown(row[column])) for row in rows) <= out.width // 2
+        table.add_column(column, justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     out.print(table)
