@@ -50,7 +50,7 @@ def explained(thing: str) -> Iterator[None]:
     except ClientError as error:
         raise _refusal(thing, error) from error
     except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
-        raise BadInput(f"no AWS credentials for {thing}: {error}; set AWS_PROFILE or run on a role") from error
+        raise Unavailable(f"no AWS credentials for {thing}: {error}; set AWS_PROFILE or run on a role") from error
     except BotoCoreError as error:
         raise Unavailable(f"{thing} did not answer: {error}; check AWS_ENDPOINT_URL and the network") from error
 
@@ -67,6 +67,6 @@ def _refusal(thing: str, error: ClientError) -> FraudlineError:
     if code in _DENIED:
         return BadInput(f"no permission for {operation} on {thing}: grant it to this role")
     if code in _CREDENTIALS:
-        return BadInput(f"AWS does not accept the credentials for {thing} ({code}): renew them")
+        return Unavailable(f"AWS does not accept the credentials for {thing} ({code}): renew them")
     message = error.response.get("Error", {}).get("Message", "")
     return Unavailable(f"{operation} on {thing} failed after retries: {code} {message}".rstrip())

@@ -10,6 +10,9 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import NoCredentialsError
+
+from fraudline.adapters.aws_errors import explained
 
 DEFAULT_REGION = "us-east-1"
 
@@ -32,6 +35,13 @@ def client(service: str) -> Any:
     """A boto3 client ("kinesis", "dynamodb", "s3", ...); one client serves many threads."""
     with _making:
         return _session.client(service, region_name=_region(), config=_CONFIG)
+
+
+def require_credentials() -> None:
+    """`Unavailable` where neither the environment, nor a profile, nor a role has any: one answer to all questions."""
+    with explained("this deployment"):
+        if _session.get_credentials() is None:
+            raise NoCredentialsError
 
 
 def _region() -> str:

@@ -1,19 +1,19 @@
 """How a deployment is doing: its parts, how far the stream is behind, the champion, the last runs, what waits."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
+from fraudline.adapters.clients import client, require_credentials
 from fraudline.adapters.lag import shard_lags
 from fraudline.adapters.quarantine import Quarantine
 from fraudline.adapters.registry import Registry, open_registry
 from fraudline.adapters.review_queue import review_queue
 from fraudline.adapters.s3 import S3Objects
 from fraudline.contract import load_contract
-from fraudline.errors import FraudlineError
+from fraudline.errors import FraudlineError, Unavailable
 from fraudline.local import orchestration
 from fraudline.local.processes import answers
 from fraudline.local.registering import declared
@@ -31,16 +31,30 @@ def status(settings: Settings) -> dict[str, Any]:
         "shards": lambda: [vars(lag) for lag in shard_lags(settings)],
         "waiting": lambda: _waiting(settings),
     }
-    problems = [f"the {name} is not there" for name, there in parts.items() if not there]
-    answered: dict[str, Any] = {}
+    missing = [f"the {name} {_ARE.get(name, 'is')} not there" for name, there in parts.items() if not there]
+    answered, failures = _answers(questions)
+    problems = missing + failures
+    parts["AWS"] = all(answered[name] is not None for name in ("shards", "waiting"))
+    return {"healthy": not problems, "problems": problems, "parts": parts, **answered, "runs": runs}
+
+
+_ARE = {"deployments": "are"}
+
+
+def _answers(questions: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, Any], list[str]]:
+    """What AWS says to each, None where it cannot; and why it could not."""
+    answered: dict[str, Any] = dict.fromkeys(questions)
+    try:
+        require_credentials()
+    except Unavailable as nobody:
+        return answered, [str(nobody)]
+    failures = []
     for name, ask in questions.items():
         try:
             answered[name] = ask()
         except FraudlineError as error:
-            answered[name] = None
-            problems.append(str(error))
-    parts["AWS"] = all(answered[name] is not None for name in ("shards", "waiting"))
-    return {"healthy": not problems, "problems": problems, "parts": parts, **answered, "runs": runs}
+            failures.append(str(error))
+    return answered, failures
 
 
 def _prefect(api: str) -> tuple[dict[str, bool], list[dict[str, Any]]]:

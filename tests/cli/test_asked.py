@@ -1,5 +1,6 @@
 """The first things that a person asks of the command, and leaving a question with Ctrl-C or the end of the input."""
 
+import json
 import os
 import pty
 import subprocess
@@ -19,6 +20,21 @@ def test_the_version_is_the_packages(tmp_path: Path) -> None:
     done = subprocess.run([PROGRAM, "--version"], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert done.stderr == ""
+
+
+def test_a_status_of_nothing_says_once_what_is_missing(tmp_path: Path) -> None:
+    environment = environment_of_a_fresh_machine(tmp_path) | {"AWS_EC2_METADATA_DISABLED": "true"}
+    done = subprocess.run(
+        [PROGRAM, "status", "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    *parts, credentials = json.loads(done.stdout)["problems"]
+    assert parts == [
+        "the Prefect server is not there",
+        "the worker is not there",
+        "the deployments are not there",
+    ]
+    assert credentials.startswith("no AWS credentials for this deployment: ")
 
 
 @pytest.mark.parametrize("key", [CTRL_C, CTRL_D], ids=["ctrl-c", "ctrl-d"])
