@@ -144,9 +144,22 @@ def read_one(contract: Contract, source: str, data: Path | bytes) -> Landed:
         return replace(landed, sources=(Source(source, landed.rows),))
     except PermissionError as error:
         raise BadInput(f"no permission to read {source}: change its mode or its owner") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{source} cannot be read: {sentence}") from error
+    except UNREADABLE as error:
+        raise unreadable(source, error) from error
+
+
+# What Arrow and Python raise of a file that is not what its name says.
+UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+
+
+def unreadable(source: str, error: Exception) -> BadInput:
+    """The sentence for a file that its reader gave up on."""
+    told = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+    if isinstance(error, UnicodeDecodeError) or "invalid UTF8" in told:
+        return BadInput(f"{source} is not UTF-8: save it as UTF-8")
+    if source.lower().endswith(".parquet"):
+        return BadInput(f"{source} cannot be read: {told.partition('. ')[0]}; perhaps it was cut off, copy it again")
+    return BadInput(f"{source} cannot be read: {told}")
 
 
 def holds_transactions(name: str) -> bool:
@@ -289,6 +302,10 @@ def _landed(validator: Validator, source: str, lines: Iterable[bytes], first: in
     return Landed(end - first, from_transactions(validator.contract, valid, rows), tuple(rejects))
 
 
+# Signs that other programs write between columns, which read as one.
+_SEPARATORS = {";": "';'", "\t": "tabs", "|": "'|'"}
+
+
 def require_columns(contract: Contract, source: str, columns: pa.Table | pa.Schema) -> None:
     names = columns.column_names if isinstance(columns, pa.Table) else columns.names
     if twice := next(
@@ -297,6 +314,8 @@ def require_columns(contract: Contract, source: str, columns: pa.Table | pa.Sche
         raise BadInput(f"{source} has column {twice!r} twice: keep the one that is meant")
     missing = [column for column in contract.required_columns if column not in names]
     if missing:
+        if len(names) == 1 and (sign := next((sign for sign in _SEPARATORS if sign in names[0]), None)):
+            raise BadInput(f"{source} has columns that are separated by {_SEPARATORS[sign]}: save it with commas")
         raise BadInput(
             f"{source} lacks column {missing[0]!r} of contract {contract.name!r} (it has {', '.join(names[:12])}):"
             " name another contract with --contract, or rename the column"

@@ -104,9 +104,8 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise BadInput(f"no permission to read {path}: change its mode or its owner") from error
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        sentence = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{path} cannot be read: {sentence}") from error
+    except files.UNREADABLE as error:
+        raise files.unreadable(str(path), error) from error
 
 
 def land(contract: Contract, unit: Unit, folder: Path) -> LandedUnit:

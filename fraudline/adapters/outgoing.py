@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.csv
 
-from fraudline.adapters.files import csv_options, lines_of
+from fraudline.adapters.files import UNREADABLE, csv_options, lines_of, unreadable
 from fraudline.adapters.producer import Outgoing
 from fraudline.columns import cells_of, record_of
 from fraudline.contract import Contract
@@ -33,8 +33,8 @@ def outgoing(contract: Contract, path: Path) -> Iterator[Outgoing]:
 def _explained(path: Path, records: Iterator[Outgoing]) -> Iterator[Outgoing]:
     try:
         yield from records
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    except UNREADABLE as error:
+        raise unreadable(str(path), error) from error
 
 
 def _from_csv(contract: Contract, path: Path) -> Iterator[Outgoing]:

@@ -22,13 +22,18 @@ DROP_PRIVILEGES = ("setpriv", "--bounding-set=-all", "--")
 CASES = {
     "an unknown contract column": ((*RETRAIN, "tx.csv", "--contract", "other.toml"), 2, ("tx.csv", "'no_such'")),
     "a contract with an unknown key": ((*RETRAIN, "tx.csv", "--contract", "odd.toml"), 2, ("odd.toml", "colour")),
-    "no such contract": ((*RETRAIN, "tx.csv", "--contract", "nope"), 2, ("'nope'", "ecommerce, cards")),
+    "no such contract": ((*RETRAIN, "tx.csv", "--contract", "nope"), 2, ("'nope'", "cards, ecommerce")),
     "a missing file": ((*RETRAIN, "nope.csv"), 2, ("nope.csv", "check the path")),
     "a missing file among good ones": ((*RETRAIN, "tx.csv", "nope.csv"), 2, ("nope.csv",)),
     "an empty file": ((*RETRAIN, "empty.csv"), 2, ("empty.csv is empty",)),
     "a file with nothing but a header": ((*RETRAIN, "header.csv"), 2, ("header.csv", "no rows")),
     "a file of only bad rows": ((*RETRAIN, "bad.csv"), 2, ("bad.csv", "no valid transaction", "id_missing")),
-    "a damaged Parquet file": ((*RETRAIN, "torn.parquet"), 2, ("torn.parquet cannot be read",)),
+    "a damaged Parquet file": ((*RETRAIN, "torn.parquet"), 2, ("torn.parquet cannot be read", "copy it again")),
+    "columns between semicolons": ((*RETRAIN, "semi.csv"), 2, ("semi.csv", "separated by ';'", "commas")),
+    "columns between tabs": (("quality", "-t", "tab.csv", "--out", "q"), 2, ("tab.csv", "separated by tabs", "commas")),
+    "a header of another encoding": ((*RETRAIN, "utf16.csv"), 2, ("utf16.csv is not UTF-8: save it as UTF-8",)),
+    "cells of another encoding": ((*RETRAIN, "latin.csv"), 2, ("latin.csv is not UTF-8: save it as UTF-8",)),
+    "sending another encoding": (("send", "-t", "utf16.csv"), 2, ("utf16.csv is not UTF-8: save it as UTF-8",)),
     "a file of no known format": ((*RETRAIN, "notes.txt"), 2, ("notes.txt", ".csv")),
     "quality of a missing file": (("quality", "-t", "nope.csv", "--out", "q"), 2, ("nope.csv",)),
     "quality of an empty file": (("quality", "-t", "empty.csv", "--out", "q"), 2, ("empty.csv is empty",)),
@@ -46,8 +51,9 @@ CASES = {
     "no champion yet": ((*BACKFILL, *WINDOW, "--models", "nowhere"), 3, ("no champion", "fraudline retrain")),
     "an unknown version": ((*BACKFILL, *WINDOW, "--model", "2026-01-01-none"), 2, ("'2026-01-01-none'", "nearest")),
     "models that are a file": ((*BACKFILL, *WINDOW, "--models", "tx.csv"), 2, ("'tx.csv' is a file",)),
-    "an output that is a file": ((*BACKFILL, *WINDOW, "--out", "tx.csv"), 2, ("tx.csv is a file",)),
+    "an output that is a file": ((*BACKFILL, *WINDOW, "--out", "taken"), 2, ("taken is a file",)),
     "a backfill to nowhere": (("backfill", "-t", "tx.csv", *WINDOW, "--models", "models"), 2, ("--out", "--name")),
+    "a folder that reads like a file": ((*BACKFILL, *WINDOW, "--out", "x.csv"), 2, ("--out x.csv", "in .parquet")),
     "a name with a slash": ((*BACKFILL, *WINDOW, "--name", "../x"), 2, ("--name '../x'", "letters")),
     "a moment without a zone": ((*BACKFILL, *WINDOW, "--stream-from", "2026-02-14"), 2, ("--stream-from", "no zone")),
     "comparing with nothing": ((*BACKFILL, *WINDOW, "--compare-to", "no/such"), 2, ("no/such", "compare with")),
@@ -70,8 +76,10 @@ CASES = {
     "a demo on an empty file": (("demo", "--data", "empty.csv", "--out", "d"), 2, ("empty.csv is empty",)),
     "a demo into somebody's folder": (("demo", "--out", "models"), 2, ("models holds files", "--out")),
     "sending a missing file": (("send", "-t", "tx.csv", "nope.csv"), 2, ("nope.csv",)),
-    "sending without credentials": (("send", "-t", "tx.csv"), 2, ("no AWS credentials", "fraudline-transactions")),
-    "scoring a stream without credentials": (("score-stream",), 2, ("no AWS credentials",)),
+    "sending without credentials": (("send", "-t", "tx.csv"), 5, ("no AWS credentials", "fraudline-transactions")),
+    "scoring a stream without credentials": (("score-stream",), 5, ("no AWS credentials",)),
+    "reviewing without credentials": (("review", "--json"), 5, ("no AWS credentials", "AWS_PROFILE")),
+    "a quarantine without credentials": (("quarantine", "list"), 5, ("no AWS credentials", "AWS_PROFILE")),
 }
 
 
@@ -80,12 +88,17 @@ def person(person: Person) -> Person:
     """The files that are wrong, beside those that are right."""
     folder = person.folder
     header, *rows = (folder / "tx.csv").read_text().splitlines(keepends=True)
-    (folder / "empty.csv").touch()
+    for name in ("empty.csv", "taken"):
+        (folder / name).touch()
     (folder / "header.csv").write_text(header)
     (folder / "small.csv").write_text(header + "".join(rows[:500]))
     (folder / "bad.csv").write_text(header + ",U1,never,-1,fridge,,maybe,barter,,0\n" * 3)
     (folder / "honest.csv").write_text(header + "".join(row for row in rows if row.endswith(",0\n")))
     (folder / "torn.parquet").write_bytes(b"PAR1 and no more")
+    (folder / "semi.csv").write_text((header + rows[0]).replace(",", ";"))
+    (folder / "tab.csv").write_text((header + rows[0]).replace(",", "\t"))
+    (folder / "utf16.csv").write_text(header + rows[0], "utf-16")
+    (folder / "latin.csv").write_text(header + rows[0].replace(",", ",Zürich", 1), "latin-1")
     (folder / "notes.txt").write_text("transactions\n")
     contract = (ROOT / "data" / "contracts" / "ecommerce.toml").read_text()
     (folder / "other.toml").write_text(contract.replace('column = "is_vpn"', 'column = "no_such"'))

@@ -230,7 +230,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         "no valid transaction among 4 rows, most often for amount_negative (3): check that contract 'ecommerce'",
     ),
     "only torn rows": ("t.csv", csv("1,2", "3"), "among 2 rows, most often for torn_row (2)"),
-    "other bytes": ("t.csv", GOOD.replace(b"Rome", b"R\xff\xfe"), "t.csv cannot be read: "),
+    "other bytes": ("t.csv", GOOD.replace(b"Rome", b"R\xff\xfe"), "t.csv is not UTF-8: save it as UTF-8"),
     "an ending that says nothing": ("t.txt", GOOD, "t.txt is of no known format"),
     "a compressed file": ("t.csv.gz", gzip.compress(GOOD), "t.csv.gz is of no known format"),
     "a Parquet that is none": ("t.parquet", GOOD, "t.parquet cannot be read: "),
