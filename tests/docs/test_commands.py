@@ -30,7 +30,9 @@ def test_a_whole_command_in_the_documents_is_understood(words: list[str]) -> Non
     """Required options are there and values are of their types; a span that only names options is not a whole one."""
     command, options = _resolved([word for word in words if word != "--debug"])
     required = [parameter for parameter in command.params if parameter.required and parameter.opts[0].startswith("-")]
-    if options & {"--help", "--forever"} or not all(options & set(parameter.opts) for parameter in required):
+    if options & {"--help", "--version", "--forever"} or not all(
+        options & set(parameter.opts) for parameter in required
+    ):
         return
     arguments = spread([word for word in words if word != "--debug"])
     while arguments and _is_group_word(arguments[0]):
