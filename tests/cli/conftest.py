@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fraudline.adapters.objects import open_objects
 from tests.support.command import Person, environment_of_a_fresh_machine
 from tests.support.preloaded import Preloaded, preloaded
 
@@ -58,3 +59,11 @@ def person(folder: Path, tmp_path: Path, forks: Preloaded) -> Person:
     """Somebody with an empty home and a copy of the shop's files."""
     (tmp_path / "home").mkdir()
     return Person(tmp_path / "home", folder, forks)
+
+
+def upload(folder: Path, location: str) -> None:
+    """A folder's models as the registry at this place."""
+    objects = open_objects(location)
+    for path in folder.rglob("*"):
+        if path.is_file() and "quarantine" not in path.parts:
+            objects.put(path.relative_to(folder).as_posix(), path.read_bytes())

@@ -4,14 +4,12 @@ import json
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 from fraudline.adapters.clients import client
-from fraudline.adapters.objects import open_objects
 from fraudline.adapters.producer import Producer
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
-from tests.cli.conftest import Shop
+from tests.cli.conftest import Shop, upload
 from tests.stream.events import clean_events
 from tests.stream.storage import accounts
 from tests.support.command import PROGRAM, Person
@@ -20,7 +18,7 @@ from tests.support.command import PROGRAM, Person
 def test_a_stream_is_warmed_up_fed_and_scored(shop: Shop, person: Person, aws: Emulator, resources: Settings) -> None:
     variables = aws.environment | resources.to_environment()
     registry = f"s3://{resources.models_bucket}"
-    _upload(person.folder / "models", registry)
+    upload(person.folder / "models", registry)
     header, *rows = (person.folder / "tx.csv").read_text().splitlines(keepends=True)
     for name, day in (("monday.csv", "2026-02-16"), ("tuesday.csv", "2026-02-17")):
         (person.folder / name).write_text(header + "".join(row for row in rows if f",{day}T" in row))
@@ -54,17 +52,10 @@ def test_a_malformed_setting_is_named(person: Person, aws: Emulator) -> None:
     assert "FRAUDLINE_MODELS_BUCKET" in done.sentence
 
 
-def _upload(folder: Path, location: str) -> None:
-    objects = open_objects(location)
-    for path in folder.rglob("*"):
-        if path.is_file() and "quarantine" not in path.parts:
-            objects.put(path.relative_to(folder).as_posix(), path.read_bytes())
-
-
 def test_score_stream_goes_on_until_it_is_told_to_stop(
     shop: Shop, person: Person, aws: Emulator, resources: Settings
 ) -> None:
-    _upload(person.folder / "models", f"s3://{resources.models_bucket}")
+    upload(person.folder / "models", f"s3://{resources.models_bucket}")
     environment = person.environment | aws.environment | resources.to_environment()
     scoring = subprocess.Popen(
         [PROGRAM, "score-stream", "--forever", "--json"], cwd=person.folder, env=environment, stdout=subprocess.PIPE
