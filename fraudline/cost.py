@@ -76,6 +76,7 @@ class CloudWatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alarm_month: Price
     dashboard_month: Price
     log_gigabyte: Price
+    metric_month: Price
 
 
 class Messages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +86,7 @@ class Messages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_month: Price
+    key_ten_thousand: Price
     secret_month: Price
     zone_month: Price
 
@@ -133,7 +135,6 @@ class Workload:
     decision_bytes: int = 1000
     profile_bytes: int = 900
     realtime_milliseconds: float = 20.0
-    flow_hours_per_day: float = 8.0
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -154,6 +155,7 @@ class Workload:
 class Deployment:
     """What stands there whatever the traffic: the values of `infra/<environment>.tfvars` that cost."""
 
+    region: str
     stream_mode: Literal["ON_DEMAND", "PROVISIONED"]
     stream_shards: int
     stream_days: int
@@ -161,14 +163,45 @@ class Deployment:
     nat_gateways: int
     prefect_server: bool
     database_standby: bool
-    flow_cpu: float
-    flow_gigabytes: float
-    alarms: int = 19
+    alarms: int = 21
 
 
-DEV = Deployment("PROVISIONED", 1, 7, True, 1, True, False, 1, 4)
-PROD = Deployment("ON_DEMAND", 4, 14, True, 2, True, True, 2, 8)
+DEV = Deployment("eu-central-1", "PROVISIONED", 1, 7, True, 1, True, False)
+PROD = Deployment("eu-central-1", "ON_DEMAND", 4, 14, True, 2, True, True)
 DEPLOYMENTS = {"dev": DEV, "prod": PROD}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A flow that the clock starts: how often a month, and on how many processors and GiB (`prefect.yaml`).
+
+    `minutes` are from the image's pull to the end, and assumed: the Prefect UI shows what yours take.
+    """
+
+    flow: str
+    runs: float
+    minutes: float
+    cpu: float
+    gigabytes: float
+
+
+SCHEDULES = (
+    Schedule("score_stream", HOURS * 12, 5, 0.5, 2),
+    Schedule("data_quality", HOURS + 3 * HOURS / 24, 3, 0.5, 2),
+    Schedule("monitor", HOURS / 24, 5, 0.5, 2),
+    Schedule("retrain", HOURS / 168, 30, 4, 16),
+    Schedule("materialize", HOURS, 5, 4, 16),
+    Schedule("forget", HOURS / 24, 10, 4, 16),
+)
+
+# Metrics of our own, each billed by name and dimensions (fraudline/realtime/telemetry.py, tasks/metrics.py), and those
+# that S3 makes of the quarantine's requests.
+OWN_METRICS = 16
+REQUEST_METRICS = 16
+# Bytes of one call in the log: our line, and Lambda's own of its start and its end, with what CloudWatch adds to each.
+LOG_BYTES = 1600
+# Stream, tables, buckets, queues and topics ask for a data key about every five minutes for each of their callers.
+STORES = 14
 
 
 @dataclass(frozen=True)
@@ -200,8 +233,8 @@ def estimate(workload: Workload, deployment: Deployment, prices: Prices) -> Esti
         _stream(workload, deployment, prices.kinesis),
         _tables(workload, prices.dynamodb),
         _objects(workload, deployment, prices.s3),
-        _answers(workload, prices.lambda_),
-        _flows(workload, deployment, prices.fargate),
+        _answers(workload, deployment, prices.lambda_),
+        _flows(deployment, prices.fargate),
         _network(workload, deployment, prices.network),
         _server(deployment, prices),
         _watching(workload, deployment, prices.cloudwatch),
@@ -209,6 +242,17 @@ def estimate(workload: Workload, deployment: Deployment, prices: Prices) -> Esti
         _key(prices.fixed),
     )
     return Estimate(tuple(line for part in parts for line in part), prices.as_of, prices.region)
+
+
+def doubts(deployment: Deployment, prices: Prices, today: date) -> Iterator[str]:
+    """Why the estimate may be off, each a sentence."""
+    if prices.region != deployment.region:
+        yield (
+            f"the prices are those of {prices.region}, the deployment is in {deployment.region}: "
+            f"compare them with AWS's pages, and correct data/prices/{PRICES.name}"
+        )
+    if (today - prices.as_of).days > 365:
+        yield f"the prices are of {prices.as_of.isoformat()}, more than a year old: compare them with AWS's pages"
 
 
 def render(estimate: Estimate) -> list[tuple[str, str, str, str]]:
@@ -269,25 +313,38 @@ def _objects(workload: Workload, deployment: Deployment, price: S3) -> Iterator[
     months = workload.archive_days * 24 / HOURS
     gets = thousands * (10 + 52 / 12 * months)
     yield Line("S3", f"archive of {workload.archive_days} days", gigabytes, "GiB", gigabytes * price.gigabyte_month)
-    yield Line("S3", "objects written", thousands, "k", thousands * price.put_thousand)
+    yield Line("S3", "objects written, archive", thousands, "k", thousands * price.put_thousand)
+    # At the dearer end every batch has a record that is refused.
+    yield Line("S3", "objects written, quarantine", thousands, "k", thousands * price.put_thousand)
     yield Line("S3", "objects read", gets, "k", gets * price.get_thousand)
 
 
-def _answers(workload: Workload, price: Lambda) -> Iterator[Line]:
-    calls = workload.transactions * workload.realtime_share
-    seconds = calls * workload.realtime_milliseconds / 1000 * 0.5  # GiB: the function has 512 MiB
-    yield Line("Lambda", "answers", calls / MILLION, "M", calls / MILLION * price.request_million)
-    yield Line("Lambda", "time at 512 MiB", seconds, "GiB s", seconds * price.gigabyte_second)
+def _batches(workload: Workload, deployment: Deployment) -> float:
+    """Calls by which the stream is read for a second opinion: of 100 records, or of what a second brings to a shard."""
+    if not deployment.lambda_reads_stream:
+        return 0.0
+    return max(workload.transactions / 100, min(workload.transactions, deployment.stream_shards * SECONDS))
+
+
+def _answers(workload: Workload, deployment: Deployment, price: Lambda) -> Iterator[Line]:
+    for what, calls in [
+        ("answers", workload.transactions * workload.realtime_share),
+        ("the stream's batches", _batches(workload, deployment)),
+    ]:
+        seconds = calls * workload.realtime_milliseconds / 1000 * 0.5  # GiB: the function has 512 MiB
+        yield Line("Lambda", what, calls / MILLION, "M", calls / MILLION * price.request_million)
+        yield Line("Lambda", f"{what}, time at 512 MiB", seconds, "GiB s", seconds * price.gigabyte_second)
 
 
 def _fargate(what: str, cpu: float, gigabytes: float, hours: float, price: Fargate) -> Line:
     return Line("Fargate", what, hours, "h", hours * (cpu * price.cpu_hour + gigabytes * price.gigabyte_hour))
 
 
-def _flows(workload: Workload, deployment: Deployment, price: Fargate) -> Iterator[Line]:
-    hours = workload.flow_hours_per_day * HOURS / 24
+def _flows(deployment: Deployment, price: Fargate) -> Iterator[Line]:
     yield _fargate("worker", 0.25, 1, HOURS, price)
-    yield _fargate("flows", deployment.flow_cpu, deployment.flow_gigabytes, hours, price)
+    for flow in SCHEDULES:
+        what = f"{flow.flow}, {flow.minutes:g} minutes a run"
+        yield _fargate(what, flow.cpu, flow.gigabytes, flow.runs * flow.minutes / 60, price)
     if deployment.prefect_server:
         yield _fargate("Prefect server", 0.5, 2, HOURS, price)
 
@@ -313,9 +370,12 @@ def _server(deployment: Deployment, prices: Prices) -> Iterator[Line]:
 
 
 def _watching(workload: Workload, deployment: Deployment, price: CloudWatch) -> Iterator[Line]:
-    # One log line of 500 bytes for each answer; flows log a line a batch, which is nothing beside it.
-    gigabytes = workload.transactions * workload.realtime_share * 500 / GIB
+    # Flows log a line a batch, which is nothing beside the function's.
+    calls = workload.transactions * workload.realtime_share + _batches(workload, deployment)
+    gigabytes = calls * LOG_BYTES / GIB
+    metrics = OWN_METRICS + REQUEST_METRICS
     yield Line("CloudWatch", "alarms", deployment.alarms, "alarms", deployment.alarms * price.alarm_month)
+    yield Line("CloudWatch", "custom metrics", metrics, "metrics", metrics * price.metric_month)
     yield Line("CloudWatch", "dashboard", 1, "dashboard", price.dashboard_month)
     yield Line("CloudWatch", "logs", gigabytes, "GiB", gigabytes * price.log_gigabyte)
 
@@ -329,3 +389,5 @@ def _alerts(workload: Workload, price: Messages) -> Iterator[Line]:
 
 def _key(price: Fixed) -> Iterator[Line]:
     yield Line("KMS", "key", 1, "key", price.key_month)
+    thousands = STORES * 2 * HOURS * 12 / 1000  # the function and the flows
+    yield Line("KMS", "requests, bounded by data keys", thousands, "k", thousands / 10 * price.key_ten_thousand)

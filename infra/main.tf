@@ -100,7 +100,6 @@ module "orchestration" {
   partition                = local.partition
   image                    = var.image
   repository_arn           = local.repository_arn
-  flow_size                = var.flow_size
   work_pool                = var.work_pool
   prefect_api_url          = local.prefect_api_url
   server_service           = one(module.prefect_server[*].service)
@@ -156,6 +155,7 @@ module "observability" {
   quarantine_filter     = module.storage.quarantine_metric_filter
   cluster_name          = module.orchestration.cluster_name
   worker_service        = module.orchestration.worker_service
+  database              = one(module.prefect_server[*].database)
   alarms_topic_arn      = module.alerts.alarms_topic_arn
   monthly_budget_usd    = var.monthly_budget_usd
   champion_max_age_days = var.champion_max_age_days

@@ -24,7 +24,7 @@ output "flows" {
   description = "Where flows run; delivery registers them by a task of its own."
   value = {
     cluster         = module.orchestration.cluster_arn
-    task_definition = module.orchestration.flow_task_definition
+    task_definition = module.orchestration.register_task_definition
     subnets         = module.network.private_subnet_ids
     security_group  = module.network.tasks_security_group_id
     log_group       = module.orchestration.log_group

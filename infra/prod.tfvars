@@ -8,6 +8,5 @@ lambda_reads_stream         = true
 protect_data                = true
 nat_per_zone                = true
 prefect_server              = true
-flow_size                   = { cpu = 2048, memory = 8192 }
 monthly_budget_usd          = 600
 alarm_emails                = ["fraudline-alarms@example.com"]

@@ -208,12 +208,6 @@ variable "work_pool" {
   default     = "fraudline"
 }
 
-variable "flow_size" {
-  description = "CPU units and MiB of memory of the task one flow run gets (deployments may ask for more by job variables)."
-  type        = object({ cpu = number, memory = number })
-  default     = { cpu = 1024, memory = 4096 }
-}
-
 variable "alarm_emails" {
   description = "Who hears of alarms and of the budget; every address confirms its subscription once."
   type        = list(string)

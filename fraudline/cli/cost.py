@@ -1,11 +1,12 @@
 """`fraudline cost`."""
 
 from dataclasses import asdict
+from datetime import date
 from typing import Annotated, Literal
 
 import typer
 
-from fraudline.cli.common import JsonOption, print_json, print_rows
+from fraudline.cli.common import JsonOption, err, print_json, print_rows
 
 COLUMNS = ("service", "what", "how much", "US$ a month")
 
@@ -23,10 +24,13 @@ def cost(
     json: JsonOption = False,
 ) -> None:
     """Estimate what a deployment on AWS costs in a month, from its traffic and dated list prices."""
-    from fraudline.cost import DEPLOYMENTS, Workload, estimate, load_prices, render
+    from fraudline.cost import DEPLOYMENTS, Workload, doubts, estimate, load_prices, render
 
     workload = Workload(transactions_per_second, users, decision_days, archive_days)
-    month = estimate(workload, DEPLOYMENTS[environment], load_prices())
+    deployment, prices = DEPLOYMENTS[environment], load_prices()
+    month = estimate(workload, deployment, prices)
+    for doubt in doubts(deployment, prices, date.today()):
+        err.print(f"note: {doubt}", soft_wrap=True)
     if json:
         print_json({"dollars": month.dollars, **asdict(month)})
     else:

@@ -1,6 +1,7 @@
 # What Terraform calls, one action at a time. Missing from all of them on purpose: DeleteTable, DeleteStream,
 # DeleteBucket, DeleteObject (but for the state's lock), DeleteDBInstance, ScheduleKeyDeletion, and any reading of tables
-# and buckets. Delivery can neither lose data nor see it; a person tears down (docs/deployment-guide.md).
+# and buckets: a person tears down (docs/deployment-guide.md). What delivery brings is another matter: code that it
+# releases runs with the roles of running parts, which read and write data. So main is what has to be guarded.
 data "aws_iam_policy_document" "look" {
   for_each = var.environments
 
@@ -391,7 +392,7 @@ data "aws_iam_policy_document" "release" {
   statement {
     sid       = "RegistersFlowsByATask"
     actions   = ["ecs:RunTask"]
-    resources = ["${local.arn}:ecs:${local.here}:task-definition/${var.name}-${each.value}-flow:*"]
+    resources = ["${local.arn}:ecs:${local.here}:task-definition/${var.name}-${each.value}-register:*"]
   }
 
   statement {

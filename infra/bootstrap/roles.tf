@@ -1,5 +1,5 @@
 # Per environment two roles: `plan` for pull requests, which may look but not read data, and `deploy` for the GitHub
-# environment, which may change everything but delete no data and make no role beyond the boundary.
+# environment, which may change everything but delete no store and make no role beyond the boundary.
 locals {
   roles = merge(
     { for environment in var.environments : "${environment}-plan" => { environment = environment, subject = "pull_request", deploys = false } },

@@ -1,12 +1,19 @@
 """The monthly estimate: sizes are the code's own, fixed parts are Terraform's own, sums can be checked by hand."""
 
+import ast
+import io
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from statistics import mean
+from typing import get_args
 
 import pytest
+import yaml
+from prefect._vendor.croniter import croniter  # as Prefect reads a cron line
 
 from fraudline import cost
 from fraudline.contract import load_contract
@@ -14,6 +21,8 @@ from fraudline.decision import Decision, Item, decision_item, digest, pack
 from fraudline.errors import BadInput
 from fraudline.features.online import OnlineFeatures
 from fraudline.profiles import encode_history
+from fraudline.realtime import telemetry
+from fraudline.realtime.events import Kind
 from fraudline.simulate import Population, simulate, to_records
 from fraudline.transaction import Transaction
 from fraudline.validation import Validator
@@ -69,7 +78,7 @@ def test_more_of_anything_never_costs_less(field: str) -> None:
 
 def test_the_answers_at_checkout_can_be_left_out() -> None:
     estimate = cost.estimate(replace(WORKLOAD, realtime_share=0), cost.DEV, PRICES)
-    assert dollars(estimate, "Lambda") == 0
+    assert dollars(estimate, "Lambda", "answers") == 0
 
 
 @pytest.mark.parametrize(
@@ -133,10 +142,78 @@ def test_what_stands_there_is_what_terraform_builds(plan_of: Callable[[str], Pla
     assert bool(plan.resources("aws_lambda_event_source_mapping")) == deployment.lambda_reads_stream
     assert [d.values["multi_az"] for d in plan.resources("aws_db_instance")] == [deployment.database_standby]
     assert len(plan.resources("aws_cloudwatch_metric_alarm")) == deployment.alarms
-    flow = plan.one("aws_ecs_task_definition.flow").values
-    assert (float(flow["cpu"]) / 1024, float(flow["memory"]) / 1024) == (deployment.flow_cpu, deployment.flow_gigabytes)
+    assert plan.document["variables"]["region"]["value"] == deployment.region
     landing = plan.one('aws_s3_bucket_lifecycle_configuration.this["landing"]').values["rule"]
     assert not any(rule["expiration"] for rule in landing), "the estimate reckons with an archive kept for good"
+
+
+def runs_in_four_weeks(cron: str) -> int:
+    start = datetime(2026, 6, 1)
+    dates = croniter(cron, start - timedelta(seconds=1))
+    return sum(1 for _ in takewhile(lambda day: day < start + timedelta(days=28), dates.all_next(datetime)))
+
+
+def test_the_flows_that_cost_are_those_of_prefect_yaml_at_their_sizes_and_times() -> None:
+    found = {}
+    for deployment in yaml.safe_load((REPO / "prefect.yaml").read_text())["deployments"]:
+        if schedules := deployment.get("schedules"):
+            size = deployment["work_pool"]["job_variables"]
+            runs = sum(runs_in_four_weeks(schedule["cron"]) for schedule in schedules)
+            name = deployment["entrypoint"].partition(":")[2]
+            found[name] = (pytest.approx(runs * cost.HOURS / (28 * 24)), size["cpu"] / 1024, size["memory"] / 1024)
+    assert {flow.flow: (flow.runs, flow.cpu, flow.gigabytes) for flow in cost.SCHEDULES} == found
+
+
+def test_a_flow_costs_its_runs_times_its_minutes_times_its_size() -> None:
+    estimate = cost.estimate(WORKLOAD, cost.DEV, PRICES)
+    a_minute = (4 * 0.04048 + 16 * 0.004445) / 60
+    assert dollars(estimate, "Fargate", "retrain") == pytest.approx(730 / 168 * 30 * a_minute)
+
+
+def test_every_metric_of_our_own_is_counted() -> None:
+    """One for each name and dimensions: those of a call, time by what was asked, events, the champion's age."""
+    calls = [
+        node
+        for folder in ("fraudline/realtime", "tasks")
+        for path in (REPO / folder).glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+    ]
+    events = {c.args[2].value for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "event"}  # type: ignore[attr-defined]
+    events |= {c.args[1].value for c in calls if isinstance(c.func, ast.Name) and c.func.id == "emit"}  # type: ignore[attr-defined]
+    by_call = {*telemetry._CALL, "Score"}
+    kinds = (len(get_args(Kind)) - 1) * len(telemetry._BY_KIND)
+    events |= {"Defects"}
+    assert len(events | by_call) + kinds == cost.OWN_METRICS
+
+
+def test_a_batch_of_the_stream_is_a_call_too() -> None:
+    quiet = replace(WORKLOAD, realtime_share=0)
+    read = cost.estimate(quiet, cost.DEV, PRICES)
+    assert dollars(read, "Lambda", "batches") > 0
+    assert dollars(cost.estimate(quiet, replace(cost.DEV, lambda_reads_stream=False), PRICES), "Lambda") == 0
+
+
+def test_the_log_of_a_call_is_no_longer_than_reckoned() -> None:
+    stream = io.StringIO()
+    score = [0.12345678901234567]
+    counts = (1, 0, 0, 0, 0, 0)  # transactions, and what may have gone wrong with them
+    facts = telemetry.CallFacts(
+        "0" * 36, "2026-11-24-0123456789abcdef", {"fresh": 1}, {}, "single", 7.12345, *counts, score
+    )
+    telemetry.Telemetry("prod", "ecommerce", stream).call(facts)
+    of_lambda = 600
+    assert 0.6 * cost.LOG_BYTES < len(stream.getvalue()) + of_lambda < cost.LOG_BYTES
+
+
+def test_prices_of_another_region_or_of_long_ago_are_said() -> None:
+    here, day = replace(cost.DEV, region=PRICES.region), PRICES.as_of
+    assert list(cost.doubts(here, PRICES, day + timedelta(days=365))) == []
+    (old,) = cost.doubts(here, PRICES, day + timedelta(days=366))
+    assert "more than a year old" in old
+    (elsewhere,) = cost.doubts(cost.DEV, PRICES, day)
+    assert PRICES.region in elsewhere
+    assert cost.DEV.region in elsewhere
 
 
 def item_bytes(item: Item) -> int:

@@ -173,11 +173,11 @@ def realtime_names(outputs: dict[str, Any]) -> set[str]:
 
 @pytest.fixture
 def place(aws: Emulator, unique: str) -> Any:
-    """A cluster of this test's own, with the task definition of a flow."""
+    """A cluster of this test's own, with the task definition of registering."""
     ecs = client("ecs")
     ecs.create_cluster(clusterName=unique)
     definition = ecs.register_task_definition(
-        family="fraudline-dev-flow",
+        family="fraudline-dev-register",
         requiresCompatibilities=["FARGATE"],
         networkMode="awsvpc",
         cpu="256",
@@ -275,7 +275,7 @@ DEPLOY = {
 }
 
 
-def test_the_flows_task_gets_every_variable_that_registration_reads(dev: Plan) -> None:
+def test_the_registering_task_gets_every_variable_that_registration_reads() -> None:
     main = (INFRA / "modules" / "orchestration" / "main.tf").read_text()
     assert all(f"    {name} " in main for name in DEPLOY)
 

@@ -177,7 +177,7 @@ def test_every_alarm_tells_somebody(plan: Plan) -> None:
     assert names >= {
         "stream-lag", "stream-write-throttled", "realtime-errors", "realtime-slow", "realtime-throttled",
         "realtime-failed-events", "alerts-undelivered", "quarantine-growing", "champion-stale",
-        "worker-missing",
+        "worker-missing", "server-missing", "server-database-full",
     }  # fmt: skip
     assert plan.resources("aws_budgets_budget")
 
@@ -189,7 +189,7 @@ def test_silence_of_whatever_should_be_heard_is_an_alarm(plan: Plan) -> None:
         for alarm in plan.resources("aws_cloudwatch_metric_alarm")
         if alarm.values["treat_missing_data"] == "breaching"
     }
-    assert breaching == {"stream-lag", "stream-unattended", "worker-missing", "champion-stale"}
+    assert breaching == {"stream-lag", "stream-unattended", "worker-missing", "server-missing", "champion-stale"}
 
 
 def test_alarms_and_graphs_look_only_at_metrics_that_the_code_writes(plan: Plan) -> None:

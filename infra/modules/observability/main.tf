@@ -83,6 +83,19 @@ locals {
         statistic = "SampleCount", threshold = 1, period = 300, datapoints = 2, of = 2, missing = "breaching", below = true
       }
     },
+    var.database == null ? {} : {
+      "server-missing" = {
+        describes = "The Prefect server is not running: nothing is scheduled, and flows cannot report."
+        namespace = "AWS/ECS", metric = "CPUUtilization", dimensions = { ClusterName = var.cluster_name, ServiceName = "prefect-server" }
+        statistic = "SampleCount", threshold = 1, period = 300, datapoints = 2, of = 2, missing = "breaching", below = true
+      }
+      "server-database-full" = {
+        # RDS adds storage when a tenth of it is left; below that it has reached its ceiling, or cannot follow.
+        describes = "The Prefect server's database has less than 1 GiB left: it stops when that is used up."
+        namespace = "AWS/RDS", metric = "FreeStorageSpace", dimensions = { DBInstanceIdentifier = var.database }
+        statistic = "Minimum", threshold = 1024 * 1024 * 1024, period = 300, datapoints = 3, of = 3, missing = "notBreaching", below = true
+      }
+    },
     {
       for table in var.table_names : "throttled-${table}" => {
         describes = "DynamoDB turns reads or writes of ${table} away: a hot key, or a burst beyond what it scales to."

@@ -73,6 +73,12 @@ variable "worker_service" {
   type        = string
 }
 
+variable "database" {
+  description = "Database of our own Prefect server; null without one."
+  type        = string
+  default     = null
+}
+
 variable "alarms_topic_arn" {
   description = "Topic that alarms and the budget go to."
   type        = string

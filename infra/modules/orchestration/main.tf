@@ -14,7 +14,7 @@ locals {
   flow_family = "${var.prefix}-flow"
 
   log_configuration = {
-    for stream in ["worker", "flow"] : stream => {
+    for stream in ["worker", "flow", "register"] : stream => {
       logDriver = "awslogs"
       options = {
         awslogs-group         = aws_cloudwatch_log_group.this.name
@@ -32,7 +32,7 @@ locals {
     PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_ENABLED        = "true"
     PREFECT_INTEGRATIONS_AWS_ECS_OBSERVER_SQS_QUEUE_NAME = aws_sqs_queue.task_events.name
   }
-  # What register_flows.py needs to describe the work pool; no flow reads it.
+  # What register_flows.py needs to describe the work pool.
   pool = {
     DEPLOY_WORK_POOL          = var.work_pool
     DEPLOY_CLUSTER            = aws_ecs_cluster.this.arn
@@ -49,10 +49,11 @@ resource "aws_ecs_task_definition" "flow" {
   family                   = local.flow_family
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
-  cpu                      = var.flow_size.cpu
-  memory                   = var.flow_size.memory
-  execution_role_arn       = aws_iam_role.execution.arn
-  task_role_arn            = aws_iam_role.flow.arn
+  # Each deployment asks for a size of its own (prefect.yaml); this one is of whatever asks for none.
+  cpu                = 1024
+  memory             = 4096
+  execution_role_arn = aws_iam_role.execution.arn
+  task_role_arn      = aws_iam_role.flow.arn
 
   runtime_platform {
     cpu_architecture        = "X86_64"
@@ -66,9 +67,34 @@ resource "aws_ecs_task_definition" "flow" {
     essential = true
     # A slice stops at a batch boundary within 5 s of SIGTERM; the rest is for a retrain to write its last words.
     stopTimeout      = 60
-    environment      = [for key, value in merge(var.settings, local.prefect, local.pool) : { name = key, value = value }]
+    environment      = [for key, value in merge(var.settings, local.prefect) : { name = key, value = value }]
     secrets          = concat(local.credential, [{ name = "FRAUDLINE_ERASURE_KEY", valueFrom = var.erasure_key_arn }])
     logConfiguration = local.log_configuration["flow"]
+  }])
+}
+
+# What delivery runs once the flows' image has changed. It has no role: it tells the Prefect server, and touches no data.
+resource "aws_ecs_task_definition" "register" {
+  family                   = "${var.prefix}-register"
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = 1024
+  memory                   = 4096
+  execution_role_arn       = aws_iam_role.execution.arn
+
+  runtime_platform {
+    cpu_architecture        = "X86_64"
+    operating_system_family = "LINUX"
+  }
+
+  container_definitions = jsonencode([{
+    # The name under which run_task.py gives its command.
+    name             = "prefect"
+    image            = var.image
+    essential        = true
+    environment      = [for key, value in merge(var.settings, local.prefect, local.pool) : { name = key, value = value }]
+    secrets          = local.credential
+    logConfiguration = local.log_configuration["register"]
   }])
 }
 

@@ -8,9 +8,9 @@ output "cluster_name" {
   value       = aws_ecs_cluster.this.name
 }
 
-output "flow_task_definition" {
-  description = "Task definition of a flow run; delivery also runs register_flows.py in it."
-  value       = aws_ecs_task_definition.flow.arn
+output "register_task_definition" {
+  description = "Task definition that delivery runs register_flows.py in."
+  value       = aws_ecs_task_definition.register.arn
 }
 
 output "worker_service" {

@@ -28,11 +28,6 @@ variable "repository_arn" {
   type        = string
 }
 
-variable "flow_size" {
-  description = "CPU units and MiB of memory of one flow run."
-  type        = object({ cpu = number, memory = number })
-}
-
 variable "work_pool" {
   description = "Prefect work pool of the flows."
   type        = string
