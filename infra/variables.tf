@@ -84,12 +84,12 @@ variable "lambda_architecture" {
 }
 
 variable "lambda_reserved_concurrency" {
-  description = "Ceiling of simultaneous answers: protects the account's other functions from a burst, and the tables from the function."
+  description = "Ceiling of simultaneous answers: protects the account's other functions from a burst, and the tables from the function. -1, in dev only, reserves none: a new account may have too few to reserve any."
   type        = number
 
   validation {
-    condition     = var.lambda_reserved_concurrency >= 1
-    error_message = "lambda_reserved_concurrency must be at least 1; 0 would switch the function off."
+    condition     = var.lambda_reserved_concurrency >= 1 || (var.lambda_reserved_concurrency == -1 && var.environment == "dev")
+    error_message = "lambda_reserved_concurrency must be at least 1, or -1 in dev for none; 0 would switch the function off."
   }
 }
 

@@ -128,6 +128,25 @@ run "a_server_and_another_api_at_once_are_refused" {
   expect_failures = [var.prefect_api_url]
 }
 
+run "dev_may_reserve_no_concurrency" {
+  command = plan
+
+  variables {
+    environment                 = "dev"
+    lambda_reserved_concurrency = -1
+  }
+}
+
+run "prod_must_reserve_concurrency" {
+  command = plan
+
+  variables {
+    lambda_reserved_concurrency = -1
+  }
+
+  expect_failures = [var.lambda_reserved_concurrency]
+}
+
 run "a_function_switched_off_by_accident_is_refused" {
   command = plan
 
