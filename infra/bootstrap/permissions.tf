@@ -98,7 +98,8 @@ locals {
     [for kind in [
       "cloudwatch:${local.here}:alarm:", "dynamodb:${local.here}:table/", "ecs:${local.here}:cluster/", "ecs:${local.here}:service/",
       "ecs:${local.here}:task-definition/", "events:${local.here}:rule/", "kinesis:${local.here}:stream/",
-      "lambda:${local.here}:function:", "logs:${local.here}:log-group:/aws/lambda/", "logs:${local.here}:log-group:/ecs/",
+      "lambda:${local.here}:function:", "logs:${local.here}:log-group:/aws/lambda/", "logs:${local.here}:log-group:/aws/rds/instance/",
+      "logs:${local.here}:log-group:/ecs/",
       "rds:${local.here}:db:", "rds:${local.here}:pg:", "rds:${local.here}:subgrp:", "s3:::", "sns:${local.here}:", "sqs:${local.here}:",
       "iam::${local.account_id}:policy/", "iam::${local.account_id}:role/",
     ] : "${local.arn}:${kind}${var.name}-${environment}-*"],
@@ -151,7 +152,7 @@ data "aws_iam_policy_document" "data" {
       "rds:ModifyDBInstance", "rds:ModifyDBParameterGroup", "rds:ModifyDBSubnetGroup", "rds:RebootDBInstance",
       "rds:RemoveTagsFromResource", "rds:ResetDBParameterGroup",
     ]
-    resources = local.own[each.value]
+    resources = [for kind in ["db", "pg", "subgrp"] : "${local.arn}:rds:${local.here}:${kind}:${var.name}-${each.value}-*"]
   }
 
   statement {

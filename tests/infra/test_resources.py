@@ -105,6 +105,17 @@ def test_where_history_must_expire_the_records_of_builds_do_not(plan_of: Callabl
     assert expiring(plan_of("prod", landing_days="3650"))["landing"] == {ARCHIVE, FILES}
 
 
+def test_the_databases_logs_are_written_to_groups_that_expire(plan: Plan) -> None:
+    (database,) = plan.resources("aws_db_instance")
+    days = {
+        group.values["name"]: group.values["retention_in_days"]
+        for group in plan.resources("aws_cloudwatch_log_group")
+        if group.values["name"].startswith(f"/aws/rds/instance/{database.values['identifier']}/")
+    }
+    assert {name.rsplit("/", 1)[1] for name in days} == set(database.values["enabled_cloudwatch_logs_exports"])
+    assert all(days.values())
+
+
 def test_every_table_can_be_restored_to_any_second(plan: Plan) -> None:
     for table in plan.resources("aws_dynamodb_table"):
         assert table.values["point_in_time_recovery"][0]["enabled"]

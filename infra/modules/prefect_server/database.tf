@@ -1,3 +1,8 @@
+locals {
+  database      = "${var.prefix}-prefect"
+  database_logs = ["postgresql", "upgrade"]
+}
+
 resource "aws_db_subnet_group" "this" {
   name       = "${var.prefix}-prefect"
   subnet_ids = var.subnet_ids
@@ -30,8 +35,17 @@ resource "aws_db_parameter_group" "this" {
   }
 }
 
+# RDS would make these itself, unencrypted and for good.
+resource "aws_cloudwatch_log_group" "database" {
+  for_each = toset(local.database_logs)
+
+  name              = "/aws/rds/instance/${local.database}/${each.value}"
+  retention_in_days = var.log_days
+  kms_key_id        = var.kms_key_arn
+}
+
 resource "aws_db_instance" "this" {
-  identifier                      = "${var.prefix}-prefect"
+  identifier                      = local.database
   engine                          = "postgres"
   engine_version                  = "17"
   instance_class                  = "db.t4g.micro"
@@ -54,5 +68,7 @@ resource "aws_db_instance" "this" {
   deletion_protection             = var.protect
   skip_final_snapshot             = !var.protect
   final_snapshot_identifier       = var.protect ? "${var.prefix}-prefect-final" : null
-  enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
+  enabled_cloudwatch_logs_exports = local.database_logs
+
+  depends_on = [aws_cloudwatch_log_group.database]
 }
