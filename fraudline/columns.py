@@ -23,7 +23,7 @@ from fraudline.clock import format_micros
 from fraudline.contract import Category, Contract
 from fraudline.quotes import is_closed
 from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable, concatenate, encode, from_transactions
-from fraudline.transaction import Problem, Rejected
+from fraudline.transaction import CONFLICTING_ID, Problem, Rejected
 from fraudline.validation import (
     EARLIEST,
     FLOAT_TOLERANCE,
@@ -379,7 +379,7 @@ def keep_first_copies(landed: Landed) -> Landed:
     )
 
 
-_CONFLICT = Problem("", "conflicting_id", "another transaction came first under this id, with other content")
+_CONFLICT = Problem("", CONFLICTING_ID, "another transaction came first under this id, with other content")
 
 
 def _same_content(table: TransactionTable, rows: npt.NDArray[Any], others: npt.NDArray[Any]) -> Mask:

@@ -17,6 +17,7 @@ from fraudline.durations import DAY, SECOND
 from fraudline.transaction import Transaction
 
 STREAM = "stream"
+REALTIME = "realtime"
 ALERT = "alert"
 NOTIFIED = "notified"
 

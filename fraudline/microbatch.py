@@ -20,13 +20,12 @@ from fraudline.judging import judge
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
 from fraudline.scoring import Scorer
 from fraudline.stream import NOTHING, Batch, Record, Shard
-from fraudline.transaction import Problem, Rejected, Transaction
+from fraudline.transaction import CONFLICTING_ID, Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
 # Reasons to refuse a record that are not the validator's.
 WRONG_PARTITION_KEY = "wrong_partition_key"
 WRONG_SHARD = "wrong_shard"
-CONFLICTING_ID = "conflicting_id"
 SCORER_ERROR = "scorer_error"
 ENTITY_FULL = "entity_full"
 

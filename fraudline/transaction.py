@@ -27,6 +27,10 @@ class Problem(msgspec.Struct, frozen=True):
     message: str
 
 
+# Of transactions with one id and other values only the first counts: on every path refused by this code.
+CONFLICTING_ID = "conflicting_id"
+
+
 class Rejected(msgspec.Struct, frozen=True):
     """A record that is no transaction, with everything that is wrong with it (at least one problem)."""
 

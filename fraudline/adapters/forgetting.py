@@ -14,6 +14,7 @@ import msgspec
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.erasing import Bucket, Folder, Store, Swept
 from fraudline.adapters.erasing_decisions import DecisionRows, Digests
@@ -185,7 +186,7 @@ def _missing(leases: Leases, held: dict[str, Lease]) -> list[Lease]:
 
 
 def _receipt(of: Deployment, tombstone: Tombstone, swept: Sequence[StoreReceipt]) -> Receipt:
-    now = time.time_ns() // 1000
+    now = now_micros()
     retention = Stream(AwsJson("kinesis"), of.settings.stream).retention(within(READ_SECONDS))
     kept = {f"stream {of.settings.stream}": retention}
     for table in (of.settings.decisions_table, of.settings.labels_table, of.settings.profiles_table):

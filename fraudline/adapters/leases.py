@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from fraudline.adapters.backoff import Deadline, never
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.durations import SECOND
 from fraudline.errors import LostRace, NotReady, Unavailable
@@ -66,7 +67,7 @@ class Leases:
 
     def now(self) -> int:
         """Microseconds since the epoch. It decides how soon others may try, never who is right."""
-        return time.time_ns() // 1000
+        return now_micros()
 
     def deadline(self) -> Deadline:
         """Until when a call that begins now may be tried: past it the lease may be another's."""

@@ -15,7 +15,7 @@ from fraudline.adapters.history import FILES
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.profiles import Profiles
 from fraudline.contract import Contract
-from fraudline.decision import Decision
+from fraudline.decision import REALTIME, Decision
 from fraudline.features.offline import offline_features
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History
@@ -24,8 +24,6 @@ from fraudline.profiles import StoredProfile, decode_history, profile_key
 from fraudline.quality.monitoring import LiveSkew
 from fraudline.quality.skew import Recomputed, compare_offline, compare_paths, profile_differences, rebuild
 from fraudline.table import Integers, TransactionTable, concatenate
-
-REALTIME = "realtime"
 
 
 def read_pasts(contract: Contract, landing: Objects) -> list[TransactionTable]:

@@ -8,7 +8,6 @@ which the backfill began, so that a day done again, by whichever run, gives the 
 import os
 import socket
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from typing import Any
 import msgspec
 
 from fraudline.adapters.backoff import Deadline, within
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.leases import if_epoch_is, rows_of
 from fraudline.adapters.partitions import Done
@@ -63,7 +63,7 @@ class NamedBackfills:
         """The same for a run with this version: a new head if there is none, `BadInput` if it is of something else."""
         head, done = self.read()
         if head is None:
-            return Head(contract, version, time.time_ns() // 1000), {}
+            return Head(contract, version, now_micros()), {}
         if (head.contract, head.model_version) != (contract, version):
             raise BadInput(
                 f"backfill {self.name!r} has decisions of {head.contract!r} by {head.model_version}:"
@@ -73,7 +73,7 @@ class NamedBackfills:
 
     def take(self, head: Head, owner: str) -> Head:
         """The head in this owner's name; `NotReady` if somebody else works on it."""
-        now = time.time_ns() // 1000
+        now = now_micros()
         if head.owner and now < head.expires_at:
             raise NotReady(
                 f"another run writes backfill {self.name!r} ({head.owner}; if it was killed, its hold ends within"
@@ -99,7 +99,7 @@ class NamedBackfills:
 
     def _put(self, head: Head, **changes: Any) -> Head:
         """The changed head, on the condition that nobody else has taken it since it was read."""
-        expires_at = time.time_ns() // 1000 + round(TERM_SECONDS * SECOND)
+        expires_at = now_micros() + round(TERM_SECONDS * SECOND)
         changed = msgspec.structs.replace(head, expires_at=expires_at, **changes)
         item = {**self._item(_HEAD, changed), "epoch": {"N": str(changed.epoch)}}
         self._single("PutItem", {"Item": item, **if_epoch_is(head.epoch or None)})

@@ -1,13 +1,13 @@
 """Refused records of the stream in the quarantine bucket: written with the batch, listed, shown and sent again."""
 
 import hashlib
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.producer import Producer
 from fraudline.archive import Account, batch_name
@@ -68,7 +68,7 @@ class Quarantine:
         """
         result = Redriven()
         waiting: list[tuple[str, tuple[str, bytes]]] = []
-        before, now = 0, time.time_ns() // 1000
+        before, now = 0, now_micros()
         for reject in self.show(key):
             place = f"{key.removeprefix(PREFIX).removesuffix(SUFFIX)}/{reject.position}"
             mark = f"{_MARKS}{place}"

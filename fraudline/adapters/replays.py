@@ -7,12 +7,11 @@ from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.registry import Registry
 from fraudline.backfilled import NAME
 from fraudline.bundle import load_bundle
-from fraudline.decision import STREAM, Decision
+from fraudline.decision import REALTIME, STREAM, Decision
 from fraudline.errors import BadInput, NotReady, Tampered
 from fraudline.replaying import Replayed, replay
 from fraudline.validation import identifier_problem
 
-REALTIME = "realtime"
 _ORIGIN = re.compile(rf"stream|realtime|backfill#{NAME}")
 
 

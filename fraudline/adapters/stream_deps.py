@@ -1,6 +1,5 @@
 """Everything that stream scoring stands on, made in one place."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +8,7 @@ from fraudline.adapters.alerts import Alerts
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import never
 from fraudline.adapters.clients import client
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.generation_move import Mover
@@ -27,11 +27,6 @@ from fraudline.erasure import Erased, nobody
 from fraudline.errors import NotReady
 from fraudline.microbatch import ScoringBundle
 from fraudline.settings import Settings
-
-
-def wall_clock() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
 
 
 def no_fault(step: str) -> None:
@@ -58,7 +53,7 @@ class StreamDeps:
     bundle: ScoringBundle
     bundle_of: Callable[[str], ScoringBundle]
     erased: Callable[[Contract], Erased] = nobody
-    clock: Callable[[], int] = wall_clock
+    clock: Callable[[], int] = now_micros
     fault: Callable[[str], None] = no_fault
 
 

@@ -1,6 +1,5 @@
 """What a stream still keeps since a moment, as transactions: read beside its consumers, without a lease or a trace."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudline.adapters.backoff import Deadline, within
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.files import Progress
 from fraudline.adapters.kinesis import Stream
 from fraudline.bundle import Bundle
@@ -28,7 +28,7 @@ def read_stream(stream: Stream, bundle: Bundle, since: int, progress: Progress |
 
     In the order they count: each entity's in the order of their positions, its `effective_time` never going back.
     """
-    now, deadline = time.time_ns() // 1000, within(READ_SECONDS)
+    now, deadline = now_micros(), within(READ_SECONDS)
     batches = MicroBatches(bundle)
     events: list[Event] = []
     refused: list[tuple[Record, RejectedRow]] = []

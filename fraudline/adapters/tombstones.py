@@ -1,11 +1,11 @@
 """Tombstones of erased people in DynamoDB: a row for each, under the person's keyed hash."""
 
 import hmac
-import time
 from typing import Any
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import Deadline, within
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.clock import format_micros, parse_timestamp
 from fraudline.contract import Contract
@@ -29,7 +29,7 @@ class Tombstones:
     def add(self, entity: str, id_: str, pseudonym: str, deadline: Deadline) -> tuple[Tombstone, bool]:
         """The person's tombstone and whether it is new; one that is there keeps its pseudonym."""
         key = self._checked_key(self._rows(deadline), deadline)
-        now = time.time_ns() // 1000
+        now = now_micros()
         tombstone = Tombstone(keyed_hash(key, entity, id_), entity, pseudonym, now)
         try:
             self._put(_item(tombstone), deadline)

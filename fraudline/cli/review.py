@@ -1,7 +1,6 @@
 """`fraudline review`, `fraudline review show ID`, `fraudline review verdict ID fraud|legitimate`."""
 
 import getpass
-import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -94,11 +93,12 @@ def verdict(
     `withdrawn` takes back what was recorded before.
     """
     from fraudline.adapters.backoff import within
+    from fraudline.adapters.clock import now_micros
     from fraudline.labels import Verdict
     from fraudline.table import UNKNOWN
 
     label = {Found.fraud: 1, Found.legitimate: 0, Found.withdrawn: UNKNOWN}[found]
-    given = Verdict(label, time.time_ns() // 1000, by or getpass.getuser(), note)
+    given = Verdict(label, now_micros(), by or getpass.getuser(), note)
     review, _ = _review()
     review.decide(transaction_id, given, within(ASK_SECONDS))
     out.print(f"{transaction_id} is {found.value}, says {given.by}.")

@@ -14,11 +14,9 @@ from fraudline.quality.frame import transactions_frame
 from fraudline.quality.outcome import problems_by_position
 from fraudline.quality.suite import Suite
 from fraudline.table import TransactionTable, from_transactions
-from fraudline.transaction import Problem, Rejected, Transaction
+from fraudline.transaction import CONFLICTING_ID, Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
-# Valid by itself; only a correction makes it another transaction than the first under its id.
-CONFLICT = "conflicting_id"
 _CELLS = (".csv", ".parquet")
 
 
@@ -90,7 +88,8 @@ def _problems(table: TransactionTable, suite: Suite) -> list[tuple[Problem, ...]
 
 
 def _validated(validator: Validator, reject: RejectedRow, raw: str) -> Transaction | Rejected:
-    if reject.reason == CONFLICT and raw == reject.raw:
+    # Valid by itself; only a correction makes it another transaction than the first under its id.
+    if reject.reason == CONFLICTING_ID and raw == reject.raw:
         return Rejected(reject.problems)
     if not reject.source.lower().endswith(_CELLS):
         return validator.decode(raw.encode())

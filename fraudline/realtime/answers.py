@@ -9,7 +9,7 @@ from fraudline.decision import Decision
 from fraudline.realtime.config import Fallback
 from fraudline.realtime.decide import ProfileState
 from fraudline.realtime.events import BadRequest
-from fraudline.transaction import Problem
+from fraudline.transaction import CONFLICTING_ID, Problem
 
 RETRY_AFTER_SECONDS = 5
 
@@ -67,7 +67,7 @@ def refused(problems: tuple[Problem, ...]) -> Outcome:
 
 def conflicting() -> Outcome:
     message = "the id is taken by an earlier transaction with other values: send it under an id of its own"
-    return refused((Problem("", "conflicting_copy", message),))
+    return refused((Problem("", CONFLICTING_ID, message),))
 
 
 def unavailable(code: str, message: str, fallback: Fallback) -> Outcome:
@@ -93,7 +93,7 @@ def item_failures(ids: Sequence[str]) -> Response:
     return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in ids]}
 
 
-_STATUS = {"too_large": 413, "conflicting_copy": 409}
+_STATUS = {"too_large": 413, CONFLICTING_ID: 409}
 _JSON = {"content-type": "application/json"}
 
 

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from fraudline.adapters.clock import now_micros
 from fraudline.decision import Decision, digest
 from fraudline.errors import Unavailable
 from fraudline.realtime import answers
@@ -21,11 +22,6 @@ from fraudline.transaction import Rejected, Transaction
 STREAM_SECONDS = 3.0
 
 Clock = Callable[[], int]
-
-
-def now_micros() -> int:
-    """Microseconds since the epoch."""
-    return time.time_ns() // 1000
 
 
 class Result(NamedTuple):

@@ -21,8 +21,8 @@ from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import stream_deps
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import load_contract
-from fraudline.decision import STREAM, Decision
-from fraudline.realtime.decide import REALTIME, Decider, Stored
+from fraudline.decision import REALTIME, STREAM, Decision
+from fraudline.realtime.decide import Decider, Stored
 from fraudline.settings import Settings
 from fraudline.transaction import Transaction
 from tests.realtime.bundles import Files, bundle_files, population, version_of

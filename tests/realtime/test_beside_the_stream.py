@@ -14,7 +14,7 @@ from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.profiles import Profiles
 from fraudline.bundle import Bundle, load_bundle
-from fraudline.decision import Decision
+from fraudline.decision import REALTIME, Decision
 from fraudline.durations import DAY, HOUR
 from fraudline.features.online import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
@@ -22,7 +22,7 @@ from fraudline.local.emulator import Emulator
 from fraudline.microbatch import MicroBatches
 from fraudline.profiles import profile_key
 from fraudline.realtime.aws import Service, place_of
-from fraudline.realtime.decide import REALTIME, Decider
+from fraudline.realtime.decide import Decider
 from fraudline.realtime.dynamodb import DynamoDB as OurDynamoDB
 from fraudline.realtime.dynamodb import Item, Wanted
 from fraudline.realtime.profiles import StoredProfiles

@@ -22,14 +22,14 @@ from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import Registry
-from fraudline.decision import Decision
+from fraudline.decision import REALTIME, Decision
 from fraudline.errors import BadInput, Unavailable
 from fraudline.local.deploying import Deployed, deploy_to_try, read_package
 from fraudline.local.emulator import Emulator, emulator_python
 from fraudline.local.functions import Function, invoke
 from fraudline.local.functions import deploy as deploy_function
 from fraudline.profiles import ProfileChange, encode_history
-from fraudline.realtime.decide import REALTIME, Decider, Stored
+from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.packaging import package_lambda
 from fraudline.settings import Settings
 from fraudline.transaction import Transaction

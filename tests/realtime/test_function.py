@@ -116,7 +116,7 @@ def test_an_id_that_the_stream_knows_with_other_values_is_refused(run: Run) -> N
     running = run(Fixed(Stored("recorded", recorded=kept.decisions[0])))
     response = running.ask({"transaction_data": a_transaction(amount=1.23)})
     assert response["statusCode"] == 409
-    assert json.loads(response["body"])["errors"][0]["code"] == "conflicting_copy"
+    assert json.loads(response["body"])["errors"][0]["code"] == "conflicting_id"
 
 
 def test_a_batch_has_an_answer_for_each_in_its_order(run: Run) -> None:

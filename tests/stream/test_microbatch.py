@@ -16,7 +16,6 @@ from fraudline.durations import DAY, MINUTE
 from fraudline.features.constants import SQUARE_CAP
 from fraudline.features.online import OnlineFeatures
 from fraudline.microbatch import (
-    CONFLICTING_ID,
     ENTITY_FULL,
     SCORER_ERROR,
     WRONG_PARTITION_KEY,
@@ -29,6 +28,7 @@ from fraudline.microbatch import (
 )
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
+from fraudline.transaction import CONFLICTING_ID
 from tests.stream.bundles import SmallBundle, small_bundle
 from tests.stream.events import BEGIN, Sent, clean_events, dirty_events, sent, transaction
 from tests.stream.storage import balances

@@ -9,10 +9,10 @@ import pytest
 
 from fraudline.adapters.archived_batches import archived_batches
 from fraudline.adapters.clients import client
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.draining import CAUGHT_UP, EXPIRED, UNAVAILABLE, Limits
 from fraudline.adapters.s3 import S3Objects
 from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import wall_clock
 from fraudline.durations import HOUR
 from fraudline.local.emulator import Emulator
 from fraudline.profiles import decode_history
@@ -55,7 +55,7 @@ def test_a_begun_batch_whose_records_have_expired_is_left_behind_loudly(
         if step == "decode":
             raise KeyboardInterrupt
 
-    yesterday = replace(deps_of(resources, Orders("w")), clock=lambda: wall_clock() - 25 * HOUR, fault=begin)
+    yesterday = replace(deps_of(resources, Orders("w")), clock=lambda: now_micros() - 25 * HOUR, fault=begin)
     with pytest.raises(KeyboardInterrupt):
         run_slice(yesterday, Limits())
     with proxy(emulator.endpoint, empty_at_tip) as address, monkeypatch.context() as patch:

@@ -10,10 +10,11 @@ import pytest
 from boto3.dynamodb.conditions import Key
 
 from fraudline.adapters.clients import client
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.draining import CAUGHT_UP, DrainReport, Limits
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import stream_deps, wall_clock
+from fraudline.adapters.stream_deps import stream_deps
 from fraudline.adapters.tables import BY_ALERT_DAY, BY_ENTITY
 from fraudline.durations import DAY, SECOND
 from fraudline.features.offline import offline_features
@@ -63,7 +64,7 @@ def test_decisions_are_kept_for_as_long_as_the_deployment_says(resources: Settin
     run_slice(stream_deps(resources.model_copy(update={"decisions_keep_days": 90}), small_bundle(), "w1"), Limits())
     items = table_items(resources.decisions_table)
     assert {item["origin"] for item in items} == {"stream", "alert", "notified"}
-    in_90_days = (wall_clock() + 90 * DAY) / SECOND
+    in_90_days = (now_micros() + 90 * DAY) / SECOND
     assert all(abs(float(item["expires_at"]) - in_90_days) < 60 for item in items)
 
 
