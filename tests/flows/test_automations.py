@@ -13,10 +13,12 @@ from typing import Any
 
 import prefect
 import pytest
+from typer.testing import CliRunner
 
 from fraudline.adapters.automations import apply, names, told_at
 from fraudline.adapters.clients import client
 from fraudline.adapters.notifier import address, notifier, subject
+from fraudline.cli.app import app
 from fraudline.errors import BadInput
 from fraudline.local.processes import HOST
 from tests.support.pipeline import Pipeline
@@ -102,7 +104,8 @@ def test_applying_them_again_makes_no_second_one_and_leaves_the_others(automated
 
     before = ours()
     with automated.here():
-        assert sorted(apply(webhook.url)) == sorted(names())
+        done = CliRunner().invoke(app, ["automations", "--webhook", webhook.url, "--json"])
+    assert sorted(json.loads(done.stdout)["automations"]) == sorted(names())
     assert ours() == before
     assert set(names()) <= set(before)
 
