@@ -6,9 +6,12 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import dedent
 
 ROOT = Path(__file__).parents[2]
-_BLOCK = re.compile(r"(?P<run><!-- run -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(
+    r"(?P<run><!-- run -->\n)?^(?P<indent> *)```(?P<kind>\w*)\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
+)
 _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 _OPERATORS = ("|", "||", "&&", ";", "&", ">", ">>", "<")
@@ -50,7 +53,7 @@ def text_of(document: str) -> str:
 
 def blocks(document: str) -> list[Block]:
     found = _BLOCK.finditer(text_of(document))
-    return [Block(document, match["kind"], bool(match["run"]), match["text"]) for match in found]
+    return [Block(document, match["kind"], bool(match["run"]), dedent(match["text"])) for match in found]
 
 
 def commands(program: str) -> Iterator[tuple[str, list[str]]]:

@@ -1,5 +1,6 @@
-"""Every command that a document shows is run by a test, or here, or there is a reason why no test can."""
+"""Every command that a document shows is run: as it is written, or by a test that is read here, or it says why not."""
 
+import os
 import re
 import shlex
 import shutil
@@ -8,125 +9,179 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore import xform_name
+from botocore.session import Session
 
 from fraudline.adapters.objects import open_objects
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
-from tests.docs.reading import ROOT, blocks, documents, text_of
-from tests.docs.reading import commands as calls_of
+from tests.docs.called import COMMANDS, Invoked, calls_of_tests, invoked, literals
+from tests.docs.reading import ROOT, Block, blocks, documents, text_of
+from tests.docs.reading import commands as spans_and_lines
+from tests.docs.test_rehearsed import PROGRAMS, REHEARSED, lines
 from tests.support.command import Person
 
 RUN = "<!-- run -->"
-ACCOUNT = "needs an AWS account; tests/flows/test_runbook.py holds service, operation and options to the real model"
-SERVER = "needs a running deployment; tests/flows/test_runbook.py holds command and options to the real program"
-TERRAFORM = "needs an AWS account; tests/infra plans and tests the same configuration without one"
+OTHERS = ("make", "terraform", "aws", "gh", "dot", "python", ".venv/bin/python", ".venv/bin/fraudline")
 
-# How a command begins -> the test that runs it (a file, and words that are in it), or why none does.
-EXERCISED: dict[str, tuple[str, str] | str] = {
-    "make setup": (".ci/run", "make test"),  # which needs it
-    "make test": (".ci/run", "make test"),
-    "make lint": ("Makefile", "test: setup lint"),
+# Commands that are not rehearsed: how they begin -> a file, and words that stand in one of its argument lists.
+ELSEWHERE: dict[str, tuple[str, ...]] = {
+    "make demo": ("tests/demo/test_demo.py", "demo", "--data"),
+    "make audit": ("tests/security/test_tools.py", "pip_audit", "--disable-pip"),
+    "dot": ("tests/docs/test_exercised.py", "dot", "-Tsvg", "docs/images/pipeline.dot", "-o"),
+}
+# Commands that no test runs, and why.
+UNRUN: dict[str, str] = {
+    "make setup": "has run before any test can",
+    "make lint": "runs before the tests of `make test`",
+    "make test": "is what runs this",
     "make test-all": "CI's run and the long forms of its tests, hours of it: run before a release",
     "make lock": "resolves against the package index, another result every day; tests hold what is locked to hashes",
-    "make audit": ("tests/security/test_tools.py", "pip_audit(ROOT / requirements)"),
-    "make demo": ("tests/demo/test_demo.py", 'runs("demo"'),
-    "fraudline simulate": ("tests/cli/conftest.py", '"simulate"'),
-    "fraudline retrain": ("tests/cli/conftest.py", '"retrain"'),
-    "fraudline backfill": ("tests/cli/test_journey.py", '"backfill"'),
-    "fraudline quality": ("tests/cli/test_journey.py", '"quality"'),
-    "fraudline quarantine": ("tests/docs/test_exercised.py", '"quarantine", "redrive"'),
-    "fraudline models": ("tests/cli/test_journey.py", '"models"'),
-    "fraudline models list": ("tests/cli/test_journey.py", '"models", "list"'),
-    "fraudline models show": ("tests/cli/test_journey.py", '"models", "show"'),
-    "fraudline models diff": ("tests/cli/test_journey.py", '"models", "diff"'),
-    "fraudline models verify": ("tests/cli/test_journey.py", '"models", "verify"'),
-    "fraudline models promote": ("tests/cli/test_journey.py", '"models", "promote"'),
-    "fraudline models rollback": ("tests/cli/test_journey.py", '"models", "rollback"'),
-    "fraudline send": ("tests/cli/test_stream.py", '"send"'),
-    "fraudline score-stream": ("tests/cli/test_stream.py", '"score-stream"'),
-    "fraudline warm-up": ("tests/cli/test_stream.py", '"warm-up"'),
-    "fraudline score": ("tests/cli/test_journey.py", '"score", "-"'),
-    "fraudline replay": ("tests/cli/test_replay.py", '"replay"'),
-    "fraudline review": ("tests/flows/test_review.py", '"review"'),
-    "fraudline package-lambda": ("tests/cli/test_journey.py", '"package-lambda"'),
-    "fraudline up": ("tests/flows/test_up.py", '"up"'),
-    "fraudline down": ("tests/flows/test_up.py", '"down"'),
-    "fraudline status": ("tests/flows/test_up.py", '"status"'),
-    "fraudline env": ("tests/flows/test_up.py", '"env"'),
-    "fraudline cost": ("tests/docs/test_exercised.py", '"cost"'),
-    "fraudline labels": ("tests/docs/test_exercised.py", '"labels", "apply"'),
-    "fraudline materialize": ("tests/docs/test_exercised.py", '"materialize"'),
-    "fraudline forget": ("tests/privacy/test_command.py", "forget"),
-    "fraudline deploy-lambda": ("tests/realtime/test_deployed.py", '"deploy-lambda"'),
-    "fraudline automations": ("tests/flows/test_automations.py", "automations"),
-    "fraudline notifier": ("tests/flows/test_automations.py", "notifier"),
-    "fraudline demo": ("tests/demo/test_demo.py", '"demo"'),
-    "terraform": TERRAFORM,
-    "aws": ACCOUNT,
-    "prefect": SERVER,
-    "dot": ("tests/docs/test_exercised.py", '"dot"'),
+    "terraform": "needs an AWS account; tests/infra plans and tests the same configuration without one",
+    "gh": "needs a repository on GitHub",
+    "aws": "needs an AWS account; held to AWS's own models below",
     "python benchmarks/": "prints figures of hours of one core; that of the seed is run by the notebook",
-    ".venv/bin/python -m pytest": (".ci/run", "make test"),  # the same tests, some of them
+    ".venv/bin/python -m pytest": "some of the tests that `make test` runs",
 }
-PROGRAMS = (
-    "fraudline",
-    "make",
-    "terraform",
-    "aws",
-    "prefect",
-    "dot",
-    "python",
-    ".venv/bin/python",
-    ".venv/bin/fraudline",
-)
 
 
 def shown() -> Iterator[tuple[str, str]]:
-    """Each command in the fenced blocks, and of our own those in spans: the document, and the command as a line."""
+    """The commands in fenced blocks, by document; blocks that say so are run whole by test_commands.py."""
     for document in documents():
-        for block in blocks(document):
-            if block.kind in ("sh", "text") and not block.is_run:
-                yield from ((document, line.strip()) for line in block.lines if _is_command(line))
-    for program in ("fraudline", "make", "python"):
-        for document, words in calls_of(program):
-            if words and not words[0].startswith("-"):
-                yield document, shlex.join([program, *words])
+        for block in _shells(document):
+            yield from ((document, line.strip()) for line in block.lines if _program(line) in (*_OURS, *OTHERS))
 
 
-def _is_command(line: str) -> bool:
-    return line.strip().split(" ")[0] in PROGRAMS
+def _shells(document: str) -> list[Block]:
+    return [block for block in blocks(document) if block.kind in ("sh", "text") and not block.is_run]
 
 
-def entry(line: str) -> str | None:
-    """The longest beginning in the table."""
-    bare = line.removeprefix(".venv/bin/") if line.startswith(".venv/bin/fraudline") else line
-    return max((start for start in EXERCISED if bare.startswith(start)), key=len, default=None)
+def _program(line: str) -> str:
+    return line.strip().split(" ")[0]
 
 
-COMMANDS = sorted(set(shown()))
+_OURS = tuple(program.strip() for program in PROGRAMS)
+SHOWN = sorted(set(shown()))
 
 
-@pytest.mark.parametrize("command", [pytest.param(line, id=f"{document}: {line[:70]}") for document, line in COMMANDS])
-def test_a_command_in_a_document_is_run_somewhere_or_has_a_reason(command: str) -> None:
-    assert entry(command), f"nothing runs {command!r}: add a test, and an entry that names it"
+@pytest.mark.parametrize(("document", "line"), [pytest.param(*both, id=": ".join(both)[:90]) for both in SHOWN])
+def test_a_command_in_a_block_is_run_or_says_why_not(document: str, line: str) -> None:
+    if document in REHEARSED and line in lines(document):
+        return
+    known = [start for start in (*ELSEWHERE, *UNRUN) if line.startswith(start)]
+    assert known, f"nothing runs {line!r}: rehearse {document}, or name a test that does"
 
 
-def test_the_tests_named_run_what_they_are_named_for() -> None:
-    for command, how in EXERCISED.items():
-        if isinstance(how, tuple):
-            name, words = how
-            assert words in (ROOT / name).read_text(), f"{name} does not run {command!r}"
+@pytest.mark.parametrize("start", ELSEWHERE)
+def test_the_test_that_is_named_for_a_command_runs_it(start: str) -> None:
+    file, *words = ELSEWHERE[start]
+    assert any([text for text in found if text in words] == words for found in literals(file))
+
+
+SPANS = [
+    pytest.param(words, id=f"{document}: {' '.join(words)[:60]}") for document, words in spans_and_lines("fraudline")
+]
+
+
+@pytest.mark.parametrize("words", SPANS)
+def test_a_command_in_a_text_is_run_with_all_its_options_by_some_test(words: list[str]) -> None:
+    named = invoked(words)
+    if named.command not in _groups():
+        assert any(call.covers(named) for call in RUN_CALLS), named
+
+
+def test_every_command_there_is_is_run() -> None:
+    assert _leaves() - {call.command for call in RUN_CALLS} == set()
+
+
+def _rehearsed() -> Iterator[Invoked]:
+    ran = [line for document in REHEARSED for line in lines(document)]
+    ran += [line for document in documents() for block in blocks(document) if block.is_run for line in block.lines]
+    yield from (invoked(shlex.split(line)[1:]) for line in ran if line.startswith("fraudline "))
+
+
+def _groups() -> set[str]:
+    """Names that are no command by themselves."""
+    return {
+        name
+        for name, command in COMMANDS.commands.items()
+        if hasattr(command, "commands") and not command.invoke_without_command
+    } | {""}
+
+
+def _leaves() -> set[str]:
+    groups = {name: command.commands for name, command in COMMANDS.commands.items() if hasattr(command, "commands")}
+    return (set(COMMANDS.commands) - _groups()) | {f"{group} {name}" for group in groups for name in groups[group]}
+
+
+RUN_CALLS = {*calls_of_tests(), *_rehearsed()}
 
 
 def test_no_shell_block_is_read_past() -> None:
     """A line of a shell block that begins with no program known here is part of a longer command, or a variable."""
     others = set()
     for document in documents():
-        for block in blocks(document):
-            if block.kind == "sh" and not block.is_run:
-                others |= {line.split()[0] for line in block.lines if line.strip() and not _is_command(line)}
-    known = re.compile(r"cd|for|done|do|eval|export|#|[A-Z_]+=.*")
-    assert [word for word in others if not known.fullmatch(word) and not word.startswith("#")] == []
+        for block in _shells(document):
+            if block.kind == "sh":
+                others |= {_program(line) for line in block.lines if line.strip()} - {*_OURS, *OTHERS}
+    known = re.compile(r"cd|for|done|do|eval|export|#|\w+=.*")
+    assert [word for word in others if not known.fullmatch(word)] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "recipe"),
+    [
+        ("test", ["ruff check .", "ruff format --check .", "mypy", "lint-imports", 'pytest -m "not long"']),
+        ("test-all", ["ruff check .", "pytest"]),
+        ("lint", ["ruff check .", "ruff format --check .", "mypy", "lint-imports"]),
+        ("demo", ['fraudline demo --data "yours.csv"']),
+        ("audit", ["requirements/dev.txt", "pip-audit --require-hashes --disable-pip"]),
+        ("lock", ["--generate-hashes", "--output-file requirements/dev.txt"]),
+    ],
+)
+def test_a_target_of_make_runs_what_it_is_there_for(target: str, recipe: list[str]) -> None:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    command = ["make", "--dry-run", target, "DATA=yours.csv"]
+    told = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True).stdout
+    assert [words for words in recipe if words not in told] == []
+
+
+def test_ci_runs_what_the_readme_says() -> None:
+    assert text_of(".ci/run").splitlines()[-1] == "make test"
+
+
+_AWS = re.compile(r"\baws ([a-z0-9-]+) ([a-z-]+)([^)\n]*)")
+AWS = sorted(
+    {match.groups() for document in documents() for block in _shells(document) for match in _AWS.finditer(block.text)}
+)
+
+
+@pytest.mark.parametrize(("service", "operation", "rest"), AWS)
+def test_a_call_to_aws_is_one_that_aws_has(service: str, operation: str, rest: str) -> None:
+    if (service, operation) == ("logs", "tail"):
+        pytest.skip("the command line's own, made of several calls")
+    model = Session().get_service_model(service)
+    operations = {xform_name(name, "-"): name for name in model.operation_names}
+    members = model.operation_model(operations[operation]).input_shape.members
+    # Of the command line itself: where to look in the answer, and how to print it.
+    own = {"query", "output", "region"}
+    options = {option.removeprefix("no-") for option in re.findall(r"(?<= )--([a-z-]+)", rest)} - own
+    assert options <= {xform_name(member, "-") for member in members}
+
+
+def test_what_terraform_is_told_is_there() -> None:
+    """Variables, files of variables and folders: the rest of its command line is Terraform's."""
+    told = [line for _, line in SHOWN if line.startswith("terraform ")]
+    for line in told:
+        folder = ROOT / (_after(line, "-chdir=") or "infra/bootstrap")
+        declared = re.findall(r'^variable "(\w+)"', (folder / "variables.tf").read_text(), re.MULTILINE)
+        assert set(re.findall(r"-var (\w+)=", line)) <= set(declared)
+        assert not (file := _after(line, "-var-file=")) or (folder / file).is_file()
+    assert len(told) > 3
+
+
+def _after(line: str, option: str) -> str:
+    return next((word.removeprefix(option) for word in line.split() if word.startswith(option)), "")
 
 
 # Those of our own commands that no journey runs, for real.
@@ -137,13 +192,6 @@ def person(tmp_path: Path) -> Person:
     (tmp_path / "home").mkdir()
     (tmp_path / "work").mkdir()
     return Person(tmp_path / "home", tmp_path / "work")
-
-
-def test_the_estimate_of_costs_in_the_documents_is_made(person: Person) -> None:
-    (line,) = {line for document, line in COMMANDS if document == "docs/cost.md" and " --environment prod" in line}
-    words = shlex.split(line)[1:]
-    assert words[0] == "cost"
-    assert "a month, list prices of" in person.runs(*words).out
 
 
 def test_a_refused_row_is_seen_corrected_by_another_contract_and_brought_back(person: Person) -> None:

@@ -123,7 +123,15 @@ def test_up_is_healthy_within_its_promise_a_second_one_says_why_not_and_down_lea
     logs = {path.name for path in stack.directory.glob("*.log")}
     assert logs >= {"emulator.log", "prefect.log", "worker.log", "notifier.log"}
     assert "fraudline: a run is late" in stack.automations()
-    assert "\nexport AWS_ENDPOINT_URL=http://127.0.0.1:" in stack.run("env").stdout
+    # As the runbook has it: eval "$(fraudline env)".
+    shell = [
+        "sh",
+        "-ec",
+        f'eval "$({PROGRAM} env --stack {stack.directory})"; printenv AWS_ENDPOINT_URL PREFECT_API_URL',
+    ]
+    told = subprocess.run(shell, env=stack.environment, text=True, capture_output=True).stdout.splitlines()
+    assert told == [f"http://127.0.0.1:{stack.ports[1]}", f"http://127.0.0.1:{stack.ports[0]}/api"]
+    assert stack.run("env").returncode == 0
 
     second = Stack(stack.directory.parent / "second")
     second.ports = stack.ports
@@ -132,6 +140,7 @@ def test_up_is_healthy_within_its_promise_a_second_one_says_why_not_and_down_lea
     assert f"port {stack.ports[0]} on 127.0.0.1 cannot be used" in second.output
 
     assert stack.run("down").returncode == 0
+    assert [choose_port(int(port)) for port in stack.ports] == [int(port) for port in stack.ports]
     assert stack.ended() == 0
     assert stack.left() == []
     assert stack.run("down").returncode == 3

@@ -54,7 +54,8 @@ def test_a_suite_is_drafted_from_a_sample_for_a_person_to_edit(
     clean: pd.DataFrame, orders: Callable[[pd.DataFrame], str], tmp_path: Path
 ) -> None:
     file = tmp_path / "training.json"
-    words = ["quality", "suite", "--stage", "training", "--transactions", orders(clean), "--to", str(file)]
+    words = ["quality", "suite", "--contract", "ecommerce", "--stage", "training", "--to", str(file)]
+    words += ["--transactions", orders(clean)]
     assert RUN.invoke(app, words).exit_code == 0
     suite = decode_suite(file.read_bytes(), str(file))
     assert suite.meta.stage == "training"

@@ -1,4 +1,4 @@
-"""`fraudline` without its import time: one process imports everything once and forks for each command.
+"""`fraudline` and `prefect` without their import time: one process imports all of it once and forks for each command.
 
 A command sees what it would see in a process of its own: arguments, folder, variables, and files as standard streams.
 Run as a program, this is that process; requests come as JSON lines, exit codes go back.
@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,18 @@ class Preloaded:
         self._scratch = scratch
 
     def run(
-        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], stdin: bytes = b""
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        stdin: bytes = b"",
+        program: str = "fraudline",
     ) -> tuple[int, bytes, bytes]:
         """Exit code, standard output, standard error."""
         files = {name: self._scratch / name for name in STREAMS}
         files["stdin"].write_bytes(stdin)
         request = {
-            "arguments": list(arguments),
+            "command": [program, *arguments],
             "folder": str(folder),
             "environment": dict(environment),
             "files": {name: str(path) for name, path in files.items()},
@@ -66,7 +71,7 @@ def _serve() -> None:
 
 def _become(request: Mapping[str, Any]) -> None:
     """Be the command and end."""
-    from fraudline.cli import main
+    from prefect.context import refresh_global_settings_context
 
     for number, name in enumerate(STREAMS):
         flags = os.O_RDONLY if name == "stdin" else os.O_WRONLY | os.O_CREAT | os.O_TRUNC
@@ -75,16 +80,29 @@ def _become(request: Mapping[str, Any]) -> None:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
-    sys.argv = ["fraudline", *request["arguments"]]
+    # Prefect reads its variables as it is imported.
+    refresh_global_settings_context()
+    sys.argv = request["command"]
     code: Any = 1
     try:
-        main()
+        _entry(sys.argv[0])()
     except SystemExit as end:
         code = end.code or 0
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _entry(program: str) -> Callable[[], object]:
+    """What the installed program calls."""
+    if program == "prefect":
+        from prefect.cli import app
+
+        return app
+    from fraudline.cli import main
+
+    return main
 
 
 if __name__ == "__main__":
