@@ -115,10 +115,17 @@ class Leases:
         """The lease in our name, or None if it is held or another worker was faster."""
         if lease.is_held(self.now()):
             return None
+        taken = msgspec.structs.replace(lease, owner=self.worker, epoch=lease.epoch + 1, expires_at=self._expiry())
+        condition = if_epoch_is(lease.epoch)
+        # Whoever let it expire may have written since it was read, at the same epoch: nothing of that is taken back.
+        condition["ConditionExpression"] += " AND #expires_at = :read"
+        condition["ExpressionAttributeNames"]["#expires_at"] = "expires_at"
+        condition["ExpressionAttributeValues"][":read"] = {"N": str(lease.expires_at)}
         try:
-            return self._update(lease, owner=self.worker, epoch=lease.epoch + 1)
+            self._single("PutItem", {"Item": {**self._key(lease.shard), **_attributes(taken)}, **condition})
         except LostRace:
             return None
+        return taken
 
     def intend(self, lease: Lease, intent: Intent, generation: str) -> Lease:
         """Write down what is about to be done; `LostRace` if the lease is another's by now."""

@@ -62,6 +62,19 @@ def test_a_held_lease_is_not_taken_and_an_expired_one_is(group: Group) -> None:
     assert thief.acquire(thief.rows()[SHARD.id]) is not None
 
 
+def test_a_thief_takes_nothing_back_that_was_done_since_it_looked(group: Group) -> None:
+    slow, thief = group("slow", seconds=0.1), group("thief")
+    lease = acquired(slow)
+    time.sleep(0.2)
+    seen = thief.rows()[SHARD.id]
+    slow.checkpoint(lease, "17", 0)
+    assert thief.acquire(seen) is None
+    time.sleep(0.2)
+    taken = thief.acquire(thief.rows()[SHARD.id])
+    assert taken is not None
+    assert taken.checkpoint == "17"
+
+
 def test_whoever_was_robbed_can_write_nothing_any_more(group: Group) -> None:
     first = group("first", seconds=0.1)
     lost = acquired(first)
