@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from fraudline.adapters.registry import open_registry
+from tests.realtime.bundles import bundle_files, version_of
 from tests.support.pipeline import Pipeline
 
 
@@ -73,11 +75,15 @@ def test_a_promotion_is_an_event_that_names_the_version(pipeline: Pipeline) -> N
 
 
 def test_a_rollback_by_a_person_is_an_event_too(here: Pipeline) -> None:
-    models = ["--models", f"s3://{here.settings.models_bucket}"]
+    location = f"s3://{here.settings.models_bucket}"
+    registry, files = open_registry(location, "ecommerce"), bundle_files()
+    registry.publish(version_of(files), files)
+    registry.promote(version_of(files), "another one", {}, "a test", datetime.now(UTC))
     program = [Path(sys.executable).with_name("fraudline"), "models"]
-    again = [*program, "rollback", "--version", here.result.version, "--reason", "a test of it", *models]
-    subprocess.run(again, check=True, capture_output=True)
-    assert here.api.await_events("fraudline.model.rolled_back")[0]["payload"]["reason"] == "a test of it"
+    back = [*program, "rollback", "--reason", "a test of it", "--models", location]
+    subprocess.run(back, check=True, capture_output=True)
+    payload = here.api.await_events("fraudline.model.rolled_back")[0]["payload"]
+    assert (payload["version"], payload["reason"]) == (here.result.version, "a test of it")
 
 
 def test_a_backfill_shows_what_it_scored_day_by_day(here: Pipeline, tmp_path: Path) -> None:
