@@ -73,8 +73,7 @@ def test_a_batch_that_was_pending_is_finished_under_the_pseudonym(
     resources: Settings, calm: Settings, key: None, step: str
 ) -> None:
     send(resources, dirty_events(120, users=6, seed=len(step)))
-    worker = Worker(resources, Orders("dies", harm=signal.SIGKILL, step=step, count=2))
-    assert worker.wait() == -signal.SIGKILL
+    Worker(resources, Orders("dies", harm=signal.SIGKILL, step=step, count=2)).dies()
     pseudonym = forget(resources)
     send(resources, clean_events(40, users=6, seed=9, first=5000))
     Worker(resources, Orders("heir")).report()

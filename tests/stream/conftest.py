@@ -50,7 +50,7 @@ def expected(undisturbed: Settings) -> Expected:
     """Runs the undisturbed deployment: what it holds, and which transactions it has told of."""
 
     def run() -> tuple[Stored, set[str]]:
-        report = Worker(undisturbed, Orders("calm")).report()
+        report = Worker(undisturbed, Orders("calm", lease_seconds=10.0)).report()
         assert {drain.ended for drain in report.drains} <= {CAUGHT_UP, CLOSED}
         return stored(undisturbed), set(notifications(undisturbed.alerts_topic))
 

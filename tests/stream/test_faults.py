@@ -120,7 +120,7 @@ def test_a_worker_killed_in_the_middle_of_a_step_changes_nothing(
 
     with behind(emulator, monkeypatch, lambda *_: None, kill):
         victims.append(Worker(resources, Orders("victim", LARGE_BATCHES)))
-        assert victims[0].wait() == -signal.SIGKILL
+        victims[0].dies()
     Worker(resources, Orders("last", LARGE_BATCHES)).report()
     assert_same(resources, expected)
 

@@ -158,7 +158,7 @@ def test_a_batch_in_flight_during_the_switch_is_finished_with_the_model_that_beg
     build(resources, longer)
     send(EVENTS[THIRD:])
     killed = replace(old, harm=signal.SIGKILL, step=step, count=5)
-    assert Worker(resources, killed).wait() == -signal.SIGKILL
+    Worker(resources, killed).dies()
     assert Worker(resources, new).report().flags == {}
     assert_always()
 
@@ -174,7 +174,7 @@ def test_a_worker_killed_while_it_moves_a_shard_changes_nothing(
     run(resources, old)
     send(EVENTS[2 * THIRD :])
     killed = replace(new, worker="killed", harm=signal.SIGKILL, step=step, count=2)
-    assert Worker(resources, killed).wait() == -signal.SIGKILL
+    Worker(resources, killed).dies()
     assert Worker(resources, new).report().flags == {}
     assert_always()
 

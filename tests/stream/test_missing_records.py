@@ -35,8 +35,7 @@ def test_a_begun_batch_waits_for_records_that_the_stream_does_not_hand_over_yet(
     resources: Settings, send: Send, expected: Expected, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(dirty_events(60, users=20))
-    killed = Worker(resources, Orders("killed", harm=signal.SIGKILL, step="decisions"))
-    assert killed.wait() == -signal.SIGKILL
+    Worker(resources, Orders("killed", harm=signal.SIGKILL, step="decisions")).dies()
     with proxy(emulator.endpoint, empty_at_tip) as address, monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", address)
         stuck = Worker(resources, Orders("stuck")).report()
@@ -71,8 +70,7 @@ def test_a_begun_batch_whose_first_records_have_expired_is_archived_once_under_i
 ) -> None:
     events = clean_events(40, users=1)
     send(events)
-    killed = Worker(resources, Orders("killed", harm=signal.SIGKILL, step=step))
-    assert killed.wait() == -signal.SIGKILL
+    Worker(resources, Orders("killed", harm=signal.SIGKILL, step=step)).dies()
     expired = {base64.b64encode(data).decode() for _, data in events[:3]}
 
     def without_expired(operation: str, body: Body) -> Rewritten | None:

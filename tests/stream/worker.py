@@ -91,6 +91,7 @@ class Worker:
     """A worker in a process of its own."""
 
     def __init__(self, settings: Settings, orders: Orders) -> None:
+        self._orders = orders
         context: Any = multiprocessing.get_context("fork")
         self._reports, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_work, args=(settings, orders, theirs), daemon=True)
@@ -109,6 +110,11 @@ class Worker:
         self._process.join(seconds)
         assert self._process.exitcode is not None, f"worker {self.pid} still runs after {seconds} s"
         return int(self._process.exitcode)
+
+    def dies(self) -> None:
+        """Waits until it has been killed and its leases have ended: a slice waits for its fair share of them only."""
+        assert self.wait() == -signal.SIGKILL
+        time.sleep(self._orders.lease_seconds)
 
     def report(self, seconds: float = 60.0) -> Any:
         """The slice's report."""
