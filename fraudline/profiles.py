@@ -53,6 +53,11 @@ def profile_key(entity: str, id_: str, generation: str) -> str:
     return f"{entity}#{id_}#{generation}"
 
 
+def generation_in(key: str) -> str:
+    """The generation that a profile's key names."""
+    return key.rpartition("#")[2]
+
+
 def built_through_key(generation: str) -> str:
     """The key of the row that says up to which hour a generation's later entities are built."""
     return f"#built_through#{generation}"

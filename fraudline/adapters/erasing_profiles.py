@@ -1,13 +1,17 @@
 """Erasure in the profiles table: an erased person's profiles go on under the pseudonym."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.erasing import Swept
 from fraudline.adapters.erasing_rows import Row, call_deadline, rows_with
 from fraudline.erasure import Erased
 from fraudline.errors import LostRace
+from fraudline.profiles import generation_in, profile_key
+
+Write = dict[str, Any]
 
 
 class ProfileRows:
@@ -23,11 +27,25 @@ class ProfileRows:
         moved = [self._move(row, erased) for row in list(self._rows())]
         return Swept(sum(moved))
 
+    def keys_of(self, entity: str, id_: str) -> set[str]:
+        """The keys of a person's profiles, of whatever generation."""
+        keys = (row["entity"]["S"] for row in self._rows())
+        return {key for key in keys if key == profile_key(entity, id_, generation_in(key))}
+
     def move(self, key: str, erased: Erased) -> int:
         """Rename one profile, if there is one; nobody else may be at work on it."""
-        body = {"Key": {"entity": {"S": key}}, "ConsistentRead": True}
-        answer = self._dynamodb.single("GetItem", self._table, body, call_deadline())
-        return self._move(answer["Item"], erased) if "Item" in answer else 0
+        row = self._row(key)
+        return self._move(row, erased) if row else 0
+
+    def renames(self, keys: Mapping[str, str]) -> tuple[list[Write], int]:
+        """The writes of a transaction that gives profiles their new keys, and how many there are.
+
+        It fails if one has counted more, or begun, since it was read.
+        """
+        rows = {old: self._row(old) for old in keys}
+        there = {old: row for old, row in rows.items() if row}
+        copies = [self._put({**row, "entity": {"S": keys[old]}}) for old, row in there.items()]
+        return [*(self._removal(old, row) for old, row in rows.items()), *copies], len(there)
 
     def tells_of(self, id_: str) -> Iterator[str]:
         return rows_with(self._rows(), id_, self.name)
@@ -47,6 +65,21 @@ class ProfileRows:
             self._dynamodb.single("PutItem", self._table, copy, call_deadline())
         self._dynamodb.single("DeleteItem", self._table, {"Key": {"entity": {"S": key}}}, call_deadline())
         return 1
+
+    def _put(self, row: Row) -> Write:
+        return {"Put": {"TableName": self._table, "Item": row}}
+
+    def _removal(self, key: str, row: Row | None) -> Write:
+        names = {"#is": "position" if row else "entity"}
+        body = {"TableName": self._table, "Key": {"entity": {"S": key}}, "ExpressionAttributeNames": names}
+        if row is None:
+            return {"Delete": {**body, "ConditionExpression": "attribute_not_exists(#is)"}}
+        read = {":read": row["position"]}
+        return {"Delete": {**body, "ConditionExpression": "#is = :read", "ExpressionAttributeValues": read}}
+
+    def _row(self, key: str) -> Row | None:
+        body = {"Key": {"entity": {"S": key}}, "ConsistentRead": True}
+        return self._dynamodb.single("GetItem", self._table, body, call_deadline()).get("Item")
 
     def _rows(self) -> Iterator[Row]:
         return self._dynamodb.scan(self._table, call_deadline)

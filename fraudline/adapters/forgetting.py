@@ -5,8 +5,8 @@ docs/erasure.md is the argument, step by step. Every step may be done again: a r
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -28,10 +28,10 @@ from fraudline.adapters.tombstones import READ_SECONDS, Tombstones
 from fraudline.clock import format_micros
 from fraudline.contract import Contract
 from fraudline.durations import DAY
-from fraudline.erasure import PREFIX, Erased, Tombstone
-from fraudline.errors import BadInput, FraudlineError, NotReady
+from fraudline.erasure import Erased, Tombstone
+from fraudline.errors import BadInput, FraudlineError, LostRace, NotReady
 from fraudline.features.definition import feature_set
-from fraudline.profiles import profile_key
+from fraudline.profiles import generation_in, profile_key
 from fraudline.settings import Settings, erasure_key
 
 LEASE_SECONDS = 30.0
@@ -113,11 +113,9 @@ def forget(of: Deployment, entity: str, id_: str, say: Say) -> Receipt:
     if entity not in {e.name for e in of.contract.entities}:
         names = ", ".join(e.name for e in of.contract.entities)
         raise BadInput(f"contract {of.contract.name!r} has no entity {entity!r}: name one of {names}")
-    pseudonym = PREFIX + secrets.token_hex(16)
-    tombstone, _ = of.tombstones.add(entity, id_, pseudonym, within(READ_SECONDS))
-    erased = of.tombstones.erased(of.contract, within(READ_SECONDS), ((entity, id_),))
     say("Waiting for the batches under way")
-    moved = _move_profiles(of, entity, id_, erased)
+    tombstone, moved = _bury(of, entity, id_)
+    erased = of.tombstones.erased(of.contract, within(READ_SECONDS), ((entity, id_),))
     stores = of.stores(erased)
     swept = [StoreReceipt("profiles in use", moved, 0), *_sweep(stores, erased, say)]
     say("Looking whether anything is left")
@@ -148,22 +146,51 @@ def _sweep(stores: Sequence[Store], erased: Erased, say: Say) -> list[StoreRecei
     return receipts
 
 
-def _move_profiles(of: Deployment, entity: str, id_: str, erased: Erased) -> int:
-    """Rename the profiles that the stream is at work on, while nobody is.
+def _bury(of: Deployment, entity: str, id_: str) -> tuple[Tombstone, int]:
+    """The person's tombstone, and how many profiles were renamed with it, while the stream is at work on none.
 
     Whoever takes a lease after this has read the tombstone, and finds the profile under its new name.
     """
-    with _all_leases(of.settings, of.dynamodb) as leases:
-        generations = {lease.generation for lease in leases if lease.generation} | {feature_set(of.contract).hash}
-        return sum(of.profiles.move(profile_key(entity, id_, generation), erased) for generation in generations)
+    # Read before the stream has to wait for us.
+    known = of.profiles.keys_of(entity, id_)
+    with _all_leases(of.settings, of.dynamodb) as renewed:
+        while True:
+            generations = {feature_set(of.contract).hash, *(lease.generation for lease in renewed())} - {""}
+            keys = known | {profile_key(entity, id_, generation) for generation in generations}
+            if there := of.tombstones.of(entity, id_, within(READ_SECONDS)):
+                erased = of.tombstones.erased(of.contract, within(READ_SECONDS))
+                return there, sum(of.profiles.move(key, erased) for key in keys)
+            # A build of later entities asks for no lease: then once more.
+            with suppress(LostRace):
+                return _bury_now(of, entity, id_, keys)
+
+
+def _bury_now(of: Deployment, entity: str, id_: str, keys: Iterable[str]) -> tuple[Tombstone, int]:
+    """Tombstone and profiles in one transaction: nobody knows the pseudonym before its profile is there."""
+    tombstone = of.tombstones.new(entity, id_, within(READ_SECONDS))
+    new_keys = {key: profile_key(entity, tombstone.pseudonym, generation_in(key)) for key in keys}
+    writes, renamed = of.profiles.renames(new_keys)
+    of.dynamodb.transact([of.tombstones.write(tombstone), *writes], within(READ_SECONDS))
+    return tombstone, renamed
 
 
 @contextmanager
-def _all_leases(settings: Settings, dynamodb: DynamoDB) -> Iterator[Sequence[Lease]]:
-    """Every lease of the consumer group in our name, as soon as their holders have done their slices."""
+def _all_leases(settings: Settings, dynamodb: DynamoDB) -> Iterator[Callable[[], Sequence[Lease]]]:
+    """Every lease of the consumer group in our name, as soon as their holders have done their slices.
+
+    What comes renews them and returns them; `NotReady` if one is another's by now.
+    """
     worker = f"forget-{secrets.token_hex(4)}"
     leases = Leases(dynamodb, settings.leases_table, settings.consumer, worker, LEASE_SECONDS)
     held: dict[str, Lease] = {}
+
+    def renewed() -> Sequence[Lease]:
+        try:
+            held.update({shard: leases.renew(lease) for shard, lease in held.items()})
+        except LostRace as lost:
+            raise NotReady("a worker took a shard over while we slept: run it again") from lost
+        return list(held.values())
+
     try:
         deadline = time.monotonic() + WAIT_SECONDS
         while missing := _missing(leases, held):
@@ -172,9 +199,9 @@ def _all_leases(settings: Settings, dynamodb: DynamoDB) -> Iterator[Sequence[Lea
                 raise NotReady(f"{missing[0].shard} is held by {owner} all the time: stop that worker, run it again")
             leases.report_waiting()
             held |= {lease.shard: mine for lease in missing if (mine := leases.acquire(lease))}
-            held = {shard: leases.renew(lease) for shard, lease in held.items()}
+            renewed()
             time.sleep(_POLL_SECONDS)
-        yield list(held.values())
+        yield renewed
     finally:
         for lease in held.values():
             leases.release(lease)

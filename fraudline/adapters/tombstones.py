@@ -1,6 +1,7 @@
 """Tombstones of erased people in DynamoDB: a row for each, under the person's keyed hash."""
 
 import hmac
+import secrets
 from typing import Any
 
 from fraudline.adapters.aws_json import AwsJson
@@ -9,8 +10,8 @@ from fraudline.adapters.clock import now_micros
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.clock import format_micros, parse_timestamp
 from fraudline.contract import Contract
-from fraudline.erasure import Erased, Tombstone, keyed_hash, nobody
-from fraudline.errors import BadInput, LostRace, NotReady
+from fraudline.erasure import PREFIX, Erased, Tombstone, keyed_hash, nobody
+from fraudline.errors import BadInput, NotReady
 from fraudline.settings import ERASURE_KEY, Settings, erasure_key, load_settings
 
 # A row beside the tombstones that only the right key can have made.
@@ -26,17 +27,20 @@ class Tombstones:
         self._table = table
         self._key = key
 
-    def add(self, entity: str, id_: str, pseudonym: str, deadline: Deadline) -> tuple[Tombstone, bool]:
-        """The person's tombstone and whether it is new; one that is there keeps its pseudonym."""
+    def of(self, entity: str, id_: str, deadline: Deadline) -> Tombstone | None:
+        """The person's tombstone, if there is one."""
+        rows = self._rows(deadline)
+        person = keyed_hash(self._checked_key(rows, deadline), entity, id_)
+        return next((_tombstone(row) for row in rows if row["person"]["S"] == person), None)
+
+    def new(self, entity: str, id_: str, deadline: Deadline) -> Tombstone:
+        """One that is still to be written, with a random pseudonym."""
         key = self._checked_key(self._rows(deadline), deadline)
-        now = now_micros()
-        tombstone = Tombstone(keyed_hash(key, entity, id_), entity, pseudonym, now)
-        try:
-            self._put(_item(tombstone), deadline)
-        except LostRace:
-            rows = self._rows(deadline)
-            return _tombstone(next(row for row in rows if row["person"]["S"] == tombstone.person)), False
-        return tombstone, True
+        return Tombstone(keyed_hash(key, entity, id_), entity, PREFIX + secrets.token_hex(16), now_micros())
+
+    def write(self, tombstone: Tombstone) -> dict[str, Any]:
+        """The write of a transaction that sets a tombstone where there is none."""
+        return {"Put": {"TableName": self._table, **_if_new(_item(tombstone))}}
 
     def erased(self, contract: Contract, deadline: Deadline, known: tuple[tuple[str, str], ...] = ()) -> Erased:
         """Everybody who is erased; `NotReady` if there is somebody and no key to know them by."""
@@ -59,11 +63,14 @@ class Tombstones:
         return self._key
 
     def _put(self, item: dict[str, Any], deadline: Deadline) -> None:
-        body = {"Item": item, "ConditionExpression": "attribute_not_exists(person)"}
-        self._dynamodb.single("PutItem", self._table, body, deadline)
+        self._dynamodb.single("PutItem", self._table, _if_new(item), deadline)
 
     def _rows(self, deadline: Deadline) -> list[dict[str, Any]]:
         return list(self._dynamodb.scan(self._table, lambda: deadline))
+
+
+def _if_new(item: dict[str, Any]) -> dict[str, Any]:
+    return {"Item": item, "ConditionExpression": "attribute_not_exists(person)"}
 
 
 def erased_people(settings: Settings, contract: Contract) -> Erased:

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from fraudline.adapters.draining import Limits
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.tombstones import erased_people
 from fraudline.contract import load_contract
+from fraudline.local.emulator import Emulator, environment_of
 from fraudline.local.resources import create_resources
 from fraudline.settings import Settings
 from tests.privacy.shop import objects, rows
 from tests.stream.events import Sent, clean_events, dirty_events
+from tests.stream.proxy import Body, Rewritten, proxy
 from tests.stream.storage import accounts, balances, stored
 from tests.stream.worker import Orders, Worker
 
@@ -37,10 +40,10 @@ def send(settings: Settings, events: list[Sent]) -> None:
     Producer(client("kinesis"), settings.stream).send(events)
 
 
-def forget(settings: Settings, entity: str = "user", id_: str = USER) -> str:
+def forget(settings: Settings, entity: str = "user", id_: str = USER, say: Callable[[str], None] = print) -> str:
     """The pseudonym."""
     contract = load_contract(settings.contract)
-    forgetting.forget(forgetting.deployment(settings, contract), entity, id_, lambda _: None)
+    forgetting.forget(forgetting.deployment(settings, contract), entity, id_, say)
     return str(erased_people(settings, contract).of(entity, id_))
 
 
@@ -78,6 +81,53 @@ def test_a_batch_that_was_pending_is_finished_under_the_pseudonym(
     send(resources, clean_events(40, users=6, seed=9, first=5000))
     Worker(resources, Orders("heir")).report()
     forget(resources)
+    Worker(calm, Orders("calm")).report()
+    assert_same_but_for_the_name(resources, calm, pseudonym)
+
+
+def test_a_slice_that_comes_before_the_leases_do_is_wholly_under_the_old_name(
+    resources: Settings, calm: Settings, key: None
+) -> None:
+    send(resources, dirty_events(120, users=6))
+    Worker(resources, Orders("early")).report()
+    send(resources, clean_events(40, users=6, seed=9, first=5000))
+
+    def come_between(step: str) -> None:
+        if step == "Waiting for the batches under way":
+            assert Worker(resources, Orders("between")).report().scored == 40
+
+    pseudonym = forget(resources, say=come_between)
+    send(resources, clean_events(40, users=6, seed=10, first=6000))
+    Worker(resources, Orders("rest")).report()
+    Worker(calm, Orders("calm")).report()
+    assert_same_but_for_the_name(resources, calm, pseudonym)
+
+
+def test_leases_that_are_lost_before_the_tombstone_is_written_change_nothing(
+    resources: Settings,
+    calm: Settings,
+    key: None,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    send(resources, dirty_events(120, users=6))
+    Worker(resources, Orders("early")).report()
+    send(resources, clean_events(40, users=6, seed=9, first=5000))
+    monkeypatch.setattr(forgetting, "LEASE_SECONDS", 2.0)
+
+    def freeze(operation: str, body: Body) -> Rewritten | None:
+        if operation != "TransactWriteItems":
+            return None
+        time.sleep(forgetting.LEASE_SECONDS)
+        with environment_of(emulator.environment):
+            assert Worker(resources, Orders("thief")).report().scored == 40
+        return Rewritten(body, lambda told: told)
+
+    with proxy(emulator.endpoint, freeze) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(forgetting.NotReady, match="took a shard over"):
+            forget(resources)
+    pseudonym = forget(resources)
     Worker(calm, Orders("calm")).report()
     assert_same_but_for_the_name(resources, calm, pseudonym)
 
