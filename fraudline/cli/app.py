@@ -1,5 +1,6 @@
 """The command's frame: errors become one sentence and an exit code, Ctrl-C leaves nothing half-written."""
 
+import os
 import sys
 import traceback
 from importlib import metadata
@@ -67,6 +68,8 @@ def frame(
 
 def main() -> None:
     """Run the command line; `--debug` anywhere shows tracebacks."""
+    # Prefect's client tells its makers of each first use on a terminal, unless this is set.
+    os.environ.setdefault("DO_NOT_TRACK", "1")
     debug = "--debug" in sys.argv
     arguments = spread([argument for argument in sys.argv[1:] if argument != "--debug"])
     try:
