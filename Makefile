@@ -29,8 +29,9 @@ $(EMULATOR)/.installed: requirements/emulator.txt
 demo: setup
 	$(BIN)/fraudline demo $(if $(DATA),--data "$(DATA)")
 
+# Two at a time: most tests wait for a server. Those of a file stay together, they share what they set up.
 test: setup lint
-	$(PYTEST) -m "not long"
+	$(PYTEST) -m "not long" -n 2 --dist loadfile
 
 test-all: setup lint
 	$(PYTEST)
