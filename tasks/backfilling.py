@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from fraudline.adapters.large_backfill import PastOnDisk, is_large, land_files, local_files, scratch_beside, shuffled
+from fraudline.adapters.input_files import InputFile, found_files
+from fraudline.adapters.large_backfill import PastOnDisk, is_large, land_files, scratch_beside, shuffled
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.partitions import Target, fill
 from fraudline.adapters.registry import Registry
@@ -56,16 +57,16 @@ def read(
 ) -> Iterator[Read]:
     """These files, else all that has landed; the days of `window` (its end excluded) are to be scored.
 
-    Files of many rows are worked on disk, beside `out`, by the processes of this machine or of the cluster at `dask`;
-    what has landed is one table.
+    Files of many rows, wherever they lie, are worked on disk, beside `out`, by the processes of this machine or of the
+    cluster at `dask`; what has landed is one table.
     """
-    paths = local_files(locations)
-    if dask and not paths:
-        raise BadInput("--dask works on files in folders that its workers see too: name some with --transactions")
+    if dask and not locations:
+        raise BadInput("--dask works on files: name some with --transactions")
+    files = list(found_files(locations)) if locations else []
     start, end = (day_start(day) for day in window)
-    if dask or is_large(paths):
+    if dask or is_large(files):
         with scratch_beside(out) as scratch, dask_cluster(dask) if dask else processes() as workers:
-            yield _shuffled(contract, paths, (start, end), bundle, scratch, workers)
+            yield _shuffled(contract, files, (start, end), bundle, scratch, workers)
     else:
         landed = landing.history(contract, locations, end)
         yield Read(PastInMemory.of(landed.table, start, end, bundle), landed.rejects, landed.duplicates)
@@ -73,16 +74,21 @@ def read(
 
 @step(name="read and sort by entity")
 def _shuffled(
-    contract: Contract, paths: Sequence[Path], window: tuple[int, int], bundle: Bundle, scratch: Path, workers: Workers
+    contract: Contract,
+    files: Sequence[InputFile],
+    window: tuple[int, int],
+    bundle: Bundle,
+    scratch: Path,
+    workers: Workers,
 ) -> Read:
     progress = meter(f"backfill-progress-{contract.name}")
-    found = land_files(contract, paths, scratch, workers, progress)
-    say(f"Read {found.rows:,} rows from {len(paths):,} files")
+    found = land_files(contract, files, scratch, workers, progress)
+    say(f"Read {found.rows:,} rows from {len(files):,} files")
     erased = erased_where_known(contract)
     past = shuffled(
         contract, found, window, bundle, lambda table: with_pseudonyms(table, erased), scratch, workers, progress
     )
-    return Read(past, with_originals(found.rejects), found.duplicates)
+    return Read(past, with_originals(found.rejects, scratch), found.duplicates)
 
 
 def with_features(past: Past) -> Past:

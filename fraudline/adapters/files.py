@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from fraudline.adapters.objects import FolderObjects, open_objects
+from fraudline.adapters.input_files import InputFile, found_files, holds_transactions, is_parquet
 from fraudline.adapters.originals import with_originals
 from fraudline.columns import MISSING_CELLS, Landed, RejectedRow, Source, keep_first_copies, screen
 from fraudline.contract import Contract
@@ -52,11 +52,11 @@ def read_transactions(contract: Contract, locations: Sequence[str], progress: Pr
     `locations` are files, folders, or `s3://` objects and prefixes. `progress` is told each file and its rows.
     """
     parts = []
-    for source, data in found_files(locations):
-        part = read_one(contract, source, data)
+    for file in found_files(locations):
+        part = _read_one(contract, file)
         parts.append(part)
         if progress:
-            progress(source, part.rows)
+            progress(file.name, part.rows)
     landed = keep_first_copies(_one_after_the_other(parts))
     if not landed.rows:
         raise BadInput(f"{_name(locations)} has no rows: name a file with transactions")
@@ -83,64 +83,21 @@ def _name(locations: Sequence[str]) -> str:
     return locations[0] if len(locations) == 1 else f"{locations[0]} and {len(locations) - 1} more"
 
 
-def found_files(locations: Sequence[str]) -> Iterator[tuple[str, Path | bytes]]:
-    if not locations:
-        raise BadInput("no transactions given: name a file, a folder or an s3:// prefix")
-    for location in locations:
-        yield from _found(location)
-
-
 def require_files(locations: Sequence[str]) -> None:
     """`BadInput` for a path without a file of a known format; what is in buckets shows when it is read."""
     for location in locations:
         if "://" not in location:
-            for source, _ in _found(location):
-                _reader_of(source)
+            for file in found_files([location]):
+                _reader_of(file.name)
 
 
-def _found(location: str) -> list[tuple[str, Path | bytes]]:
-    try:
-        found = list(_objects_at(location) if "://" in location else _paths_at(location))
-    except PermissionError as error:
-        raise BadInput(f"no permission to read {location}: change its mode or its owner") from error
-    if not found:
-        raise BadInput(f"{location} holds no .csv, .jsonl or .parquet file: name one that does")
-    return found
-
-
-def _paths_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
-    path = Path(location)
-    if not location or not path.exists():
-        raise BadInput(f"there is no {location or 'file without a name'}: check the path of the transactions")
-    # A folder as its store lists it: which copy of a row is the first is the same there and in a bucket.
-    inside = (path / key for key in FolderObjects(path).list() if _reader(key)) if path.is_dir() else (path,)
-    yield from ((_printable_name(file), file) for file in inside if file.is_file())
-
-
-def _printable_name(path: Path) -> str:
-    """The path as reports and logs may tell it."""
-    if not str(path).isprintable():
-        raise BadInput(f"{str(path)!r} has a character in its name that cannot be printed: rename it")
-    return str(path)
-
-
-def _objects_at(location: str) -> Iterator[tuple[str, Path | bytes]]:
-    if not location.startswith("s3://"):
-        raise BadInput(f"{location} is no place for transactions: name a file, a folder or an s3:// prefix")
-    bucket, _, prefix = location.removeprefix("s3://").partition("/")
-    objects = open_objects(f"s3://{bucket}")
-    for key in objects.list(prefix):
-        if _reader(key):
-            yield f"s3://{bucket}/{key}", objects.get(key)
-
-
-def read_one(contract: Contract, source: str, data: Path | bytes) -> Landed:
+def _read_one(contract: Contract, file: InputFile) -> Landed:
+    source = file.name
     reader = _reader_of(source)
-    size = len(data) if isinstance(data, bytes) else data.stat().st_size
-    if size > MAX_BYTES:
-        raise too_large(source, size)
+    if file.size > MAX_BYTES:
+        raise too_large(source, file.size)
     try:
-        landed = reader(contract, source, data)
+        landed = reader(contract, source, file.contents())
         return replace(landed, sources=(Source(source, landed.rows),))
     except PermissionError as error:
         raise BadInput(f"no permission to read {source}: change its mode or its owner") from error
@@ -157,25 +114,15 @@ def unreadable(source: str, error: Exception) -> BadInput:
     told = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
     if isinstance(error, UnicodeDecodeError) or "invalid UTF8" in told:
         return BadInput(f"{source} is not UTF-8: save it as UTF-8")
-    if source.lower().endswith(".parquet"):
+    if is_parquet(source):
         return BadInput(f"{source} cannot be read: {told.partition('. ')[0]}; perhaps it was cut off, copy it again")
     return BadInput(f"{source} cannot be read: {told}")
 
 
-def holds_transactions(name: str) -> bool:
-    """Whether a file's name tells a format that is read; others are left alone where they lie in a folder."""
-    return _reader(name) is not None
-
-
 def _reader_of(source: str) -> _Reader:
-    if reader := _reader(source):
-        return reader
-    raise BadInput(f"{source} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
-
-
-def _reader(name: str) -> _Reader | None:
-    endings = {".csv": _read_text, ".jsonl": _read_text, ".ndjson": _read_text, ".parquet": _read_parquet}
-    return next((reader for ending, reader in endings.items() if name.lower().endswith(ending)), None)
+    if not holds_transactions(source):
+        raise BadInput(f"{source} is of no known format: use a name that ends in .csv, .jsonl or .parquet")
+    return _read_parquet if is_parquet(source) else _read_text
 
 
 def _stream(data: Path | bytes) -> IO[bytes]:

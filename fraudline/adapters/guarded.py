@@ -1,6 +1,7 @@
 """Objects through which no erased id is read or written, however old what lies there or what is written is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from fraudline.adapters.objects import Objects, open_objects
 from fraudline.adapters.tombstones import erased_people
@@ -23,6 +24,17 @@ class Guarded:
 
     def get(self, key: str) -> bytes:
         return self._without(key, self._objects.get(key))
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """As they are stored: a pseudonym may be longer than the id it stands for."""
+        return self._objects.sizes(prefix)
+
+    def fetch(self, key: str, path: Path) -> None:
+        """A file is changed in memory, where there is anybody to be replaced in it: it must fit there."""
+        if self._erased():
+            path.write_bytes(self.get(key))
+        else:
+            self._objects.fetch(key, path)
 
     def put(self, key: str, data: bytes) -> None:
         self._objects.put(key, self._without(key, data))

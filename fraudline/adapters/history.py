@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from fraudline.adapters.archive import EVER, read_archive
 from fraudline.adapters.builds import read_builds, told_by_builds
-from fraudline.adapters.files import Progress, holds_transactions, load_transactions
+from fraudline.adapters.files import Progress, load_transactions
+from fraudline.adapters.input_files import holds_transactions
 from fraudline.adapters.landing import PREFIX
 from fraudline.adapters.objects import Objects, open_objects
 from fraudline.builds import NOTHING_BUILT, SeenByBuilds

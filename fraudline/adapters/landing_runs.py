@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fraudline.adapters import files
+from fraudline.adapters.input_files import InputFile, StoredFile, is_parquet
 from fraudline.adapters.partitions import sentences_of
 from fraudline.columns import Landed, RejectedRow, Source, keep_first_copies, screen
 from fraudline.contract import Contract
@@ -29,8 +30,12 @@ REPEATED_ROWS = 2**22
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker reads: a file, or some row groups of a Parquet file, whose first row has number `first`."""
+    """What one worker reads: a file, or some row groups of a Parquet file, whose first row has number `first`.
 
+    `name` tells where it came from: of an object, `path` is a copy.
+    """
+
+    name: str
     path: Path
     source: int
     groups: tuple[int, ...] | None = None
@@ -71,41 +76,44 @@ class LandedUnit:
     rejects: tuple[RejectedRow, ...]
 
 
-def units_of(contract: Contract, path: Path, source: int) -> list[Unit]:
+def units_of(contract: Contract, name: str, path: Path, source: int) -> list[Unit]:
     """A Parquet file in parts of about a run each; another file as a whole."""
-    if path.suffix.lower() != ".parquet":
-        return [Unit(path, source)]
-    with reading(path):
+    if not is_parquet(name):
+        return [Unit(name, path, source)]
+    with reading(name):
         file = pq.ParquetFile(path)
-        files.require_columns(contract, str(path), file.schema_arrow)
+        files.require_columns(contract, name, file.schema_arrow)
         rows = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
     firsts = np.cumsum([0, *rows]).tolist()
     parts: dict[int, list[int]] = {}
     for group, first in enumerate(firsts[:-1]):
         parts.setdefault(first // RUN_ROWS, []).append(group)
-    return [Unit(path, source, tuple(groups), firsts[groups[0]]) for groups in parts.values()]
+    return [Unit(name, path, source, tuple(groups), firsts[groups[0]]) for groups in parts.values()]
 
 
-def rows_of(path: Path) -> int:
-    """About how many rows a file has."""
-    if path.suffix.lower() != ".parquet":
-        return path.stat().st_size // _BYTES_A_ROW
-    with reading(path):
-        return int(pq.read_metadata(path).num_rows)
+def rows_of(file: InputFile) -> int:
+    """About how many rows a file has, rather more than less where its size is all that is known."""
+    if not is_parquet(file.name):
+        return file.size // _BYTES_A_ROW
+    if isinstance(file, StoredFile):
+        return file.size // _PARQUET_BYTES_A_ROW
+    with reading(file.name):
+        return int(pq.read_metadata(file.path).num_rows)
 
 
 _BYTES_A_ROW = 48
+_PARQUET_BYTES_A_ROW = 12
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(name: str) -> Iterator[None]:
     """What goes wrong while a file is read, as a sentence."""
     try:
         yield
     except PermissionError as error:
-        raise BadInput(f"no permission to read {path}: change its mode or its owner") from error
+        raise BadInput(f"no permission to read {name}: change its mode or its owner") from error
     except files.UNREADABLE as error:
-        raise files.unreadable(str(path), error) from error
+        raise files.unreadable(name, error) from error
 
 
 def land(contract: Contract, unit: Unit, folder: Path) -> LandedUnit:
@@ -123,22 +131,21 @@ def land(contract: Contract, unit: Unit, folder: Path) -> LandedUnit:
 
 
 def _pieces(contract: Contract, unit: Unit) -> Iterator[Landed]:
-    name = str(unit.path)
     if unit.groups is None:
-        with reading(unit.path), unit.path.open("rb") as stream:
-            yield from files.text_pieces(contract, name, stream, RUN_ROWS)
+        with reading(unit.name), unit.path.open("rb") as stream:
+            yield from files.text_pieces(contract, unit.name, stream, RUN_ROWS)
         return
     done = unit.first
     for batch in _batches(contract, unit):
-        yield screen(contract, pa.Table.from_batches([batch]), name, np.arange(done, done + len(batch)))
+        yield screen(contract, pa.Table.from_batches([batch]), unit.name, np.arange(done, done + len(batch)))
         done += len(batch)
 
 
 def _batches(contract: Contract, unit: Unit) -> Iterator[pa.RecordBatch]:
-    with reading(unit.path), unit.path.open("rb") as stream:
+    with reading(unit.name), unit.path.open("rb") as stream:
         file = open_packed(stream)
         known = [column for column in file.schema_arrow.names if column in contract.known_columns]
-        yield from unpacked_batches(file, str(unit.path), RUN_ROWS, unit.groups or (), known)
+        yield from unpacked_batches(file, unit.name, RUN_ROWS, unit.groups or (), known)
 
 
 def _write(table: TransactionTable, path: Path, source: int) -> Run:

@@ -18,9 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraudline.adapters import files
 from fraudline.adapters.ahead import ahead
-from fraudline.adapters.landing_runs import REPEATED_ROWS, LandedUnit, Repeated, Run, land, repeated, rows_of, units_of
+from fraudline.adapters.copies import Copies
+from fraudline.adapters.input_files import InputFile
+from fraudline.adapters.landing_runs import REPEATED_ROWS, LandedUnit, Repeated, Run, land, repeated, rows_of
 from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.workers import Workers
 from fraudline.backfill_passes import Floats, Ranges, explained_frauds, lagged_columns, scored_rows
@@ -85,16 +86,9 @@ def _day_path(folder: Path, day: str) -> Path:
     return folder / f"day-{day}.arrow"
 
 
-def local_files(locations: Sequence[str]) -> list[Path]:
-    """The files of these locations; none if some of them lie elsewhere."""
-    if any("://" in location for location in locations):
-        return []
-    return [data for _, data in files.found_files(locations) if isinstance(data, Path)] if locations else []
-
-
-def is_large(paths: Sequence[Path]) -> bool:
+def is_large(files: Sequence[InputFile]) -> bool:
     """Whether these files hold more rows than are worked in memory at once."""
-    return sum(map(rows_of, paths)) > MEMORY_ROWS
+    return sum(map(rows_of, files)) > MEMORY_ROWS
 
 
 @contextmanager
@@ -142,19 +136,19 @@ class Landing:
 
 
 def land_files(
-    contract: Contract, paths: Sequence[Path], folder: Path, workers: Workers, progress: Progress
+    contract: Contract, files: Sequence[InputFile], folder: Path, workers: Workers, progress: Progress
 ) -> Landing:
-    """Read files into runs below `folder`."""
-    units = [unit for source, path in enumerate(paths) for unit in units_of(contract, path, source)]
-    done: list[LandedUnit] = []
-    for unit in workers.results(land, [(contract, unit, folder) for unit in units]):
+    """Read files into runs below `folder`; as many objects as workers are kept busy by are copied there at a time."""
+    copies, done = Copies(contract, files, folder), list[LandedUnit]()
+    for unit in workers.results(land, ((contract, unit, folder) for unit in copies.units())):
         done.append(unit)
+        copies.has_read(unit)
         progress("Read", sum(part.rows for part in done), 0)
     done.sort(key=lambda part: part.source)
     rows: dict[int, int] = defaultdict(int)
     for part in done:
         rows[part.source] += part.rows
-    sources = tuple(Source(str(path), rows[source]) for source, path in enumerate(paths))
+    sources = tuple(Source(file.name, rows[source]) for source, file in enumerate(files))
     runs = tuple(run for part in done for run in part.runs)
     parts = sum(rows.values()) // REPEATED_ROWS + 1
     again: list[Repeated] = list(

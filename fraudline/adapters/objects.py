@@ -7,6 +7,7 @@ code point) and create atomically: a reader sees a whole object or none, and of 
 import errno
 import os
 import re
+import shutil
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -49,6 +50,15 @@ class Objects(Protocol):
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """The keys that start with `prefix`, ascending, without hidden ones (a part starts with a dot)."""
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """The keys of `list`, each with the bytes its object has now."""
+
+    def fetch(self, key: str, path: Path) -> None:
+        """The object's bytes into a file, however many they are; `NotFound` if there is none.
+
+        Replaces the file; an `OSError` says that it cannot be written, and may leave a part of it.
+        """
 
     def exists(self, key: str) -> bool: ...
 
@@ -159,6 +169,21 @@ class FolderObjects:
     def list(self, prefix: str = "") -> Iterator[str]:
         with _explained(self._folder):
             yield from _keys_below(self._folder, "", prefix)
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        for key in self.list(prefix):
+            with _explained(self._folder):
+                yield key, (self._folder / key).stat().st_size
+
+    def fetch(self, key: str, path: Path) -> None:
+        found = self._path(key)
+        with _explained(found):
+            try:
+                stream = found.open("rb")
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                raise NotFound(f"there is no {key!r} in {self.location}") from None
+        with stream, path.open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
 
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()

@@ -8,6 +8,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -17,6 +18,7 @@ from typing import IO, NamedTuple
 import pyarrow as pa
 
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.partitions import sentences_of
 from fraudline.archive import decode_archive
 from fraudline.columns import Landed, RejectedRow, cells_of, json_of, without_views
 from fraudline.errors import BadInput
@@ -36,13 +38,16 @@ class Original(NamedTuple):
     header: str = ""
 
 
-def with_originals(rejects: Sequence[RejectedRow]) -> list[RejectedRow]:
-    """The same rows, each with its original if it has none yet."""
+def with_originals(rejects: Sequence[RejectedRow], scratch: Path | None = None) -> list[RejectedRow]:
+    """The same rows, each with its original if it has none yet.
+
+    Objects larger than memory need `scratch`, a folder where a copy of one at a time may lie.
+    """
     wanted: defaultdict[str, set[int]] = defaultdict(set)
     for reject in rejects:
         if not reject.raw:
             wanted[reject.source].add(reject.row)
-    found = {source: originals(source, rows) for source, rows in wanted.items()}
+    found = {source: originals(source, rows, scratch) for source, rows in wanted.items()}
     return [reject if reject.raw else _with(reject, found[reject.source][reject.row]) for reject in rejects]
 
 
@@ -59,20 +64,32 @@ def _with(reject: RejectedRow, original: Original) -> RejectedRow:
     return replace(reject, raw=original.raw, header=original.header)
 
 
-def originals(source: str, rows: set[int]) -> dict[int, Original]:
+def originals(source: str, rows: set[int], scratch: Path | None = None) -> dict[int, Original]:
     """These rows of a file, an `s3://` object or a batch of the archive, by the numbers they were read under."""
-    with _open(source) as stream:
+    with _opened(source, scratch) as stream:
         found = dict(_reader(source)(stream, rows))
     if missing := rows - found.keys():
         raise BadInput(f"{source} has changed while it was read: it has no row {min(missing)} any more, run it again")
     return found
 
 
-def _open(source: str) -> IO[bytes]:
+@contextmanager
+def _opened(source: str, scratch: Path | None) -> Iterator[IO[bytes]]:
     if not source.startswith("s3://"):
-        return Path(source).open("rb")
+        with Path(source).open("rb") as stream:
+            yield stream
+        return
     bucket, _, key = source.removeprefix("s3://").partition("/")
-    return io.BytesIO(open_objects(f"s3://{bucket}").get(key))
+    objects = open_objects(f"s3://{bucket}")
+    if scratch is None:
+        yield io.BytesIO(objects.get(key))
+        return
+    copy = scratch / "original"
+    with sentences_of(scratch):
+        objects.fetch(key, copy)
+    with copy.open("rb") as stream:
+        yield stream
+    copy.unlink()
 
 
 Reader = Callable[[IO[bytes], set[int]], Iterable[tuple[int, Original]]]

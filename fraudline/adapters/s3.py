@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -56,11 +57,24 @@ class S3Objects:
         raise Unavailable(f"{key!r} in {self.location} is being written by others all the time: try again")
 
     def list(self, prefix: str = "") -> Iterator[str]:
+        yield from (key for key, _ in self.sizes(prefix))
+
+    def sizes(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         pages = self._client.get_paginator("list_objects_v2")
         with self._explained():
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
-                keys = (item["Key"].removeprefix(self._prefix) for item in page.get("Contents", ()))
-                yield from (key for key in keys if not is_hidden(key))
+                found = ((item["Key"].removeprefix(self._prefix), item["Size"]) for item in page.get("Contents", ()))
+                yield from ((key, size) for key, size in found if not is_hidden(key))
+
+    def fetch(self, key: str, path: Path) -> None:
+        # Unlike a read of one answer, boto3's transfer goes on where a connection broke off.
+        with self._explained():
+            try:
+                self._client.download_file(**self._at(key), Filename=str(path))
+            except ClientError as error:
+                if error_code(error) not in ("404", "NoSuchKey"):
+                    raise
+                raise NotFound(f"there is no {key!r} in {self.location}") from None
 
     def exists(self, key: str) -> bool:
         with self._explained():

@@ -2,12 +2,12 @@
 
 import os
 import signal
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any, TypeVar
@@ -28,12 +28,17 @@ class Workers:
     count: int
 
     def results(self, function: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
-        """What the function gives for each task's arguments, as they are done: few wait to be taken at a time."""
-        waiting, running = deque(tasks), set[Future[R]]()
+        """What the function gives for each task's arguments, as they are done: few wait to be taken at a time.
+
+        A task's arguments are asked for when it can be started soon.
+        """
+        waiting, running = iter(tasks), set[Future[R]]()
         try:
-            while waiting or running:
-                while waiting and len(running) < 2 * self.count:
-                    running.add(self.executor.submit(function, *waiting.popleft()))
+            while True:
+                for task in islice(waiting, 2 * self.count - len(running)):
+                    running.add(self.executor.submit(function, *task))
+                if not running:
+                    return
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         except BrokenProcessPool as error:

@@ -86,7 +86,7 @@ def test_a_bomb_is_neither_sent_nor_taken_for_labels(tmp_path: Path) -> None:
 
 def test_a_bomb_does_not_go_off_where_a_large_backfill_reads_or_an_erased_id_is_looked_for(tmp_path: Path) -> None:
     path = bomb(tmp_path / "t.parquet", location=MEGABYTE)
-    (unit,) = units_of(SHOP, path, 0)
+    (unit,) = units_of(SHOP, str(path), path, 0)
     with pytest.raises(BadInput, match=r"unpacks to \d+ bytes or more, 536870912 are allowed"):
         land(SHOP, unit, tmp_path)
     peak(lambda: tells_of("t.parquet", path.read_bytes(), "U123456"))

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.adapters.files import found_files, load_transactions
+from fraudline.adapters.files import load_transactions
+from fraudline.adapters.input_files import found_files
 from fraudline.contract import load_contract
 
 HEADER = "transaction_id,user_id,timestamp,amount,device_type,location,is_vpn,card_type,is_fraud"
@@ -25,8 +26,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_is_read_in_the_order_of_its_keys_without_hidden_files(folder: Path) -> None:
-    assert [source for source, _ in found_files([str(folder)])] == [f"{folder}/{key}" for key in KEYS]
-    assert [source for source, _ in found_files([f"{folder}/"])] == [f"{folder}/{key}" for key in KEYS]
+    assert [file.name for file in found_files([str(folder)])] == [f"{folder}/{key}" for key in KEYS]
+    assert [file.name for file in found_files([f"{folder}/"])] == [f"{folder}/{key}" for key in KEYS]
 
 
 def test_the_first_copy_in_the_order_of_keys_stands(folder: Path) -> None:

@@ -22,9 +22,12 @@ from distributed import Client
 
 from fraudline.adapters import landing_runs, large_backfill
 from fraudline.adapters import workers as workers_module
+from fraudline.adapters.clients import client
 from fraudline.adapters.files import load_transactions
+from fraudline.adapters.input_files import LocalFile, found_files
 from fraudline.adapters.large_backfill import PastOnDisk, land_files, scratch_beside, shuffled
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.originals import with_originals
 from fraudline.adapters.output_lock import only_run
 from fraudline.adapters.partitions import PartitionFile, PartitionFolder, fill
 from fraudline.adapters.registry import Registry
@@ -109,7 +112,7 @@ def in_memory(contract: Contract, paths: list[Path], bundle: Bundle) -> Past:
 
 
 def on_disk(contract: Contract, paths: list[Path], bundle: Bundle, scratch: Path, workers: Workers) -> PastOnDisk:
-    landing = land_files(contract, paths, scratch, workers, silent)
+    landing = land_files(contract, [LocalFile(path) for path in paths], scratch, workers, silent)
     return shuffled(contract, landing, WINDOW, bundle, lambda table: table, scratch, workers, silent)
 
 
@@ -148,7 +151,7 @@ def test_repeated_ids_and_refused_rows_are_those_of_one_table(threads: Workers, 
     contract, paths = load_contract("ecommerce"), shops(tmp_path)
     whole = load_transactions(contract, [str(path) for path in paths])
     with scratch_beside(tmp_path / "out") as scratch:
-        landing = land_files(contract, paths, scratch, threads, silent)
+        landing = land_files(contract, [LocalFile(path) for path in paths], scratch, threads, silent)
     assert (landing.rows, landing.duplicates) == (whole.rows, whole.duplicates)
     assert whole.duplicates == 3
     told = [(reject.source, reject.row, reject.problems) for reject in landing.rejects]
@@ -189,6 +192,93 @@ def test_only_the_days_that_are_missing_are_scored(threads: Workers, tmp_path: P
     assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
 
 
+# From a bucket
+
+
+@pytest.fixture
+def bucket(aws: object, unique: str) -> str:
+    client("s3").create_bucket(Bucket=unique)
+    return unique
+
+
+def uploaded(paths: Sequence[Path], bucket: str) -> str:
+    """The same files as objects, beside one of no format: their prefix."""
+    objects = open_objects(f"s3://{bucket}")
+    for path in paths:
+        objects.put(f"history/{path.name}", path.read_bytes())
+    objects.put("history/README.md", b"Card payments")
+    return f"s3://{bucket}/history/"
+
+
+@pytest.mark.parametrize(
+    ("name", "made"), [("ecommerce", shops), ("ecommerce", shops_in_every_format), ("cards", cards)]
+)
+def test_a_bucket_gives_the_bytes_and_the_refused_rows_of_one_table_and_of_files_here(
+    name: str, made: Callable[[Path], list[Path]], threads: Workers, bucket: str, tmp_path: Path
+) -> None:
+    contract, bundle = load_contract(name), bundle_of(bundle_files(name))
+    (tmp_path / "in").mkdir()
+    paths = made(tmp_path / "in")
+    write(in_memory(contract, paths, bundle), bundle, tmp_path / "memory")
+    place = uploaded(paths, bucket)
+    whole = load_transactions(contract, [place])
+    with scratch_beside(tmp_path / "disk") as scratch:
+        landing = land_files(contract, list(found_files([place])), scratch, threads, silent)
+        rejects = with_originals(landing.rejects, scratch)
+        assert not [path for path in scratch.iterdir() if path.suffix not in (".arrow", ".npy")]
+        past = shuffled(contract, landing, WINDOW, bundle, lambda table: table, scratch, threads, silent)
+        write(past, bundle, tmp_path / "disk")
+    assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
+    assert landing.sources == whole.sources
+    assert {source.name for source in landing.sources} == {f"{place}{path.name}" for path in paths}
+    assert sorted(rejects, key=lambda r: (r.source, r.row)) == sorted(whole.rejects, key=lambda r: (r.source, r.row))
+
+
+def test_of_many_objects_few_are_copied_at_a_time(threads: Workers, bucket: str, tmp_path: Path) -> None:
+    rows = frame()
+    paths = [tmp_path / f"{number:02}.csv" for number in range(20)]
+    for number, path in enumerate(paths):
+        rows.iloc[number * 50 : (number + 1) * 50].to_csv(path, index=False)
+    files, copies = list(found_files([uploaded(paths, bucket)])), list[int]()
+    (tmp_path / "scratch").mkdir()
+
+    def look(what: str, done: int, total: int) -> None:
+        copies.append(len(list((tmp_path / "scratch").glob("copy-*"))))
+
+    land_files(load_contract("ecommerce"), files, tmp_path / "scratch", threads, look)
+    assert len(copies) == 20
+    assert max(copies) <= 2 * threads.count
+    assert list((tmp_path / "scratch").glob("copy-*")) == []
+
+
+def test_an_object_with_other_columns_or_without_its_end_is_named_as_one_and_gone_ones_too(
+    threads: Workers, bucket: str, tmp_path: Path
+) -> None:
+    contract, paths = load_contract("ecommerce"), shops(tmp_path)
+    pd.read_parquet(paths[1]).rename(columns={"amount": "price"}).to_parquet(paths[1])
+    place = uploaded(paths, bucket)
+    with pytest.raises(BadInput, match=rf"^{place}b\.parquet lacks column 'amount' of contract 'ecommerce'"):
+        land_files(contract, list(found_files([place])), tmp_path, threads, silent)
+    objects = open_objects(f"s3://{bucket}")
+    objects.put("history/b.parquet", paths[0].read_bytes()[:-100])
+    with pytest.raises(BadInput, match=rf"^{place}b\.parquet cannot be read: "):
+        land_files(contract, list(found_files([place])), tmp_path, threads, silent)
+    found = list(found_files([place]))
+    objects.delete("history/b.parquet")
+    with pytest.raises(NotReady, match=rf"^there is no 'history/b\.parquet' in s3://{bucket}$"):
+        land_files(contract, found, tmp_path, threads, silent)
+
+
+def test_what_is_large_is_told_by_sizes_before_anything_is_read(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = open_objects(f"s3://{bucket}")
+    objects.put("a.csv", b"x" * 4800)
+    objects.put("b.parquet", b"x" * 1200)
+    monkeypatch.setattr(large_backfill, "MEMORY_ROWS", 199)
+    assert large_backfill.is_large(list(found_files([f"s3://{bucket}"])))
+    monkeypatch.setattr(large_backfill, "MEMORY_ROWS", 200)
+    assert not large_backfill.is_large(list(found_files([f"s3://{bucket}"])))
+
+
 # On a cluster
 
 
@@ -221,7 +311,7 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[str]:
             process.wait()
 
 
-def test_a_cluster_gives_the_bytes_of_this_machine(tmp_path: Path) -> None:
+def test_a_cluster_gives_the_bytes_of_this_machine_from_files_and_from_a_bucket(bucket: str, tmp_path: Path) -> None:
     contract, bundle = load_contract("cards"), bundle_of(bundle_files("cards"))
     (tmp_path / "in").mkdir()
     paths = cards(tmp_path / "in")
@@ -230,7 +320,13 @@ def test_a_cluster_gives_the_bytes_of_this_machine(tmp_path: Path) -> None:
         assert workers.count == 2
         with scratch_beside(tmp_path / "disk") as scratch:
             write(on_disk(contract, paths, bundle, scratch, workers), bundle, tmp_path / "disk")
+        with scratch_beside(tmp_path / "from-bucket") as scratch:
+            # The workers know no AWS: they see the copies.
+            landing = land_files(contract, list(found_files([uploaded(paths, bucket)])), scratch, workers, silent)
+            past = shuffled(contract, landing, WINDOW, bundle, lambda table: table, scratch, workers, silent)
+            write(past, bundle, tmp_path / "from-bucket")
     assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
+    assert contents(tmp_path / "from-bucket") == contents(tmp_path / "memory")
 
 
 def test_a_cluster_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,7 +380,7 @@ def test_a_file_without_its_end_is_named(threads: Workers, tmp_path: Path) -> No
 
 def test_a_window_before_the_first_row_says_what_the_input_spans(threads: Workers, tmp_path: Path) -> None:
     contract, paths = load_contract("ecommerce"), shops(tmp_path)
-    landing = land_files(contract, paths, tmp_path, threads, silent)
+    landing = land_files(contract, [LocalFile(path) for path in paths], tmp_path, threads, silent)
     window = (day_start(date(2020, 1, 1)), day_start(date(2020, 2, 1)))
     with pytest.raises(BadInput) as refused:
         shuffled(contract, landing, window, bundle_of(bundle_files()), lambda t: t, tmp_path, threads, silent)
@@ -297,7 +393,7 @@ def test_files_without_a_valid_row_say_what_is_wrong_with_them(threads: Workers,
     path = tmp_path / "t.parquet"
     frame().head(20).assign(amount=-1.0).to_parquet(path)
     with pytest.raises(BadInput, match=r"no valid transaction among 20 rows, most often for amount_negative \(20\)"):
-        land_files(load_contract("ecommerce"), [path], tmp_path, threads, silent)
+        land_files(load_contract("ecommerce"), [LocalFile(path)], tmp_path, threads, silent)
 
 
 FULL = """
@@ -314,7 +410,7 @@ if __name__ == "__main__":
     # The kernel's word for no more room in a file: what a full disk is to whoever writes.
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     request = BackfillRequest(
-        contract="ecommerce", transactions=[str(folder / "in")], start=date(2026, 1, 12), end=date(2026, 1, 17),
+        contract="ecommerce", transactions=[sys.argv[4]], start=date(2026, 1, 12), end=date(2026, 1, 17),
         model=sys.argv[3], models=str(folder / "models"), quarantine=str(folder / "refused"), out=str(folder / "out"),
     )
     try:
@@ -335,32 +431,43 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def runs_with_room(shop: Path, size: int) -> str:
+def command_of(shop: Path, size: int, place: str) -> list[str]:
     version = version_of(bundle_files("ecommerce"))
-    command = [sys.executable, str(shop / "full.py"), str(shop), str(size), version]
+    return [sys.executable, str(shop / "full.py"), str(shop), str(size), version, place]
+
+
+def runs_with_room(shop: Path, size: int, place: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = command_of(shop, size, place)
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
-def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(shop: Path) -> None:
-    assert "days=5" in runs_with_room(shop, 2**40)
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, shop: Path) -> str:
+    """Where the shop's transactions lie: in its folder, or in a bucket."""
+    if request.param == "folder":
+        return str(shop / "in")
+    return uploaded(sorted((shop / "in").iterdir()), request.getfixturevalue("bucket"))
+
+
+def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(shop: Path, place: str) -> None:
+    assert "days=5" in runs_with_room(shop, 2**40, place)
     whole = contents(shop / "out")
     (shop / "out" / "2026-01-14.parquet").unlink()
 
-    told = runs_with_room(shop, 20_000)
+    told = runs_with_room(shop, 20_000, place)
     assert told == f"Unavailable {shop / '.out.shuffle'} cannot be written: File too large"
     assert sorted(contents(shop / "out")) == sorted(set(whole) - {"2026-01-14.parquet"})
     assert not list(shop.glob(".out*"))
 
-    assert "days=1, days_done_before=4" in runs_with_room(shop, 2**40)
+    assert "days=1, days_done_before=4" in runs_with_room(shop, 2**40, place)
     assert contents(shop / "out") == whole
     assert not list(shop.glob(".out*"))
 
 
-def test_a_run_that_was_killed_does_not_stand_in_the_way_of_the_next(shop: Path) -> None:
-    version = version_of(bundle_files("ecommerce"))
-    command = [sys.executable, str(shop / "full.py"), str(shop), str(2**40), version]
+def test_a_run_that_was_killed_does_not_stand_in_the_way_of_the_next(shop: Path, place: str) -> None:
+    command = command_of(shop, 2**40, place)
     killed = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True)
     wait_for(lambda: any(shop.glob(".out.shuffle/*.arrow")))
     told = rf"another backfill writes into .*out \(process {killed.pid} on "
@@ -369,8 +476,12 @@ def test_a_run_that_was_killed_does_not_stand_in_the_way_of_the_next(shop: Path)
     killed.kill()
     killed.communicate()
     assert (shop / ".out.shuffle").exists()
-    assert "days=5" in runs_with_room(shop, 2**40)
+    assert "days=5" in runs_with_room(shop, 2**40, place)
     assert not list(shop.glob(".out*"))
+    after_the_kill = contents(shop / "out")
+    shutil.rmtree(shop / "out")
+    assert "days=5" in runs_with_room(shop, 2**40, str(shop / "in"))
+    assert contents(shop / "out") == after_the_kill
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:

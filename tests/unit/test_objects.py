@@ -42,6 +42,36 @@ def test_a_missing_object_is_named_with_its_place(objects: Objects) -> None:
     assert not objects.exists("a/b")
 
 
+def test_what_is_fetched_is_what_one_gets_in_a_file(objects: Objects, tmp_path: Path) -> None:
+    # More than one part of a transfer.
+    data = os.urandom(9 * 2**20)
+    objects.put("a/b.bin", data)
+    copy = tmp_path / "copy"
+    copy.write_bytes(b"of an earlier one")
+    objects.fetch("a/b.bin", copy)
+    assert copy.read_bytes() == data
+    objects.put("a/b.bin", b"")
+    objects.fetch("a/b.bin", copy)
+    assert copy.read_bytes() == b""
+
+
+def test_what_cannot_be_fetched_is_named_and_leaves_no_file(objects: Objects, tmp_path: Path) -> None:
+    objects.put("a/b", b"1")
+    for key in ("a", "b", "a/b/c"):
+        with pytest.raises(NotFound, match=f"there is no '{key}' in {re.escape(objects.location)}$"):
+            objects.fetch(key, tmp_path / "copy")
+    with pytest.raises(FileNotFoundError):
+        objects.fetch("a/b", tmp_path / "no folder" / "copy")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_sizes_are_those_of_what_is_listed(objects: Objects) -> None:
+    for key, data in {"a": b"", "b/1": b"x" * 17, "b/2": b"\x00", "c": b"12"}.items():
+        objects.put(key, data)
+    assert list(objects.sizes()) == [("a", 0), ("b/1", 17), ("b/2", 1), ("c", 2)]
+    assert list(objects.sizes("b")) == [("b/1", 17), ("b/2", 1)]
+
+
 def test_a_part_of_a_key_is_no_object(objects: Objects) -> None:
     objects.put("a/b", b"1")
     assert not objects.exists("a")
@@ -118,6 +148,7 @@ def test_a_key_that_could_leave_its_store_is_refused_by_every_method(
     objects = open_objects(place)
     attempts: list[Callable[[], object]] = [
         lambda: objects.get(key),
+        lambda: objects.fetch(key, tmp_path / "copy"),
         lambda: objects.put(key, b""),
         lambda: objects.put_new(key, b""),
         lambda: objects.exists(key),
