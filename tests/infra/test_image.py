@@ -1,6 +1,9 @@
 """The image holds the locked versions and nothing that the Dockerfile does not name."""
 
 import re
+from pathlib import Path
+
+from flows.backfill import BackfillRequest
 
 from .conftest import INFRA, REPO
 
@@ -23,6 +26,11 @@ def test_all_that_is_copied_is_let_into_the_build_and_nothing_else() -> None:
     }
     ignore = (INFRA / "docker" / "Dockerfile.dockerignore").read_text()
     assert copied == set(re.findall(r"^!(\S+)$", ignore, re.MULTILINE))
+
+
+def test_a_backfill_may_write_where_it_does_without_being_told() -> None:
+    assert "RUN install --directory --owner=fraudline /app/out\n" in DOCKERFILE
+    assert Path(str(BackfillRequest.model_fields["out"].default)).parts[0] == "out"
 
 
 def test_it_runs_as_an_unprivileged_user() -> None:

@@ -34,5 +34,5 @@ def test_who_is_erased_is_in_no_copy(store: FolderObjects, tmp_path: Path) -> No
 def test_where_nobody_is_erased_the_copy_is_the_object(store: FolderObjects, tmp_path: Path) -> None:
     Guarded(store, lambda: nobody(CONTRACT)).fetch("a.jsonl", tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == LINE
-    with pytest.raises(NotFound, match="there is no 'b.jsonl'"):
+    with pytest.raises(NotFound, match=r"there is no 'b\.jsonl'"):
         Guarded(store, lambda: nobody(CONTRACT)).fetch("b.jsonl", tmp_path / "copy")
