@@ -72,7 +72,8 @@ def _of_deployment(request: DataQualityRequest, contract: Contract) -> tuple[Lan
     """All that has landed where labels are judged, which come late; else the archive's last whole window."""
     now = to_micros(request.as_of or defaults.due())
     if request.stage in ("training", "labels"):
-        return landing.load_all(contract, now), Context(as_of=now)
+        # What the stream delivered since then is no clock that runs ahead: a run may start late, or be repeated.
+        return landing.load_all(contract, now, known_before=now), Context(as_of=now)
     start, end = whole_window(request.window, now)
     return monitoring.window_of_archive(contract, load_settings(), start, end)
 

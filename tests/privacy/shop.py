@@ -113,7 +113,9 @@ def open_shop(resources: Settings, folder: Path) -> Shop:
     )
     start(os.environ).answer({"transaction_data": record(user, 9)}, None)
     data_quality.fn(DataQualityRequest(as_of=datetime.now(UTC) + timedelta(hours=1)))
-    data_quality.fn(DataQualityRequest(stage="training"))
+    # As of what the model was trained on: after it the history pauses up to now, whose volume depends on the hour.
+    midnight = datetime.combine(TODAY, datetime.min.time(), UTC)
+    data_quality.fn(DataQualityRequest(stage="training", as_of=midnight))
     backfill.fn(BackfillRequest(start=TODAY - timedelta(days=3), end=TODAY, out=str(folder)))
     return Shop(resources, user, version, folder, own)
 
