@@ -44,10 +44,11 @@ class MonitorRequest(BaseModel):
 @flow(name="monitor", flow_run_name="monitor-{request.contract}")
 def monitor(request: MonitorRequest) -> Monitored:
     """Drift advises; a difference between paths at equal profile positions fails the run and names the feature."""
-    contract = load_contract(request.contract)
     end = to_micros(request.as_of or defaults.due())
     start = end - request.days * DAY
-    bundle = monitoring.champion(request.models, contract)
+    bundle = monitoring.champion(request.models, load_contract(request.contract))
+    # As the stream does: where the deployment's contract has other features by now, the champion still scores its own.
+    contract = bundle.contract
     tag_run(contract=contract.name, version=bundle.version)
     monitoring.tell_age(request.models, load_settings(), contract, from_micros(end))
     if request.transactions:

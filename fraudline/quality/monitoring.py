@@ -1,5 +1,6 @@
 """What the monitor says of a champion at work: drift, alerts, and how good it is where labels are in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudline.bundle import Bundle
+from fraudline.clock import from_micros
 from fraudline.durations import DAY
+from fraudline.errors import NotReady
 from fraudline.evaluation import Judged, Metrics, measure
+from fraudline.features.definition import FeatureSet
 from fraudline.features.offline import offline_features
 from fraudline.quality.drift import AlertDrift, DriftReport, alert_drift, compare
 from fraudline.quality.skew import Skew
@@ -18,8 +22,10 @@ from fraudline.table import TransactionTable
 
 Mask = npt.NDArray[np.bool_]
 # Labels that are in are judged over this long, and not on fewer frauds than that.
-MATURE_WINDOW = 7 * DAY
+WEEK = 7 * DAY
+MATURE_WINDOW = WEEK
 ENOUGH_FRAUDS = 20
+_WEEKDAY = re.compile(r"\bweekday\b")
 
 
 @dataclass(frozen=True)
@@ -69,28 +75,43 @@ class Monitored:
 def monitor(table: TransactionTable, bundle: Bundle, start: int, end: int, skew: LiveSkew | None = None) -> Monitored:
     """Judge the transactions of [start, end) (microseconds); earlier rows of the table are history.
 
-    `ValueError` if there is none in the window.
+    The table is of the bundle's contract. `NotReady` if there is none in the window.
     """
     inside = (table.timestamp >= start) & (table.timestamp < end)
     if not inside.any():
-        raise ValueError("no transaction in the window")
+        when = f"{from_micros(start):%Y-%m-%d %H:%M} to {from_micros(end):%Y-%m-%d %H:%M} UTC"
+        raise NotReady(f"no transaction from {when}: choose another --as-of, or wait for transactions")
     mature = _mature(table, end)
     scored = inside | mature
     matrix = offline_features(table, scored)
     scores = score_matrix(bundle.scorer, matrix)
     window = inside[scored]
     alerts = int((scores[window] >= bundle.threshold).sum())
+    told = _told_by(bundle.features, end - start)
     evaluation = bundle.manifest.metrics["candidates"][bundle.manifest.candidate]
     return Monitored(
         contract=bundle.contract.name,
         version=bundle.version,
         start=start,
         end=end,
-        drift=compare(bundle.manifest.reference, matrix[window], bundle.features.names, scores[window]),
+        drift=compare(
+            bundle.manifest.reference,
+            matrix[window].take(told, axis=1),
+            [bundle.features.names[index] for index in told],
+            scores[window],
+        ),
         alerts=alert_drift(evaluation["alerts_per_day"], alerts, (end - start) / DAY),
         performance=_performance(table, scored, mature, scores, bundle, evaluation),
         skew=skew,
     )
+
+
+def _told_by(features: FeatureSet, length: int) -> list[int]:
+    """Which features a window of `length` (microseconds) can tell of: a Monday is no drift away from all weekdays."""
+    whole = length % WEEK == 0
+    return [
+        index for index, feature in enumerate(features.features) if whole or not _WEEKDAY.search(feature.expression)
+    ]
 
 
 def _mature(table: TransactionTable, now: int) -> Mask:

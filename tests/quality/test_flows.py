@@ -1,5 +1,6 @@
 """The flows against a real Prefect server: what they show, what they tell, and how they fail."""
 
+import random
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,21 +29,27 @@ from fraudline.adapters.registry import Registry
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import stream_deps
 from fraudline.bundle import MANIFEST, Manifest, load_bundle, seal
+from fraudline.clock import to_micros
 from fraudline.columns import Landed
 from fraudline.contract import Contract, load_contract
 from fraudline.decision import pack, unpack
+from fraudline.durations import DAY, SECOND
 from fraudline.errors import NotReady
 from fraudline.features.offline import offline_features
 from fraudline.quality.histograms import reference
 from fraudline.quality.monitoring import Monitored
+from fraudline.quality.monitoring import monitor as measure
 from fraudline.quality.outcome import QualityGate
 from fraudline.quality.suite import encode_suite
 from fraudline.scoring_matrix import score_matrix
 from fraudline.settings import Settings
 from fraudline.simulate import soil, weave
+from tasks.monitoring import champion
 from tests.realtime.bundles import bundle_files
 from tests.stream.bundles import small_bundle
-from tests.stream.events import clean_events, dirty_events
+from tests.stream.events import clean_events, dirty_events, sent, transaction
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,6 +153,20 @@ def test_labels_are_judged_over_all_that_has_landed(
         data_quality.fn(DataQualityRequest(out=str(tmp_path), stage="labels", as_of=end, models=models))
 
 
+def test_what_the_stream_brought_after_the_time_of_a_late_run_is_no_clock_that_runs_ahead(
+    resources: Settings, clean: pd.DataFrame, tmp_path: Path, models: str
+) -> None:
+    landing = open_objects(f"s3://{resources.landing_bucket}")
+    landing.put("files/one.csv", clean.to_csv(index=False).encode())
+    now = int(datetime.now(UTC).timestamp()) * SECOND
+    record = sent(transaction(1, "U1", now, random.Random(1)))
+    Producer(client("kinesis"), resources.stream).send([record])
+    assert run_slice(stream_deps(resources, small_bundle(), "w1"), Limits(batch_records=30)).scored == 1
+    due = datetime(2026, 2, 19, tzinfo=UTC)
+    result = data_quality.fn(DataQualityRequest(out=str(tmp_path), stage="training", as_of=due, models=models))
+    assert (result.valid, result.measures["hours_ahead"]) == (len(clean), 0.0)
+
+
 def _lenient(folder: Path) -> str:
     """The events are of January, whatever the day of the test."""
     suite = load_suite(load_contract("ecommerce"), "landed")
@@ -177,6 +198,29 @@ def test_the_monitor_finds_a_champion_at_home_in_its_training_data_and_lost_in_c
     assert events_named("fraudline.monitor.drifted")
 
 
+def test_a_day_of_the_same_shop_is_no_drift_of_weekdays(landed_clean: Landed, models: str, contract: Contract) -> None:
+    bundle = champion(models, contract)
+    end = to_micros(datetime(2026, 2, 19, tzinfo=UTC))
+    day = {d.name for d in measure(landed_clean.table, bundle, end - DAY, end).drift.features}
+    week = {d.name for d in measure(landed_clean.table, bundle, end - 7 * DAY, end).drift.features}
+    assert week - day == {"weekday", "is_weekend"}
+
+
+def test_a_champion_is_monitored_with_its_own_features_while_the_contract_has_others(
+    clean: pd.DataFrame, tmp_path: Path, models: str
+) -> None:
+    clean.to_csv(tmp_path / "orders.csv", index=False)
+    shipped = (ROOT / "data" / "contracts" / "ecommerce.toml").read_text()
+    (tmp_path / "next.toml").write_text(shipped.replace('"7d", "30d"', '"14d", "30d"'))
+
+    def look(contract: str) -> Monitored:
+        end, files = datetime(2026, 2, 19, tzinfo=UTC), [str(tmp_path / "orders.csv")]
+        out = str(tmp_path / "out")
+        return monitor.fn(MonitorRequest(contract=contract, models=models, out=out, transactions=files, as_of=end))
+
+    assert look(str(tmp_path / "next.toml")) == look("ecommerce")
+
+
 def test_the_monitor_of_a_stream_fails_on_skew_and_names_the_feature(
     resources: Settings, contract: Contract, tmp_path: Path, models: str
 ) -> None:
@@ -188,7 +232,7 @@ def test_the_monitor_of_a_stream_fails_on_skew_and_names_the_feature(
     run_slice(stream_deps(resources, bundle, "w1"), Limits(batch_records=30))
     # The events are of January, the archive of today.
     days = (now - datetime(2026, 1, 1, tzinfo=UTC)).days
-    asked = MonitorRequest(models=models, out=str(tmp_path), as_of=now, days=days, past_days=1)
+    asked = MonitorRequest(models=models, out=str(tmp_path), as_of=now, days=days)
     assert not monitor.fn(asked).skew.is_skewed
 
     decisions = Decisions(DynamoDB(AwsJson("dynamodb")), resources.decisions_table, contract)
