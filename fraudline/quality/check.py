@@ -13,6 +13,7 @@ from fraudline.errors import BadInput
 from fraudline.quality.draft import draft
 from fraudline.quality.engine import judge
 from fraudline.quality.frame import decisions_frame, frame_columns, transactions_frame
+from fraudline.quality.masking import personal_columns
 from fraudline.quality.measures import MEASURES, Context, measures, window_frame
 from fraudline.quality.outcome import NO_POSITIONS, ExpectationOutcome, Positions, QualityResult
 from fraudline.quality.suite import Stage, Suite
@@ -34,7 +35,8 @@ def check(
     landed = Landed(len(landed), landed, ()) if isinstance(landed, TransactionTable) else landed
     suite = suite or draft(contract, stage)
     _require_fit(suite, contract, stage)
-    on_rows = judge(transactions_frame(landed.table), suite.on("transactions")) if len(landed.table) else []
+    rows, personal = suite.on("transactions"), personal_columns(contract)
+    on_rows = judge(transactions_frame(landed.table), rows, personal) if len(landed.table) else []
     excluded = _union(on_rows)
     measured = measures(landed, len(excluded), context or Context())
     on_window = judge(window_frame(measured), suite.on("window"))
@@ -49,7 +51,7 @@ def check_decisions(landed: Landed, decisions: Mapping[str, Decision], suite: Su
     contract = landed.table.contract
     _require_fit(suite, contract, "decisions")
     frame = decisions_frame([decisions.get(id_) for id_ in landed.table.ids.to_pylist()], contract.amount.minor_units)
-    outcomes = judge(frame, suite.expectations) if len(frame) else []
+    outcomes = judge(frame, suite.expectations, frozenset(("transaction_id",))) if len(frame) else []
     of_window = tuple(replace(outcome, row_level=False) for outcome in outcomes)
     return _result(landed, suite, measures(landed, 0, Context()), of_window, NO_POSITIONS)
 

@@ -5,13 +5,15 @@ Importing it costs seconds and hundreds of megabytes, so that happens at the fir
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from fraudline.errors import BadInput
+from fraudline.quality.masking import mask, plain
 from fraudline.quality.measures import MEASURES
 from fraudline.quality.outcome import NO_POSITIONS, ExpectationOutcome, Positions
 from fraudline.quality.suite import Expectation
@@ -20,20 +22,34 @@ from fraudline.quality.words import Unit, expected_words
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
 
+# Of what a column holds, so many values are told, each in words that a report may show.
+MOST_VALUES = 20
+Tell = Callable[[str], str]
 # The index is the id: asking for id columns instead makes a dictionary per failing row, ten times slower.
 _RESULT_FORMAT = {"result_format": "COMPLETE", "return_unexpected_index_query": False, "include_unexpected_rows": False}
 
 
-def judge(frame: pd.DataFrame, expectations: Sequence[Expectation]) -> list[ExpectationOutcome]:
+def judge(
+    frame: pd.DataFrame, expectations: Sequence[Expectation], personal: frozenset[str] = frozenset()
+) -> list[ExpectationOutcome]:
     """An outcome for each expectation, in order. The frame's index must be 0, 1, 2, ...
 
+    Values of `personal` columns that an outcome tells of are masked.
     An expectation that cannot be judged (an unknown type, a column that is not there) is `BadInput` naming it.
     """
     if not expectations:
         return []
     results = _validate(frame, [_configured(expectation) for expectation in expectations])
     by_name = {result.expectation_config.meta["name"]: result for result in results}
-    return [_outcome(expectation, by_name[expectation.meta.name], frame) for expectation in expectations]
+    return [
+        _outcome(
+            expectation,
+            by_name[expectation.meta.name],
+            frame,
+            mask if not personal.isdisjoint(expectation.columns) else plain,
+        )
+        for expectation in expectations
+    ]
 
 
 def _configured(expectation: Expectation) -> Any:
@@ -67,17 +83,18 @@ def _validate(frame: pd.DataFrame, expectations: list[Any]) -> "Iterable[Expecta
     return batch.validate(suite, result_format=_RESULT_FORMAT).results  # type: ignore[no-any-return]
 
 
-def _outcome(expectation: Expectation, result: Any, frame: pd.DataFrame) -> ExpectationOutcome:
+def _outcome(expectation: Expectation, result: Any, frame: pd.DataFrame, tell: Tell) -> ExpectationOutcome:
     if message := _exception(result.exception_info):
         raise _unjudged(expectation, message)
-    row_level = expectation.meta.frame == "transactions" and "unexpected_count" in result.result
+    # Of distinct values, too, the library counts unexpected ones, but of no rows.
+    row_level = expectation.meta.frame == "transactions" and "unexpected_index_list" in result.result
     positions = _positions(result) if row_level and not result.success else NO_POSITIONS
     return ExpectationOutcome(
         name=expectation.meta.name,
         column=expectation.column,
         severity=expectation.severity,
         success=bool(result.success),
-        observed=_observed(expectation, result.result, frame),
+        observed=_observed(expectation, result.result, frame, tell),
         unit="share" if row_level else _unit(expectation),
         expected=expected_words(expectation.kwargs, _unit(expectation)),
         failed_rows=len(positions),
@@ -102,18 +119,34 @@ def _positions(result: Any) -> Positions:
     return np.unique(np.array(result.result["unexpected_index_list"], dtype=np.int64))
 
 
-def _observed(expectation: Expectation, values: dict[str, Any], frame: pd.DataFrame) -> float | str | None:
+def _observed(expectation: Expectation, values: dict[str, Any], frame: pd.DataFrame, tell: Tell) -> float | str | None:
     if expectation.meta.frame == "window" and expectation.column in frame:
         value = float(frame[expectation.column].iloc[0])
         return None if np.isnan(value) else value
-    if "unexpected_count" in values:
-        return float(values["unexpected_count"] / values["element_count"]) if values["element_count"] else None
-    if "partial_missing_list" in values:
-        return f"without {', '.join(map(str, values['partial_missing_list']))}" if values["missing_count"] else "all"
+    if "unexpected_index_list" in values:
+        about = values["element_count"] - (values.get("missing_count") or 0)
+        return float(values["unexpected_count"] / about) if about else None
+    if "unexpected_count" in values or "missing_count" in values:
+        return _distinct(values, tell)
     observed = values.get("observed_value", "as expected")
     if isinstance(observed, list | tuple | set):
-        return ", ".join(str(value) for value in observed)
+        return _listed(observed, len(observed), tell)
     return observed if observed is None or isinstance(observed, str) else float(observed)
+
+
+def _distinct(values: dict[str, Any], tell: Tell) -> str:
+    """Which distinct values there are that should not be, and which are not that should."""
+    found = [
+        f"{word} {_listed(values[f'partial_{kind}_list'], values[f'{kind}_count'], tell)}"
+        for word, kind in (("without", "missing"), ("with", "unexpected"))
+        if values.get(f"{kind}_count")
+    ]
+    return " and ".join(found) or "as expected"
+
+
+def _listed(some: Collection[Any], count: int, tell: Tell) -> str:
+    told = [tell(str(value)) for value in islice(some, MOST_VALUES)]
+    return ", ".join(told) + (f" and {count - len(told):,} more" if count > len(told) else "")
 
 
 def _unit(expectation: Expectation) -> Unit:

@@ -21,6 +21,7 @@ def render_report(
 ) -> bytes:
     """The report of one window. `earlier` are the runs before it, oldest first; `reference` is the champion's."""
     summary = summarise(result, landed)
+    runs = [*earlier, summary][-RUNS:]
     return render(
         "quality.html.j2",
         result=result,
@@ -29,8 +30,8 @@ def render_report(
         verdict=_verdict(result),
         failures=[(outcome, list(failing_rows(landed, outcome))) for outcome in result.failures],
         reasons=quarantine_reasons(landed),
-        trends=trends([*earlier, summary][-RUNS:]),
-        runs=len(earlier),
+        trends=trends(runs),
+        runs=len(runs),
         distributions=distributions(landed.table, reference),
         quarantine=refused_key(summary.name) if any(reject.raw for reject in landed.rejects) else None,
         left_out=excluded_key(result.stage, summary.name) if len(result.excluded) else None,

@@ -10,6 +10,8 @@ def in_words(value: float | str | None, unit: Unit = "") -> str:
 
     >>> in_words(0.0512, "share"), in_words(12345, "count"), in_words(None), in_words(2.5, "ratio")
     ('5.12%', '12,345', 'not measured', '2.5 times')
+    >>> in_words(6870.3, "hours"), in_words(1.0, "days")
+    ('6,870 hours', '1 day')
     """
     if value is None or isinstance(value, str):
         return value or "not measured"
@@ -21,10 +23,15 @@ def in_words(value: float | str | None, unit: Unit = "") -> str:
         case "amount":
             return f"{value:,.2f}"
         case "ratio":
-            return f"{value:.3g} times"
+            return f"{_short(value)} times"
         case "hours" | "days":
-            return f"{value:.3g} {unit.removesuffix('s') if value == 1 else unit}"
+            return f"{_short(value)} {unit.removesuffix('s') if value == 1 else unit}"
     return f"{value:,.6g}"
+
+
+def _short(value: float) -> str:
+    """Three figures, or all of a whole number that has more: nobody reads 6.87e+03."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def expected_words(kwargs: dict[str, Any], unit: Unit = "") -> str:
@@ -42,4 +49,4 @@ def expected_words(kwargs: dict[str, Any], unit: Unit = "") -> str:
         words = ", ".join(str(value) for value in kwargs["value_set"])
     else:
         words = str(kwargs["regex"]) if "regex" in kwargs else "no exception"
-    return words + (f" in {kwargs['mostly']:.1%} of rows" if "mostly" in kwargs else "")
+    return words + (f" in {100 * kwargs['mostly']:g}% of rows" if "mostly" in kwargs else "")

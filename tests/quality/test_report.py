@@ -23,6 +23,7 @@ from fraudline.quality.histograms import reference
 from fraudline.quality.masking import shown
 from fraudline.quality.report import render_report
 from fraudline.quality.suite import About, Expectation, Suite
+from fraudline.quality.summary import summarise
 from fraudline.simulate import soil, weave
 
 Read = Callable[[pd.DataFrame], Landed]
@@ -114,6 +115,14 @@ def test_trends_are_drawn_over_earlier_windows_of_the_same_stage(
     assert page.count('class="spark"') >= 5
     run_quality(contract, read(clean.iloc[:15_000]), out, stage="training")
     assert "Over the last" not in out.get("report.html").decode()
+
+
+def test_a_page_says_over_how_many_runs_its_trends_are(soiled: Landed, contract: Contract) -> None:
+    result = check(soiled, contract, "landed")
+    earlier = [summarise(result, soiled)] * 40
+    page = render_report(result, soiled, earlier).decode()
+    assert "Over the last 30 runs" in page
+    assert 'over 30 runs"' in page
 
 
 def test_amounts_and_values_stand_beside_the_training_rows(contract: Contract, landed_clean: Landed) -> None:

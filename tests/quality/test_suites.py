@@ -1,6 +1,8 @@
 """Suites: kept as JSON that people edit, started from the contract, refused with one sentence where they are wrong."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,7 @@ from fraudline.quality.check import check, check_decisions
 from fraudline.quality.draft import draft
 from fraudline.quality.measures import MEASURES
 from fraudline.quality.suite import STAGES, About, Expectation, Suite, decode_suite, encode_suite
+from fraudline.table import UNKNOWN
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -148,6 +151,42 @@ def test_rows_that_fail_an_expectation_are_all_left_out_of_training_and_stay_his
     assert result.passed
     named = [[problem.code for problem in problems] for problems in result.problems_by_position().values()]
     assert set(map(tuple, named)) == {("debit cards pay little",)}
+
+
+@pytest.mark.parametrize(
+    ("type_", "column", "told"),
+    [
+        ("expect_column_distinct_values_to_be_in_set", "card_type", "with credit, debit"),
+        ("expect_column_distinct_values_to_equal_set", "card_type", "without barter and with credit, debit"),
+        ("expect_column_distinct_values_to_be_in_set", "user_id", "with U0•••"),
+        ("expect_column_most_common_value_to_be_in_set", "user_id", "U0•••"),
+    ],
+)
+def test_values_that_a_column_should_not_show_are_told_and_those_of_people_masked(
+    contract: Contract, landed_clean: Landed, type_: str, column: str, told: str
+) -> None:
+    kwargs = {"column": column, "value_set": ["barter", "prepaid"]}
+    suite = msgspec.structs.replace(
+        draft(contract, "landed"), expectations=(Expectation(type_, kwargs, About("only these")),)
+    )
+    result = check(landed_clean, contract, "landed", suite)
+    (failure,) = result.critical_failures
+    assert failure.seen.startswith(told)
+    assert not len(result.excluded)
+    assert not set(re.findall(r"U\d{6}", failure.sentence))
+
+
+def test_a_share_of_failing_rows_is_of_those_that_have_a_value(contract: Contract, landed_clean: Landed) -> None:
+    table = landed_clean.table
+    label = table.label.copy()
+    label[: len(table) // 2] = UNKNOWN
+    known = replace(table, label=label, known_at=table.timestamp)
+    rule = Expectation(
+        "expect_column_values_to_be_between", {"column": "hours_to_label", "min_value": 1}, About("not at once")
+    )
+    suite = msgspec.structs.replace(draft(contract, "labels"), expectations=(rule,))
+    (failure,) = check(known, contract, "labels", suite).failures
+    assert failure.observed == 1.0
 
 
 def test_rows_within_what_an_expectation_tolerates_are_not_left_out(contract: Contract, landed_clean: Landed) -> None:
