@@ -79,4 +79,5 @@ def _anonymous(user: Ints, rng: np.random.Generator) -> Ints:
 
 
 def _numbered(prefix: str, numbers: Ints, digits: int) -> np.ndarray:
-    return np.char.add(prefix, np.char.zfill(numbers.astype(str), digits)).astype(object)
+    # Of no numbers at all, `np.char.zfill` makes an error.
+    return np.array([f"{prefix}{number:0{digits}d}" for number in numbers.tolist()], dtype=object)

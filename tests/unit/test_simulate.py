@@ -101,6 +101,12 @@ def test_a_single_user_is_a_population() -> None:
     assert list(simulate(Population(users=1, days=2)).columns) == list(COLUMNS)
 
 
+def test_a_population_that_buys_nothing_has_no_transactions() -> None:
+    nothing = simulate(Population(users=2, days=2, fraud_rate=0, seed=2))
+    assert (len(nothing), list(nothing.columns)) == (0, list(COLUMNS))
+    assert soil(nothing, 0.1, seed=1) == []
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
