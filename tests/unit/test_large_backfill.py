@@ -17,6 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
@@ -249,6 +251,19 @@ def test_of_many_objects_few_are_copied_at_a_time(threads: Workers, bucket: str,
     assert len(copies) == 20
     assert max(copies) <= 2 * threads.count
     assert list((tmp_path / "scratch").glob("copy-*")) == []
+
+
+def test_an_object_without_rows_is_nothing_to_work_and_leaves_no_copy(
+    threads: Workers, bucket: str, tmp_path: Path
+) -> None:
+    paths = [tmp_path / "a.parquet", tmp_path / "b.csv"]
+    pq.ParquetWriter(paths[0], pa.Schema.from_pandas(frame(), preserve_index=False)).close()
+    assert pq.read_metadata(paths[0]).num_row_groups == 0
+    frame().to_csv(paths[1], index=False)
+    files = list(found_files([uploaded(paths, bucket)]))
+    landing = land_files(load_contract("ecommerce"), files, tmp_path, threads, silent)
+    assert [source.rows for source in landing.sources] == [0, len(frame())]
+    assert list(tmp_path.glob("copy-*")) == []
 
 
 def test_an_object_with_other_columns_or_without_its_end_is_named_as_one_and_gone_ones_too(
