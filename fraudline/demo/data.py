@@ -1,12 +1,12 @@
 """What the demo runs on: a history to train on and a last day to stream, made or taken from a file."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 from fraudline.adapters.files import load_transactions
+from fraudline.adapters.originals import originals
 from fraudline.adapters.outgoing import outgoing
 from fraudline.clock import format_day
 from fraudline.contract import Contract
@@ -47,9 +47,10 @@ def make_data(folder: Path) -> DemoData:
 
 @dataclass(frozen=True)
 class Given:
-    """Somebody's file: its lines as cells, the header first, and the table of those that are transactions."""
+    """Somebody's file: its rows as they stand in it, and the table of those that are transactions."""
 
-    cells: list[list[str]]
+    header: str
+    rows: list[str]
     table: TransactionTable
 
 
@@ -57,23 +58,20 @@ def read_given(file: Path, contract: Contract) -> Given:
     """The file, or one sentence about what is wrong with it."""
     if file.suffix != ".csv" or not file.exists():
         raise BadInput(f"there is no {file}, or it is no .csv: give DATA a CSV in the {contract.name} contract")
-    table = load_transactions(contract, [str(file)]).table
-    with file.open(newline="", encoding="utf-8-sig") as lines:
-        return Given([cells for cells in csv.reader(lines) if cells], table)
+    landed = load_transactions(contract, [str(file)])
+    found = originals(str(file), set(range(landed.rows)))
+    return Given(found[0].header, [found[row].raw for row in range(landed.rows)], landed.table)
 
 
 def split(given: Given, contract: Contract, folder: Path) -> DemoData:
     """The file's last day is streamed, with duplicates and malformed records added; the rest is history."""
-    header, rows = given.cells[0], given.cells[1:]
     start = int(given.table.timestamp.max()) // DAY * DAY
     today = given.table.timestamp >= start
-    # The reader numbers the rows that have as many cells as the header. The others are no transactions, have no time
-    # and stay in the history, as all that are quarantined there.
-    whole = [number for number, cells in enumerate(rows) if len(cells) == len(header)]
-    last = {whole[row] for row in given.table.source_row[today].tolist()}
+    # What is no transaction has no time and stays in the history, as all that is quarantined there.
+    last = set(given.table.source_row[today].tolist())
     history, day_file, stream = folder / "history.csv", folder / "last-day.csv", folder / "last-day.jsonl"
-    _write_rows(history, header, [cells for number, cells in enumerate(rows) if number not in last])
-    _write_rows(day_file, header, [cells for number, cells in enumerate(rows) if number in last])
+    _write_rows(history, given.header, (row for number, row in enumerate(given.rows) if number not in last))
+    _write_rows(day_file, given.header, (row for number, row in enumerate(given.rows) if number in last))
     _write_lines(stream, _with_faults([record.data for record in outgoing(contract, day_file)]))
     known = given.table.take(today)
     labels = dict(zip(known.ids.to_pylist(), known.label.tolist(), strict=True))
@@ -88,9 +86,9 @@ def _with_faults(records: list[bytes]) -> Iterator[bytes]:
     yield from MALFORMED
 
 
-def _write_rows(path: Path, header: list[str], rows: list[list[str]]) -> None:
+def _write_rows(path: Path, header: str, rows: Iterable[str]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([header, *rows])
+        file.writelines(f"{row}\n" for row in (header, *rows))
 
 
 def _write_lines(path: Path, records: Iterator[bytes]) -> None:
