@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
@@ -46,20 +47,31 @@ def read_archive(
     parts = [_columns(contract, part) for part in _parts(archives, known_before)]
     if not parts:
         return Landed(0, from_transactions(contract, []), (), sources=tuple(sources))
-    table = concatenate([landed.table for landed, _ in parts])
-    order = pc.sort_indices(
-        pa.table({"time": table.effective_time, "position": pa.concat_arrays([at for _, at in parts])}),
-        sort_keys=[("time", "ascending"), ("position", "ascending")],
-    )
+    order = _order(parts)
+    # Positions are most of what was read, and in no column: gone before the columns are copied into one table.
+    read = [landed for landed, _ in parts]
+    del parts
+    table = concatenate([landed.table for landed in read])
     landed = Landed(
-        sum(landed.rows for landed, _ in parts),
-        table.take(order.to_numpy()),
-        tuple(chain.from_iterable(landed.rejects for landed, _ in parts)),
+        sum(landed.rows for landed in read),
+        table.take(order),
+        tuple(chain.from_iterable(landed.rejects for landed in read)),
         sources=tuple(sources),
     )
     return (
         told_by_builds(landed, seen or read_builds(objects), objects.location) if contract.lagged_entities else landed
     )
+
+
+def _order(parts: Sequence[tuple[Landed, pa.StringArray]]) -> npt.NDArray[np.uint64]:
+    """The places of all rows by (effective time, position). Chunks stay chunks: one array of texts holds 2 GiB."""
+    times = pa.chunked_array([landed.table.effective_time for landed, _ in parts])
+    positions = pa.chunked_array([at for _, at in parts])
+    places: npt.NDArray[np.uint64] = pc.sort_indices(
+        pa.table({"time": times, "position": positions}),
+        sort_keys=[("time", "ascending"), ("position", "ascending")],
+    ).to_numpy()
+    return places
 
 
 def _archives(objects: Objects, prefix: str, sources: list[Source]) -> Iterator[Archived]:
