@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+
 from fraudline.adapters.files import load_transactions
 from fraudline.adapters.originals import originals
 from fraudline.adapters.outgoing import outgoing
 from fraudline.clock import format_day
+from fraudline.columns import cells_in
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
@@ -67,8 +70,10 @@ def split(given: Given, contract: Contract, folder: Path) -> DemoData:
     """The file's last day is streamed, with duplicates and malformed records added; the rest is history."""
     start = int(given.table.timestamp.max()) // DAY * DAY
     today = given.table.timestamp >= start
-    # What is no transaction has no time and stays in the history, as all that is quarantined there.
-    last = set(given.table.source_row[today].tolist())
+    # What is no transaction has no time and stays in the history, as all that is quarantined there; but copies come
+    # with their first, lest a conflicting one of the history stand before it.
+    ids = set(given.table.ids.filter(pa.array(today)).to_pylist())
+    last = {number for number, row in enumerate(given.rows) if _id(row, given.header, contract) in ids}
     history, day_file, stream = folder / "history.csv", folder / "last-day.csv", folder / "last-day.jsonl"
     _write_rows(history, given.header, (row for number, row in enumerate(given.rows) if number not in last))
     _write_rows(day_file, given.header, (row for number, row in enumerate(given.rows) if number in last))
@@ -76,6 +81,11 @@ def split(given: Given, contract: Contract, folder: Path) -> DemoData:
     known = given.table.take(today)
     labels = dict(zip(known.ids.to_pylist(), known.label.tolist(), strict=True))
     return DemoData(history, stream, date.fromisoformat(format_day(start)), labels)
+
+
+def _id(row: str, header: str, contract: Contract) -> str | None:
+    cells = cells_in(row, header)
+    return cells.get(contract.id.column) if cells else None
 
 
 def _with_faults(records: list[bytes]) -> Iterator[bytes]:

@@ -43,3 +43,13 @@ def test_a_row_over_several_lines_goes_as_one(tmp_path: Path) -> None:
     made = split(read_given(file, contract), contract, tmp_path)
     assert load_transactions(contract, [str(made.history)]).table.ids.to_pylist() == ["T1", "T2"]
     assert made.labels == {"T3": 0}
+
+
+def test_copies_of_the_last_day_come_with_their_first(tmp_path: Path) -> None:
+    first, past = _row(4, 2), _row(1, 1)
+    conflicting, duplicate = first.replace("5.00", "7.77"), first
+    earlier = first.replace("2026-03-02", "2026-03-01")
+    assert _cut(tmp_path, past, first, conflicting, duplicate, earlier) == (
+        [past],
+        [first, conflicting, duplicate, earlier],
+    )
