@@ -142,8 +142,9 @@ def _usual_volume(counts: Integers, hours: Integers) -> float:
     """How many transactions these hours usually have; 0 where no earlier week is known whole."""
     weeks = [hours - week * (WEEK // HOUR) for week in range(1, EARLIER_WEEKS + 1)]
     # The first hour is seldom whole.
-    known = [counts[week].astype(np.float64) for week in weeks if len(week) and week.min() > 0]
-    return float(np.median(known, axis=0).sum()) if known else 0.0
+    known = [counts[week].sum() for week in weeks if len(week) and week.min() > 0]
+    # Of weeks, not of hours: where transactions come in runs, the usual hour has none.
+    return float(np.median(known)) if known else 0.0
 
 
 def _amounts(table: TransactionTable) -> dict[str, float]:

@@ -171,3 +171,13 @@ def test_a_warning_stops_nothing(clean: pd.DataFrame, read: Read, judge: Judge) 
     result = judge(read(stuck_flag(clean)))
     assert result.failures
     assert gate(result) is result
+
+
+def test_as_many_transactions_at_another_hour_of_each_day_are_the_usual_volume(
+    clean: pd.DataFrame, read: Read, judge: Judge
+) -> None:
+    at = np.arange(40 * 300)
+    hour = np.random.default_rng(1).integers(0, 24, 40)[at // 300]
+    time = pd.Timestamp("2026-01-05T00:00:00Z") + pd.to_timedelta(at // 300 * 24 + hour, unit="h")
+    runs = clean.head(len(at)).assign(timestamp=(time + pd.to_timedelta(at % 300, unit="s")).strftime("%Y-%m-%dT%XZ"))
+    assert judge(read(runs)).measures["volume_ratio"] == pytest.approx(1, abs=0.5)
