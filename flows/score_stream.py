@@ -1,6 +1,8 @@
 """Score the stream: a bounded slice of shard polling and micro-batches, every few minutes."""
 
-from prefect import flow
+from prefect import flow, runtime
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 from pydantic import BaseModel, Field
 
 from fraudline.adapters.draining import Limits
@@ -24,11 +26,19 @@ class ScoreStreamRequest(BaseModel):
 
 
 @flow(name="score-stream", flow_run_name="score-stream-{request.model}")
-def score_stream(request: ScoreStreamRequest) -> SliceReport:
-    """Take leases on shards, score micro-batches into DynamoDB, quarantine, archive and alert, then give them back."""
+def score_stream(request: ScoreStreamRequest) -> SliceReport | State[None]:
+    """Take leases on shards, score micro-batches into DynamoDB, quarantine, archive and alert, then give them back.
+
+    Due before there has ever been a champion it has nothing to do, which is no failure; once anything was scored, a
+    champion that is gone is one. Who calls it by hand is always told.
+    """
     settings = load_settings()
     name = load_contract(settings.contract).name
-    bundle = streaming.model(open_registry(f"s3://{settings.models_bucket}", name), request.model)
+    registry = open_registry(f"s3://{settings.models_bucket}", name)
+    if runtime.deployment.id and streaming.is_yet_to_begin(settings, registry, request.model):
+        tag_run(contract=name, stream=settings.stream, champion="none-yet")
+        return Completed(message="Nothing to score with before the first champion; what waits in the stream is kept.")
+    bundle = streaming.model(registry, request.model)
     tag_run(contract=name, version=bundle.version, stream=settings.stream)
     limits = Limits(records=request.records, seconds=request.seconds)
     with stop_flag() as stop:

@@ -15,7 +15,7 @@ from fraudline.adapters.generation_build import Built
 from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.leases import Leases
 from fraudline.adapters.profiles import Profiles
-from fraudline.adapters.registry import Registry
+from fraudline.adapters.registry import CHAMPION, Registry
 from fraudline.adapters.review_queue import review_queue
 from fraudline.adapters.slices import SliceReport, run_slice
 from fraudline.adapters.stream_deps import stream_deps
@@ -39,6 +39,13 @@ def model(registry: Registry, name: str) -> Bundle:
     """A version or the champion, with the contract it was trained with: that, not a configured one, is scored with."""
     version = registry.resolve(name)
     return load_bundle(registry.read(version).__getitem__, version)
+
+
+def is_yet_to_begin(settings: Settings, registry: Registry, name: str) -> bool:
+    """Whether the champion is asked for, there is none, and no record was ever scored: none has been lost then."""
+    if name != CHAMPION or registry.champion():
+        return False
+    return not Leases(DynamoDB(AwsJson("dynamodb")), settings.leases_table, settings.consumer, worker_id()).rows()
 
 
 @step(name="drain shards")
