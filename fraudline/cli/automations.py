@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from fraudline.cli.common import JsonOption, err, print_json, print_rows
+from fraudline.cli.common import JsonOption, err, names_server, print_json, print_rows
+from fraudline.cli.status import use_stack
 from fraudline.errors import BadInput, NotReady
 
 # Between two looks whether to stop.
@@ -34,10 +35,12 @@ def automations(
         raise BadInput("say where notifications go: either --webhook https://... or --sns")
     if webhook and not webhook.startswith(("http://", "https://")):
         raise BadInput(f"--webhook {webhook!r} is no address: write it as https://...")
-    from fraudline.cli.status import use_stack
     from fraudline.errors import Unavailable
 
     use_stack()
+    if not names_server():
+        # Prefect would start one of its own, which nobody looks at, and lose it with this command.
+        raise NotReady("no Prefect server is named: set PREFECT_API_URL, or start one with `fraudline up`")
     import httpx
 
     from fraudline.adapters.automations import apply

@@ -18,6 +18,7 @@ from fraudline.cli.common import (
     print_rows,
     run_flow,
 )
+from fraudline.cli.status import use_stack
 from fraudline.errors import BadInput
 
 
@@ -70,8 +71,6 @@ def backfill(
     check_window(first, last)
     check_outputs(out, name)
     if name or since or compare_to == "record" or not transactions:
-        from fraudline.cli.status import use_stack
-
         use_stack()
     version = checked_registry(models, checked_input(contract, transactions or [])).resolve(model)
     with bar("Starting"):

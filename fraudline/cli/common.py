@@ -1,6 +1,7 @@
 """What commands share: options, dates, output as tables or JSON, progress on the terminal, and running a flow."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,15 +14,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fraudline.errors import BadInput
+from fraudline.errors import BadInput, FraudlineError, Unavailable
 from fraudline.printable import printable
 
 # What is shown was often written by strangers: no text is markup.
 out = Console(markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False)
+# Prefect has no class of its own for this.
+_NO_SERVER = "Failed to reach API"
 
+# A shell that is pointed at a deployment means the contract of that deployment.
 ContractOption = Annotated[
-    str, typer.Option("--contract", "-c", help="A shipped contract (ecommerce, cards) or a TOML file.")
+    str,
+    typer.Option(
+        "--contract", "-c", envvar="FRAUDLINE_CONTRACT", help="A shipped contract (ecommerce, cards) or a TOML file."
+    ),
 ]
 TransactionsOption = Annotated[
     list[str],
@@ -90,8 +97,38 @@ def working(sentence: str) -> Iterator[None]:
 
 def run_flow(flow: Any, *args: Any, **kwargs: Any) -> Any:
     """Run a flow in this process: recorded where a Prefect API is configured, as plain functions where none is."""
+    if not names_server():
+        return flow.fn(*args, **kwargs)
+    with _without_traces():
+        try:
+            return flow(*args, **kwargs)
+        except RuntimeError as error:
+            if not str(error).startswith(_NO_SERVER):
+                raise
+            raise Unavailable(
+                f"the Prefect server did not answer ({error}): start it, or unset PREFECT_API_URL to run without one"
+            ) from error
+
+
+@contextmanager
+def _without_traces() -> Iterator[None]:
+    """Prefect shows on the terminal where an error came from; of ours a sentence is told. The run's log keeps both."""
+    terminals = logging.getLogger().handlers
+    for terminal in terminals:
+        terminal.addFilter(_is_news)
+    try:
+        yield
+    finally:
+        for terminal in terminals:
+            terminal.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], FraudlineError))
+
+
+def names_server() -> bool:
+    """Whether a Prefect server is configured, by the environment or by a profile of Prefect's own."""
     from prefect.settings import get_current_settings
 
-    if os.environ.get("PREFECT_API_URL") or get_current_settings().api.url:
-        return flow(*args, **kwargs)
-    return flow.fn(*args, **kwargs)
+    return bool(os.environ.get("PREFECT_API_URL") or get_current_settings().api.url)

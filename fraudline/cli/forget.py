@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from fraudline.cli.common import JsonOption, out, print_json, print_pairs, print_rows, run_flow, working
+from fraudline.cli.status import use_stack
 from fraudline.errors import BadInput
 
 STANDARD_INPUT = "-"
@@ -39,8 +40,6 @@ def forget(
     Needs FRAUDLINE_ERASURE_KEY. Run again after a stop it goes on; run twice it changes nothing more. Exits 1 if
     something still tells of the person at the end.
     """
-    from fraudline.cli.status import use_stack
-
     use_stack()
     if again:
         _sweep(json)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from fraudline.cli.common import JsonOption, print_json, print_pairs, run_flow, working
+from fraudline.cli.status import use_stack
 
 app = typer.Typer(help="What was found of transactions, into the label store.", no_args_is_help=True)
 
@@ -24,6 +25,7 @@ def apply(
     json: JsonOption = False,
 ) -> None:
     """Append the labels of files to the store: late, corrected and withdrawn ones, each once however often."""
+    use_stack()
     with working("Starting"):
         from flows.ingest_labels import IngestLabelsRequest, ingest_labels
 
@@ -41,6 +43,7 @@ def materialize(
     json: JsonOption = False,
 ) -> None:
     """Build the profiles of later entities (terminals, devices) from all that has landed; every hour in production."""
+    use_stack()
     with working("Starting"):
         from flows.materialize import MaterializeRequest
         from flows.materialize import materialize as flow

@@ -9,6 +9,7 @@ import typer
 
 from fraudline.cli.checks import checked_registry
 from fraudline.cli.common import ContractOption, JsonOption, ModelsOption, out, print_json, print_pairs, print_rows
+from fraudline.cli.status import use_stack
 
 app = typer.Typer(help="Versions, champion and history of a contract's models.", no_args_is_help=True)
 VersionArgument = Annotated[str, typer.Argument(help="A version, or champion.")]
@@ -22,6 +23,8 @@ def register(parent: typer.Typer) -> None:
 def _registry(models: str, contract: str) -> Any:
     from fraudline.contract import load_contract
 
+    if "://" in models:
+        use_stack()
     return checked_registry(models, load_contract(contract))
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from fraudline.cli.common import ContractOption, JsonOption, out, print_json, print_pairs, print_rows
+from fraudline.cli.status import use_stack
 
 app = typer.Typer(
     help="Refused rows of files and records of the stream: see why, mend, send again.", no_args_is_help=True
@@ -66,9 +67,9 @@ def redrive(
 def _redriven(key: str, at: str | None, contract: str) -> Any:
     from fraudline.contract import load_contract
 
-    definition = load_contract(contract)
+    definition, store = load_contract(contract), _store(at)
     if at:
-        return _store(at).redrive(key, definition)
+        return store.redrive(key, definition)
     from fraudline.adapters.clients import client
     from fraudline.adapters.producer import Producer
     from fraudline.adapters.tombstones import erased_people
@@ -77,12 +78,14 @@ def _redriven(key: str, at: str | None, contract: str) -> Any:
 
     settings = load_settings()
     producer = Producer(client("kinesis"), settings.stream)
-    return _store(None).redrive(key, Validator(definition), producer, erased_people(settings, definition))
+    return store.redrive(key, Validator(definition), producer, erased_people(settings, definition))
 
 
 def _store(at: str | None) -> Any:
     from fraudline.adapters.objects import open_objects
 
+    if not at or "://" in at:
+        use_stack()
     if at:
         from fraudline.adapters.batch_quarantine import BatchQuarantine
 

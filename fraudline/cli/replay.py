@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from fraudline.cli.common import JsonOption, out, print_json, print_pairs
+from fraudline.cli.status import use_stack
 from fraudline.printable import printable
 
 DIFFERS = 1
@@ -38,8 +39,6 @@ def replay(
 
 
 def _replayed(transaction_id: str, origin: str, models: str | None) -> Any:
-    from fraudline.cli.status import use_stack
-
     use_stack()
     from fraudline.adapters.aws_json import AwsJson
     from fraudline.adapters.backoff import within

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from fraudline.cli.common import JsonOption, out, parse_date, print_json, print_pairs, print_rows
+from fraudline.cli.status import use_stack
 
 app = typer.Typer(help="The review queue: today's alerts, one alert, a verdict.", invoke_without_command=True)
 IdArgument = Annotated[str, typer.Argument(help="The transaction's id.")]
@@ -106,8 +107,6 @@ def verdict(
 
 def _review() -> tuple[Any, int]:
     """The queue, and how many of the contract's minor units make one of its currency's."""
-    from fraudline.cli.status import use_stack
-
     use_stack()
     from fraudline.adapters.review_queue import review_queue
     from fraudline.contract import load_contract

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fraudline.cli.common import ContractOption, JsonOption, print_json, print_pairs, working
+from fraudline.cli.status import use_stack
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +25,7 @@ def send(
     json: JsonOption = False,
 ) -> None:
     """Send the rows of files to the stream, as they are and without their label, each keyed by its first entity."""
+    use_stack()
     with working("Sending"):
         from fraudline.adapters.clients import client
         from fraudline.adapters.outgoing import outgoing

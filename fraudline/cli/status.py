@@ -49,6 +49,9 @@ def use_stack(stack: Path = DEFAULT_STACK) -> None:
     except NotReady as missing:
         err.print(f"{missing}. Asking the deployment that AWS_* and PREFECT_* name", highlight=False)
         return
+    # A profile or an endpoint of a single service would win over what the stack says.
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
     os.environ.update(running.environment)
     err.print(f"Using the stack in {stack}, {running.ui}", highlight=False)
 

@@ -15,6 +15,7 @@ from fraudline.cli.common import (
     run_flow,
     working,
 )
+from fraudline.cli.status import use_stack
 from fraudline.errors import Unavailable
 
 # A stream with nothing new is not asked again at once.
@@ -34,6 +35,7 @@ def score_stream(
     json: JsonOption = False,
 ) -> None:
     """Poll shards under leases and score micro-batches until caught up; names of resources come from FRAUDLINE_*."""
+    use_stack()
     with working("Starting"):
         from flows.score_stream import ScoreStreamRequest
         from flows.score_stream import score_stream as flow
@@ -90,6 +92,7 @@ def warm_up(
         given["before"] = parse_date(before, "--before")
     if contract:
         given["contract"] = contract
+    use_stack()
     with working("Starting"):
         from flows.warm_up import WarmUpRequest
         from flows.warm_up import warm_up as flow

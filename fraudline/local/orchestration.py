@@ -56,7 +56,7 @@ def last_runs() -> list[dict[str, Any]]:
         told = {
             "run": run.name,
             "state": run.state_name or "",
-            "started": run.start_time.isoformat(timespec="seconds") if run.start_time else "",
+            "started": f"{run.start_time:%Y-%m-%dT%H:%M:%SZ}" if run.start_time else "",
             "seconds": round(run.total_run_time.total_seconds(), 1),
         }
         newest.setdefault(flows[run.flow_id], told)
