@@ -72,6 +72,8 @@ class Stack:
 def running_stack(plan: Plan, say: Say) -> Iterator[Stack]:
     """A stack for the time of the block; `Unavailable` in one sentence if it is not healthy after `READY_SECONDS`."""
     deadline = time.monotonic() + READY_SECONDS
+    if plan.port and plan.port == plan.aws_port:
+        raise BadInput(f"port {plan.port} cannot be both the Prefect UI's and the emulator's: name two")
     for port in (plan.port, plan.aws_port):
         choose_port(port)
     # The lock is given back last: who waits for it finds nothing left.
