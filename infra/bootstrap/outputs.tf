@@ -9,6 +9,6 @@ output "image_repositories" {
 }
 
 output "roles" {
-  description = "Roles that GitHub assumes; GitHub variables AWS_PLAN_ROLE and AWS_DEPLOY_ROLE of each environment."
+  description = "Roles that GitHub assumes; GitHub variables AWS_PLAN_ROLE_dev and AWS_PLAN_ROLE_prod, and AWS_DEPLOY_ROLE of each environment."
   value       = { for name, role in aws_iam_role.github : name => role.arn }
 }
