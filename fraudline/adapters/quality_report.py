@@ -1,8 +1,8 @@
 """A quality run with its results kept: the page, the figures, the rows refused and the rows left out of training.
 
-In `out`, the newest run is `report.html` and `quality.json`; every run is kept as `runs/<name>.{html,json}` for trends,
-its refused rows as `quarantine/<name>.jsonl`, its rows left out of training as `excluded/<stage>/<name>.jsonl`, where
-`fraudline quarantine` finds both.
+In `out`, the newest run is `report.html` and `quality.json`; every run is kept as `runs/<stage>/<name>.{html,json}` for
+trends, its refused rows as `quarantine/<name>.jsonl`, its rows left out of training as `excluded/<stage>/<name>.jsonl`,
+where `fraudline quarantine` finds both.
 """
 
 from typing import Any
@@ -57,14 +57,20 @@ def keep(result: QualityResult, landed: Landed, out: Objects, reference: dict[st
     if len(result.excluded):
         rows = left_out(landed, landed.table, result)
         out.put(excluded_key(result.stage, summary.name), rejected_lines(rows))
-    out.put(f"{_RUNS}{summary.name}.html", page)
-    out.put(f"{_RUNS}{summary.name}.json", figures)
+    out.put(f"{_run(summary)}.html", page)
+    out.put(f"{_run(summary)}.json", figures)
     out.put(REPORT, page)
     out.put(FIGURES, figures)
 
 
 def earlier_runs(out: Objects, summary: Summary) -> list[Summary]:
     """The runs on windows before this one that are kept in `out`, oldest first; of the same contract and stage."""
-    names = (key for key in out.list(_RUNS) if key.endswith(".json") and key < f"{_RUNS}{summary.name}.json")
+    kept = out.list(f"{_RUNS}{summary.stage}/")
+    names = (key for key in kept if key.endswith(".json") and key < f"{_run(summary)}.json")
     runs = (decode_summary(out.get(key)) for key in list(names)[-RUNS:])
     return [run for run in runs if (run.contract, run.stage) == (summary.contract, summary.stage)]
+
+
+def _run(summary: Summary) -> str:
+    """Judged for another stage, the same rows are another run of the same name."""
+    return f"{_RUNS}{summary.stage}/{summary.name}"

@@ -50,12 +50,20 @@ def test_a_run_keeps_its_page_figures_and_refused_rows_and_the_same_run_changes_
     assert (figures["valid"], figures["passed"]) == (result.valid, True)
     name = figures["name"]
     assert kept.keys() == {
-        *("report.html", "quality.json", f"runs/{name}.html", f"runs/{name}.json", f"quarantine/{name}.jsonl")
+        *(
+            "report.html",
+            "quality.json",
+            f"runs/landed/{name}.html",
+            f"runs/landed/{name}.json",
+            f"quarantine/{name}.jsonl",
+        )
     }
     lines = kept[f"quarantine/{name}.jsonl"].splitlines()
     assert len(lines) == result.quarantined
     run_quality(contract, soiled, out)
     assert files_in(tmp_path / "out") == kept
+    run_quality(contract, soiled, out, stage="labels")
+    assert files_in(tmp_path / "out").items() >= {item for item in kept.items() if item[0].startswith("runs/")}
 
 
 def test_a_page_asks_for_nothing_outside_itself(soiled: Landed, contract: Contract) -> None:
