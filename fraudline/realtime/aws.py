@@ -143,10 +143,13 @@ class Service:
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
-    """The body; a socket's timeout does not end an answer that comes a byte at a time."""
+    """The whole body; a socket's timeout does not end an answer that comes a byte at a time."""
     deadline, parts = time.monotonic() + SOCKET_SECONDS, []
     while part := response.read1(1 << 16):
         parts.append(part)
         if time.monotonic() > deadline:
             raise TimeoutError("the answer is too slow")
+    if response.length:
+        # What was cut off would pass for all there is: an object as damaged, a list of versions as one without the last.
+        raise http.client.IncompleteRead(b"", response.length)
     return b"".join(parts)

@@ -36,6 +36,16 @@ def answer_and_close(status: int, body: object) -> Step:
     return step
 
 
+def cut(body: bytes) -> Step:
+    """An answer that ends before the last of its bytes, the connection closed."""
+
+    def step(connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 200 x\r\ncontent-length: %d\r\n\r\n%b" % (len(body) + 1, body))
+        return False
+
+    return step
+
+
 def drop(connection: socket.socket) -> bool:
     """No answer, and the connection is closed."""
     return False

@@ -21,7 +21,7 @@ from fraudline.realtime.recorder import MOST_WAITING, DecisionRecorder
 from fraudline.transaction import Transaction
 from tests.realtime.conftest import Run
 from tests.realtime.events import a_transaction
-from tests.realtime.servers import Server, Step, answer, answer_and_close, drip, drop, scripted, silence
+from tests.realtime.servers import Server, Step, answer, answer_and_close, cut, drip, drop, scripted, silence
 
 THROTTLED = answer(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"})
 SHOP = load_contract("ecommerce")
@@ -105,6 +105,14 @@ def test_no_answer_is_told_without_what_was_sent() -> None:
     with scripted([]) as server, pytest.raises(Unavailable, match="dynamodb did not answer") as caught:
         service(server).send("POST", body=b'{"secret": 1}')
     assert "secret" not in str(caught.value)
+
+
+def test_an_answer_that_was_cut_off_is_none() -> None:
+    with scripted([cut(b'{"Responses": {')], otherwise=EMPTY) as server:
+        client = service(server)
+        with pytest.raises(Unavailable, match=r"did not answer \(IncompleteRead\)"):
+            client.send("POST", body=b"{}")
+        assert b"Responses" in client.send("POST", body=b"{}")
 
 
 # Reading

@@ -6,7 +6,7 @@ from fraudline.adapters.objects import NotFound
 from fraudline.errors import Unavailable
 from fraudline.realtime.aws import place_of
 from fraudline.realtime.s3 import S3Reader
-from tests.realtime.servers import Server, answer, scripted
+from tests.realtime.servers import Server, answer, cut, scripted
 
 KEYS = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
 
@@ -57,3 +57,10 @@ def test_on_aws_the_bucket_is_in_the_name_of_the_host() -> None:
     bucket = S3Reader(place_of("s3", {**KEYS, "AWS_REGION": "eu-west-1"}), "models")
     assert bucket._service.place.endpoint == "https://models.s3.eu-west-1.amazonaws.com"
     assert bucket._root == ""
+
+
+def test_a_list_that_was_cut_off_is_none() -> None:
+    """Else the newest promotion is not in it, and the champion before it answers again."""
+    history = page("shop/history/00000001.json")
+    with scripted([cut(history)]) as server, pytest.raises(Unavailable, match="s3 did not answer"):
+        list(reader(server).list("shop/history/"))
