@@ -150,6 +150,6 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         if time.monotonic() > deadline:
             raise TimeoutError("the answer is too slow")
     if response.length:
-        # What was cut off would pass for all there is: an object as damaged, a list of versions as one without the last.
+        # A part would pass for the whole: an object for a damaged one, a list of versions for one without the last.
         raise http.client.IncompleteRead(b"", response.length)
     return b"".join(parts)
