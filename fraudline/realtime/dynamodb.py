@@ -1,20 +1,17 @@
 """The two DynamoDB calls of the function: many items read in one, an item put if there is none of its key."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
+from fraudline.adapters.backoff import Deadline, attempts
 from fraudline.decision import Item
-from fraudline.errors import Unavailable
 from fraudline.realtime.aws import Refused, Service
 
 READ_KEYS = 100
 _PREFIX = "DynamoDB_20120810."
 _CONTENT_TYPE = "application/x-amz-json-1.0"
-# Between attempts; deadlines leave no room for more patience.
-_PAUSE_SECONDS = 0.01
 _CONDITION_FAILED = b"ConditionalCheckFailedException"
 _WORTH_ANOTHER_TRY = (
     b"ProvisionedThroughputExceededException",
@@ -50,13 +47,13 @@ class DynamoDB:
         found: dict[str, list[dict[str, Any]]] = {item.table: [] for item in wanted}
         for start in range(0, len(wanted), READ_KEYS):
             left = _request(wanted[start : start + READ_KEYS])
-            while left:
+            for _ in attempts("dynamodb", Deadline(deadline)):
                 answer = msgspec.json.decode(self._call("BatchGetItem", {"RequestItems": left}, deadline), type=_Answer)
                 for table, items in answer.responses.items():
                     found[table] += items
                 left = answer.unprocessed
-                if left:
-                    _pause(deadline)
+                if not left:
+                    break
         return found
 
     def put_if_absent(self, table: str, item: Item, key: str, deadline: float) -> bool:
@@ -78,20 +75,13 @@ class DynamoDB:
     def _call(self, operation: str, body: Mapping[str, Any], deadline: float) -> bytes:
         data = msgspec.json.encode(body)
         headers = {"content-type": _CONTENT_TYPE, "x-amz-target": _PREFIX + operation}
-        while True:
+        for _ in attempts("dynamodb", Deadline(deadline)):
             try:
                 return self._service.send("POST", headers=headers, body=data)
             except Refused as refused:
                 if refused.status < 500 and not any(code in refused.body for code in _WORTH_ANOTHER_TRY):
                     raise
-                _pause(deadline)
-
-
-def _pause(deadline: float) -> None:
-    """Wait a moment before another try, if there is time for one."""
-    if time.monotonic() + _PAUSE_SECONDS >= deadline:
-        raise Unavailable("dynamodb is throttled or down: look at its health and the table's throttles")
-    time.sleep(_PAUSE_SECONDS)
+        raise AssertionError("attempts end by an answer or by Unavailable")
 
 
 def _request(wanted: Sequence[Wanted]) -> dict[str, dict[str, Any]]:

@@ -141,6 +141,14 @@ def test_throttles_beyond_the_deadline_are_unavailable() -> None:
     assert time.monotonic() - started < 0.2 + BUSY
 
 
+@pytest.mark.parametrize("bad", [THROTTLED, answer(503, {})])
+def test_a_table_that_can_take_no_more_is_asked_ever_less_often(bad: Step) -> None:
+    """As boto3 does: at an even hundred a second, each thread of each copy kept the throttled table throttled."""
+    with scripted([], otherwise=bad) as server, pytest.raises(Unavailable):
+        dynamodb(server).put_if_absent("t", {"a": {"S": "b"}}, "a", soon(2.0))
+    assert 2 <= len(server.requests) <= 25
+
+
 def test_a_refusal_is_not_tried_again() -> None:
     with scripted([answer(400, {"__type": "x#AccessDeniedException"})]) as server:
         with pytest.raises(Refused, match="dynamodb answered 400"):
