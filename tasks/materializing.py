@@ -6,6 +6,7 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.builds import record_build
 from fraudline.adapters.clients import client
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.history import landed_keys
 from fraudline.adapters.labels import Labels
@@ -15,8 +16,9 @@ from fraudline.adapters.registry import Registry
 from fraudline.adapters.s3 import S3Objects
 from fraudline.adapters.tombstones import erased_people
 from fraudline.bundle import read_manifest
+from fraudline.clock import format_micros
 from fraudline.contract import Contract, contract_from
-from fraudline.errors import NotReady
+from fraudline.errors import BadInput, NotReady
 from fraudline.features.definition import feature_set
 from fraudline.labels import Verdict
 from fraudline.materializing import build_lagged, newest_hour
@@ -43,8 +45,11 @@ def contract_in_use(registry: Registry, configured: Contract) -> Contract:
 def begin(settings: Settings, contract: Contract, now: int) -> int:
     """Up to which hour to build at `now`, after noting what is new to this build: all that comes from now on is not.
 
-    Where a build of a later hour has begun already, that one is done again.
+    Where a build of a later hour has begun already, that one is done again. `BadInput` for an hour that is still to
+    come: no build could go before it any more, and all that comes until then would count from then on.
     """
+    if newest_hour(contract, now) > newest_hour(contract, now_micros()):
+        raise BadInput(f"{format_micros(now)} is still to come: build up to the present, or an earlier moment")
     labels = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table)
     landing = S3Objects(client("s3"), settings.landing_bucket)
     if next(landed_keys(landing), None) is None:

@@ -17,6 +17,7 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.builds import read_builds
 from fraudline.adapters.clients import client
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.history import load_history
@@ -27,7 +28,7 @@ from fraudline.adapters.slices import run_slice
 from fraudline.clock import format_micros, from_micros, parse_timestamp
 from fraudline.decision import pack
 from fraudline.durations import DAY, HOUR, MINUTE, floor_hour
-from fraudline.errors import LostRace
+from fraudline.errors import BadInput, LostRace
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
 from fraudline.labels import Verdict
@@ -290,6 +291,15 @@ def test_the_same_hour_built_again_is_the_same(shop: Shop) -> None:
     terminals = {key for key in built if key.startswith("terminal#")}
     assert terminals
     assert {key: again[key] for key in terminals} == {key: built[key] for key in terminals}
+
+
+def test_an_hour_that_is_still_to_come_is_not_begun(shop: Shop) -> None:
+    """All that came until then would count from then on, and no build could go back."""
+    shop.now = now_micros() + 365 * DAY
+    with pytest.raises(BadInput, match="is still to come"):
+        shop.build()
+    assert shop.labels().newest_build(within(SECONDS)) == 0
+    assert read_builds(open_objects(f"s3://{shop.settings.landing_bucket}")).newest == 0
 
 
 # Readers far behind
