@@ -9,6 +9,7 @@ A body holds `{"transaction_data": ...}` or `{"transactions": [...]}`.
 
 import base64
 import binascii
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -68,6 +69,7 @@ class _Body(msgspec.Struct):
 
 
 _body_decoder = msgspec.json.Decoder(_Body)
+_NOTHING = (b"", b"null")
 
 
 def _body(event: Mapping[str, Any]) -> bytes:
@@ -94,6 +96,8 @@ def _from_body(data: bytes) -> Request:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(400, "", "not_json", f"the body is not the JSON object this takes: {error}") from None
     if body.transactions is None:
+        if bytes(body.transaction_data) in _NOTHING:
+            raise _missing()
         return Request("single", (_from_raw(body.transaction_data),))
     if not 0 < len(body.transactions) <= MAX_TRANSACTIONS:
         status = 413 if body.transactions else 400
@@ -105,9 +109,11 @@ def _from_body(data: bytes) -> Request:
 def _from_raw(raw: msgspec.Raw) -> Record:
     """A transaction's bytes; one that was put into a JSON text comes out of it."""
     data = bytes(raw)
-    if not data or data == b"null":
-        raise _missing()
-    return _from_value(msgspec.json.decode(data)) if data.startswith(b'"') else Record(data)
+    try:
+        return _from_value(msgspec.json.decode(data)) if data.startswith(b'"') else Record(data)
+    except UnicodeDecodeError:
+        # The body's decoder has passed over the text unread. `validate` refuses it, and none beside it.
+        return Record(data)
 
 
 def _from_value(value: object) -> Record:
@@ -119,13 +125,19 @@ def _from_kinesis(record: object) -> Record:
     kinesis = record.get("kinesis") if isinstance(record, Mapping) else None
     if not isinstance(kinesis, Mapping):
         return Record(b"")
-    data, arrived = kinesis.get("data"), kinesis.get("approximateArrivalTimestamp")
+    data = kinesis.get("data")
     try:
         raw = _from_base64(data) if isinstance(data, str) else b""
     except BadRequest:
         raw = b""
-    at = round(arrived * _MICROSECONDS) if isinstance(arrived, int | float) else None
+    at = _micros(kinesis.get("approximateArrivalTimestamp"))
     return Record(raw, str(kinesis.get("sequenceNumber", "")), at)
+
+
+def _micros(seconds: object) -> int | None:
+    if isinstance(seconds, int | float) and -math.inf < seconds < math.inf:
+        return round(seconds * _MICROSECONDS)
+    return None
 
 
 def _from_base64(text: str) -> bytes:

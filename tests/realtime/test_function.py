@@ -128,6 +128,14 @@ def test_a_batch_has_an_answer_for_each_in_its_order(run: Run) -> None:
     assert ids == [None if n == 7 else data["transaction_id"] for n, data in enumerate(datas)]
 
 
+@pytest.mark.parametrize("bad", [b"null", b'""', b"3", b'"\xff"', b'{"user_id": "\xff"}', b"[]"])
+def test_what_is_no_transaction_at_all_is_refused_alone(run: Run, bad: bytes) -> None:
+    good = json.dumps(a_transaction()).encode()
+    response = run().ask(http(b'{"transactions": [%b, %b]}' % (bad, good)))
+    assert response["statusCode"] == 200
+    assert [item["status"] for item in json.loads(response["body"])["answers"]] == [400, 200]
+
+
 # What is not a decision
 
 
@@ -170,6 +178,8 @@ def test_bad_input_is_told_field_by_field(run: Run) -> None:
         (http("[" * 100_000), 400, "not_json"),
         (http(b"\xff\xfe"), 400, "not_json"),
         (http(b'{"transaction_data": {"user_id": "\xff"}}'), 400, "not_json"),
+        (http(b'{"transaction_data": "\xff"}'), 400, "not_json"),
+        (http('{"transaction_data": null}'), 400, "missing"),
         (http("%%%", base64_encoded=True), 400, "not_base64"),
         (http('{"transaction_data": {"amount": 1e400}}'), 400, "not_json"),
         (http("x" * 10_000_000), 413, "too_large"),

@@ -66,6 +66,15 @@ def test_a_record_that_is_no_transaction_is_counted_and_never_delivered_again(ru
     assert running.last["Refused"] == 3
 
 
+@pytest.mark.parametrize("arrived", [float("nan"), float("inf"), None, "now"])
+def test_a_record_that_does_not_say_when_it_arrived_is_taken_as_of_now(run: Run, arrived: object) -> None:
+    record = records(1)[0]
+    record["kinesis"]["approximateArrivalTimestamp"] = arrived
+    world = Flaky()
+    assert run(world, world).ask({"Records": [record]}) == {"batchItemFailures": []}
+    assert world.kept == ids(0)
+
+
 def test_a_record_the_scorer_fails_on_ends_alone_where_failures_are_kept(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
