@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float64]
 Ranges = Sequence[tuple[int, int]]
 
 
-def explained_frauds(contract: Contract, columns: pa.Table, category_texts: Sequence[Sequence[str]]) -> Integers:
+def explained_frauds(contract: Contract, columns: pa.Table, category_texts: Sequence[pa.StringArray]) -> Integers:
     """The numbers of the rows labelled fraud whose amount alone explains it."""
     table = partition_entity_table(contract, columns, category_texts)
     fraud: npt.NDArray[np.bool_] = columns["label"].to_numpy() == 1
@@ -48,7 +48,7 @@ def lagged_columns(
 def scored_rows(
     contract: Contract,
     columns: pa.Table,
-    category_texts: Sequence[Sequence[str]],
+    category_texts: Sequence[pa.StringArray],
     later: Sequence[Integers],
     wanted: Ranges,
     scorer: Scorer,

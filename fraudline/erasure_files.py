@@ -62,12 +62,20 @@ def with_pseudonyms(table: TransactionTable, erased: Erased) -> TransactionTable
 
 
 def _renamed(codes: Codes, entity: str, erased: Erased) -> Codes:
-    values = codes.values.to_pylist()
-    changed = [erased.of(entity, value) or value for value in values]
-    if changed == values:
+    renamed = pseudonyms(codes.values, entity, erased)
+    if renamed is codes.values:
         return codes
-    new = encode(pa.array(changed, pa.string()))
+    new = encode(renamed)
     return Codes(new.codes[codes.codes], new.values)
+
+
+def pseudonyms(ids: pa.StringArray, entity: str, erased: Erased) -> pa.StringArray:
+    """The ids, those of erased people replaced: the very same array where there are none."""
+    if not erased:
+        return ids
+    known = ids.to_pylist()
+    renamed = [erased.of(entity, id_) or id_ for id_ in known]
+    return ids if renamed == known else pa.array(renamed, pa.string())
 
 
 def _handler(name: str) -> Callable[[bytes, Erased], bytes]:

@@ -1,7 +1,7 @@
 """Parts of a table of files as Arrow batches, to lie on disk between the passes of a large backfill.
 
 Three kinds: whole transactions (of a run or a day), what the partition entity's features need, and what a later
-entity's need. The latter two hold codes instead of texts and no ids: a row is known by its number in all input.
+entity's need. The latter two hold no ids: a row is known by its number in all input. Only a day's hold texts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,37 +14,28 @@ import pyarrow as pa
 
 from fraudline.contract import Contract
 from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable, encode
+from fraudline.vocabulary import Appearance
 
 Columns = dict[str, npt.NDArray[Any]]
 
 
-class _Numbers(dict[str, int]):
-    """Each text's number; one that is looked up for the first time gets the next."""
-
-    def __missing__(self, text: str) -> int:
-        self[text] = number = len(self)
-        return number
+def with_numbers(table: TransactionTable) -> pa.RecordBatch:
+    """Whole transactions of a file, texts as their codes: whoever reads them must know `texts_of` this table."""
+    return _whole(table, [pa.array(codes.codes) for codes in texts_of(table)])
 
 
-class Numbering:
-    """Texts numbered as they appear in all batches so far."""
-
-    def __init__(self) -> None:
-        self._numbers = _Numbers()
-
-    def codes(self, codes: Codes) -> npt.NDArray[np.int32]:
-        """The next rows' numbers."""
-        local = codes.by_appearance()
-        numbers = map(self._numbers.__getitem__, local.values.to_pylist())
-        return np.fromiter(numbers, np.int32, len(local.values))[local.codes]
-
-    @property
-    def texts(self) -> list[str]:
-        return list(self._numbers)
+def with_texts(table: TransactionTable) -> pa.RecordBatch:
+    """Whole transactions of a file, for themselves."""
+    return _whole(table, [_dictionary(codes.by_appearance()) for codes in texts_of(table)])
 
 
-def to_batch(table: TransactionTable) -> pa.RecordBatch:
-    """Whole transactions of a file; `known_at` and the effective time follow from the timestamp."""
+def texts_of(table: TransactionTable) -> tuple[Codes, ...]:
+    """The columns that are texts: entities, then categories."""
+    return table.entities + table.categories
+
+
+def _whole(table: TransactionTable, texts: Sequence[pa.Array]) -> pa.RecordBatch:
+    """`known_at` and the effective time follow from the timestamp."""
     columns: dict[str, pa.Array] = {
         "id": table.ids,
         "timestamp": pa.array(table.timestamp),
@@ -52,24 +43,34 @@ def to_batch(table: TransactionTable) -> pa.RecordBatch:
         "label": pa.array(table.label),
         "source_row": pa.array(table.source_row),
     }
-    columns |= {f"entity_{i}": codes.text() for i, codes in enumerate(table.entities)}
-    columns |= {f"category_{i}": codes.text() for i, codes in enumerate(table.categories)}
+    columns |= {f"text_{i}": text for i, text in enumerate(texts)}
     columns |= {f"flag_{i}": pa.array(flag) for i, flag in enumerate(table.flags)}
     return pa.RecordBatch.from_pydict(columns)
 
 
-def from_batches(contract: Contract, batches: Sequence[pa.RecordBatch]) -> TransactionTable:
-    """The transactions of such batches (at least one), one after the other."""
+def _dictionary(codes: Codes) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(codes.codes, codes.values)
+
+
+def from_texts(contract: Contract, batch: pa.RecordBatch) -> TransactionTable:
+    """The transactions of a batch `with_texts`."""
+    count = len(contract.entities) + len(contract.categories)
+    return from_numbers(contract, [batch], [encode(batch[f"text_{i}"]) for i in range(count)])
+
+
+def from_numbers(contract: Contract, batches: Sequence[pa.RecordBatch], texts: Sequence[Codes]) -> TransactionTable:
+    """The transactions of such batches (at least one), one after the other, with the texts of all of them."""
     columns = pa.Table.from_batches(batches).combine_chunks()
     timestamp = _numbers(columns, "timestamp")
+    entities = len(contract.entities)
     return TransactionTable(
         contract=contract,
         ids=columns["id"].combine_chunks(),
         timestamp=timestamp,
         effective_time=timestamp,
         amount=_numbers(columns, "amount"),
-        entities=tuple(encode(columns[f"entity_{i}"]) for i in range(len(contract.entities))),
-        categories=tuple(encode(columns[f"category_{i}"]) for i in range(len(contract.categories))),
+        entities=tuple(texts[:entities]),
+        categories=tuple(texts[entities:]),
         flags=tuple(_numbers(columns, f"flag_{i}") for i in range(len(contract.flags))),
         label=_numbers(columns, "label"),
         known_at=timestamp + contract.label_delay,
@@ -78,21 +79,19 @@ def from_batches(contract: Contract, batches: Sequence[pa.RecordBatch]) -> Trans
 
 
 class Dealer:
-    """Deals the rows of ordered tables out to partitions by entity: member number n belongs to partition n modulo."""
+    """Deals the rows of ordered tables out to partitions by entity: member number n belongs to partition n modulo.
 
-    def __init__(self, contract: Contract, partitions: int) -> None:
-        self._contract = contract
+    The codes of all tables are numbers of the same vocabularies, an entity's of so many values.
+    """
+
+    def __init__(self, sizes: Sequence[int], partitions: int) -> None:
         self._partitions = partitions
-        self._entities = [Numbering() for _ in contract.entities]
-        self._categories = [Numbering() for _ in contract.categories]
-
-    @property
-    def category_texts(self) -> list[list[str]]:
-        return [numbering.texts for numbering in self._categories]
+        self._entities = [Appearance(size) for size in sizes]
 
     def entity_codes(self, table: TransactionTable) -> list[npt.NDArray[np.int32]]:
         """The next rows' entities, numbered as they appear in all rows so far."""
-        return [numbering.codes(codes) for numbering, codes in zip(self._entities, table.entities, strict=True)]
+        pairs = zip(self._entities, table.entities, strict=True)
+        return [appearance.of(codes.codes) for appearance, codes in pairs]
 
     def deal(
         self, table: TransactionTable, entities: Sequence[npt.NDArray[np.int32]], first_row: int
@@ -102,8 +101,8 @@ class Dealer:
         common: Columns = {"row": rows, "timestamp": table.timestamp, "amount": table.amount, "label": table.label}
         home = (entities[0] % self._partitions).astype(np.uint16)
         own: Columns = {"code": entities[0] // self._partitions}
-        for i, (numbering, category) in enumerate(zip(self._categories, table.categories, strict=True)):
-            own[f"category_{i}"] = numbering.codes(category)
+        for i, category in enumerate(table.categories):
+            own[f"category_{i}"] = category.codes
         for i, flag in enumerate(table.flags):
             own[f"flag_{i}"] = flag
         yield from ((0, part, batch) for part, batch in by_partition(common | own, home, self._partitions))
@@ -134,13 +133,10 @@ def rows_of_lists(lists: pa.FixedSizeListArray) -> npt.NDArray[Any]:
 
 
 def partition_entity_table(
-    contract: Contract, columns: pa.Table, category_texts: Sequence[Sequence[str]]
+    contract: Contract, columns: pa.Table, category_texts: Sequence[pa.StringArray]
 ) -> TransactionTable:
     """A partition by the partition entity, as its features need it: ids and later entities are left blank."""
-    categories = tuple(
-        Codes(_numbers(columns, f"category_{i}"), pa.array(texts, pa.string()))
-        for i, texts in enumerate(category_texts)
-    )
+    categories = tuple(Codes(_numbers(columns, f"category_{i}"), texts) for i, texts in enumerate(category_texts))
     flags = tuple(_numbers(columns, f"flag_{i}") for i in range(len(contract.flags)))
     return _table(contract, columns, 0, categories, flags)
 

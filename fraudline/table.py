@@ -116,16 +116,17 @@ class TransactionTable:
             said=None if self.said is None else self.said.of_rows(positions, len(self)),
         )
 
-    def sorted(self) -> "TransactionTable":
-        """In (timestamp, transaction id) order: how transactions count where no arrival order is recorded.
-
-        Nothing of the order they came in is left: codes are numbered anew.
-        """
+    def in_order(self) -> "TransactionTable":
+        """In (timestamp, transaction id) order: how transactions count where no arrival order is recorded."""
         order = pa.compute.sort_indices(
             pa.table({"time": self.timestamp, "id": self.ids}),
             sort_keys=[("time", "ascending"), ("id", "ascending")],
         )
-        table = self.take(order.to_numpy())
+        return self.take(order.to_numpy())
+
+    def sorted(self) -> "TransactionTable":
+        """`in_order`, and nothing of the order they came in is left: codes are numbered anew."""
+        table = self.in_order()
         return replace(
             table,
             entities=tuple(codes.by_appearance() for codes in table.entities),

@@ -20,7 +20,7 @@ from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
 from fraudline.columns import RejectedRow
 from fraudline.contract import Contract
-from fraudline.erasure_files import with_pseudonyms
+from fraudline.erasure_files import pseudonyms
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
 from tasks import landing
@@ -86,7 +86,7 @@ def _shuffled(
     say(f"Read {found.rows:,} rows from {len(files):,} files")
     erased = erased_where_known(contract)
     past = shuffled(
-        contract, found, window, bundle, lambda table: with_pseudonyms(table, erased), scratch, workers, progress
+        contract, found, window, bundle, lambda ids, entity: pseudonyms(ids, entity, erased), scratch, workers, progress
     )
     return Read(past, with_originals(found.rejects, scratch), found.duplicates)
 

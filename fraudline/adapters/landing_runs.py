@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 from fraudline.adapters import files
 from fraudline.adapters.input_files import InputFile, StoredFile, is_parquet
 from fraudline.adapters.partitions import sentences_of
+from fraudline.adapters.spill_files import read_batches, write_batches
 from fraudline.columns import Landed, RejectedRow, Source, keep_first_copies, screen
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.parquet import open_packed, unpacked_batches
-from fraudline.spilling import from_batches, to_batch
-from fraudline.table import Integers, TransactionTable, concatenate
+from fraudline.spilling import from_numbers, texts_of, with_numbers
+from fraudline.table import Codes, Integers, TransactionTable, concatenate
 
 # Rows that are screened and sorted at once.
 RUN_ROWS = 2**18
@@ -56,14 +57,30 @@ class Run:
         """The rows' ids, hashed."""
         return self.path.with_suffix(".npy")
 
+    @property
+    def texts_path(self) -> Path:
+        return self.path.with_suffix(".texts")
+
     def day(self, day: int) -> pa.RecordBatch:
+        """A day's rows, texts as numbers."""
         with pa.OSFile(str(self.path)) as file:
             return pa.ipc.open_file(file).get_batch(self.days.index(day))
 
-    def batches(self) -> list[pa.RecordBatch]:
-        with pa.OSFile(str(self.path)) as file:
-            reader = pa.ipc.open_file(file)
-            return [reader.get_batch(i) for i in range(reader.num_record_batches)]
+    def texts(self) -> list[pa.StringArray]:
+        """By column, the texts that the numbers stand for."""
+        return [batch["text"] for batch in read_batches(self.texts_path)]
+
+    def table(self, contract: Contract) -> TransactionTable:
+        """All rows."""
+        batches = read_batches(self.path)
+        columns = pa.Table.from_batches(batches)
+        numbers = [columns[f"text_{i}"].to_numpy() for i in range(len(self.texts()))]
+        return from_numbers(contract, batches, list(map(Codes, numbers, self.texts())))
+
+    def remove(self) -> None:
+        """Nobody needs it any more."""
+        for path in (self.path, self.hashes, self.texts_path):
+            path.unlink()
 
 
 @dataclass(frozen=True)
@@ -149,13 +166,13 @@ def _batches(contract: Contract, unit: Unit) -> Iterator[pa.RecordBatch]:
 
 
 def _write(table: TransactionTable, path: Path, source: int) -> Run:
-    batch, day = to_batch(table), table.timestamp // DAY
+    batch, day = with_numbers(table), table.timestamp // DAY
     days, firsts = np.unique(day, return_index=True)
     rows = np.diff([*firsts, len(day)])
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-        for first, count in zip(firsts.tolist(), rows.tolist(), strict=True):
-            writer.write_batch(batch.slice(first, count))
     run = Run(path, source, tuple(days.tolist()), tuple(rows.tolist()))
+    write_batches(path, [batch.slice(*cut) for cut in zip(firsts.tolist(), rows.tolist(), strict=True)])
+    texts = [pa.RecordBatch.from_pydict({"text": codes.values}) for codes in texts_of(table)]
+    write_batches(run.texts_path, texts)
     np.save(run.hashes, pd.util.hash_array(table.ids.to_numpy(zero_copy_only=False), categorize=False))
     return run
 
@@ -190,5 +207,5 @@ def _of_part(hashes: npt.NDArray[np.uint64], part: int, parts: int) -> npt.NDArr
 
 def _rows(contract: Contract, run: Run, hashes: npt.NDArray[np.uint64], first: int) -> TransactionTable:
     """The rows of a run whose ids have one of these hashes, numbered in all input."""
-    table = from_batches(contract, run.batches()).take(np.isin(np.load(run.hashes), hashes))
+    table = run.table(contract).take(np.isin(np.load(run.hashes), hashes))
     return replace(table, source_row=table.source_row + first)

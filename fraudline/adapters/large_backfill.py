@@ -23,6 +23,7 @@ from fraudline.adapters.copies import Copies
 from fraudline.adapters.input_files import InputFile
 from fraudline.adapters.landing_runs import REPEATED_ROWS, LandedUnit, Repeated, Run, land, repeated, rows_of
 from fraudline.adapters.partitions import sentences_of
+from fraudline.adapters.spill_files import read_batch, write_batches
 from fraudline.adapters.workers import Workers
 from fraudline.backfill_passes import Floats, Ranges, explained_frauds, lagged_columns, scored_rows
 from fraudline.backfilling import Partition, ScoredDay, decisions, nothing_to_score
@@ -35,8 +36,9 @@ from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
 from fraudline.fingerprints import Fingerprint
 from fraudline.scoring import Scorer
-from fraudline.spilling import Dealer, by_partition, from_batches, rows_of_lists, to_batch
-from fraudline.table import Integers, TransactionTable
+from fraudline.spilling import Dealer, by_partition, from_numbers, from_texts, rows_of_lists, with_texts
+from fraudline.table import Codes, Integers, TransactionTable
+from fraudline.vocabulary import Vocabulary, vocabulary
 
 # Up to so many rows are done in one table before processes have started.
 MEMORY_ROWS = 500_000
@@ -45,7 +47,8 @@ PARTITION_ROWS = 2**18
 # Files open at once while rows are dealt out.
 MAX_OPEN = 512
 
-Rename = Callable[[TransactionTable], TransactionTable]
+# Ids and the name of their entity to ids under which erased people stay.
+Rename = Callable[[pa.StringArray, str], pa.StringArray]
 # What is done, how many rows of how many.
 Progress = Callable[[str, int, int], None]
 
@@ -57,7 +60,7 @@ class Shuffle:
     contract: Contract
     folder: Path
     partitions: int
-    category_texts: Sequence[Sequence[str]]
+    category_texts: Sequence[pa.StringArray]
 
     def part(self, index: int, part: int) -> pa.Table:
         """The columns of one partition by entity `index`."""
@@ -123,16 +126,32 @@ class Landing:
         """All days (since the epoch) that have rows."""
         return sorted({day for run in self.runs for day in run.days})
 
-    def day(self, contract: Contract, day: int) -> TransactionTable:
-        """The transactions of a day in (timestamp, id) order."""
-        found = [run for run in self.runs if day in run.days]
+    def vocabularies(self, contract: Contract, rename: Rename) -> list[Vocabulary]:
+        """The texts of all runs: by entity, then by category."""
+        texts = zip(*(run.texts() for run in self.runs), strict=True)
+        entities = [entity.name for entity in contract.entities] + [None] * len(contract.categories)
+        return [
+            vocabulary(parts if entity is None else [rename(part, entity) for part in parts])
+            for entity, parts in zip(entities, texts, strict=True)
+        ]
+
+    def day(self, contract: Contract, texts: Sequence[Vocabulary], day: int) -> TransactionTable:
+        """The transactions of a day in (timestamp, id) order, texts numbered in their vocabularies."""
+        found = [(number, run) for number, run in enumerate(self.runs) if day in run.days]
+        batches = [run.day(day) for _, run in found]
+        numbers = [number for number, _ in found]
+        table = from_numbers(contract, batches, [_numbered(i, t, numbers, batches) for i, t in enumerate(texts)])
         firsts = np.cumsum([0, *(source.rows for source in self.sources)])
-        table = from_batches(contract, [run.day(day) for run in found])
-        shift = np.repeat(firsts[[run.source for run in found]], [run.rows[run.days.index(day)] for run in found])
+        shift = np.repeat(firsts[[run.source for _, run in found]], list(map(len, batches)))
         table = replace(table, source_row=table.source_row + shift)
         if len(self.dropped):
             table = table.take(~np.isin(table.source_row, self.dropped))
-        return table if len(found) == 1 else table.sorted()
+        return table if len(found) == 1 else table.in_order()
+
+
+def _numbered(column: int, texts: Vocabulary, runs: Sequence[int], batches: Sequence[pa.RecordBatch]) -> Codes:
+    pairs = zip(runs, batches, strict=True)
+    return Codes(np.concatenate([texts.numbers[run][batch[f"text_{column}"]] for run, batch in pairs]), texts.values)
 
 
 def land_files(
@@ -193,25 +212,27 @@ def shuffled(
     days = [day for day in landing.days() if day * DAY < end]
     rows = landing.rows
     count = max(1, min(-(-rows // PARTITION_ROWS), MAX_OPEN // len(contract.entities)))
-    dealer, fingerprint, found, first = Dealer(contract, count), Fingerprint(), [], 0
+    texts = landing.vocabularies(contract, rename)
+    entities, categories = texts[: len(contract.entities)], texts[len(contract.entities) :]
+    dealer, fingerprint = Dealer([len(entity.values) for entity in entities], count), Fingerprint()
+    found, first = list[Partition](), 0
     with _Parts(folder) as parts:
-        for day, table in ahead((day, rename(landing.day(contract, day))) for day in days):
+        for day, table in ahead((day, landing.day(contract, texts, day)) for day in days):
             codes = dealer.entity_codes(table)
             digest = fingerprint.of(table, codes)
             for index, part, batch in dealer.deal(table, codes, first):
                 parts.write(index, part, batch)
             if day * DAY >= start:
                 found.append(Partition(format_day(day * DAY), first, first + len(table), digest))
-                _write_batches(_day_path(folder, found[-1].day), [to_batch(table)])
+                write_batches(_day_path(folder, found[-1].day), [with_texts(table)])
             first += len(table)
             progress("Sorted", first, rows)
     if not found:
         spanned = landing.days()
         raise nothing_to_score(start, end, spanned[0] * DAY, spanned[-1] * DAY)
     for run in landing.runs:
-        run.path.unlink()
-        run.hashes.unlink()
-    shuffle = Shuffle(contract, folder, count, dealer.category_texts)
+        run.remove()
+    shuffle = Shuffle(contract, folder, count, [category.values for category in categories])
     return PastOnDisk(shuffle, found, bundle, parts.written, workers, progress)
 
 
@@ -245,17 +266,6 @@ class _Parts:
         self._open.close()
 
 
-def _write_batches(path: Path, batches: Sequence[pa.RecordBatch]) -> None:
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batches[0].schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch)
-
-
-def _read_batch(path: Path, number: int) -> pa.RecordBatch:
-    with pa.OSFile(str(path)) as file:
-        return pa.ipc.open_file(file).get_batch(number)
-
-
 @dataclass(frozen=True)
 class PastOnDisk:
     """Days that can be scored, and their past in partitions."""
@@ -283,7 +293,7 @@ class PastOnDisk:
         done = 0
         for part in parts:
             rows = slice(done, done + part.end - part.begin)
-            table = from_batches(self.shuffle.contract, [_read_batch(_day_path(self.shuffle.folder, part.day), 0)])
+            table = from_texts(self.shuffle.contract, read_batch(_day_path(self.shuffle.folder, part.day), 0))
             matrix = None if features is None else np.array(features[rows])
             yield ScoredDay(part, table, decisions(table, np.array(scores[rows]), self.bundle), matrix)
             done = rows.stop
@@ -339,7 +349,7 @@ def _lagged(shuffle: Shuffle, index: int, part: int, wanted: Ranges) -> None:
     columns, home = lagged_columns(shuffle.contract, shuffle.part(index, part), index, explained, wanted)
     batches = [batch for _, batch in by_partition(columns, home, shuffle.partitions)]
     with sentences_of(shuffle.folder):
-        _write_batches(shuffle.lagged(index, part), batches)
+        write_batches(shuffle.lagged(index, part), batches)
 
 
 def _score(
@@ -350,7 +360,7 @@ def _score(
     scorer: Scorer,
     with_features: bool,
 ) -> tuple[Integers, Floats, Floats | None]:
-    later = [_gathered([_read_batch(shuffle.lagged(i, n), part) for n in numbers]) for i, numbers in lagged.items()]
+    later = [_gathered([read_batch(shuffle.lagged(i, n), part) for n in numbers]) for i, numbers in lagged.items()]
     columns = shuffle.part(0, part)
     return scored_rows(shuffle.contract, columns, shuffle.category_texts, later, wanted, scorer, with_features)
 

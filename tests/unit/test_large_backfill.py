@@ -115,7 +115,7 @@ def in_memory(contract: Contract, paths: list[Path], bundle: Bundle) -> Past:
 
 def on_disk(contract: Contract, paths: list[Path], bundle: Bundle, scratch: Path, workers: Workers) -> PastOnDisk:
     landing = land_files(contract, [LocalFile(path) for path in paths], scratch, workers, silent)
-    return shuffled(contract, landing, WINDOW, bundle, lambda table: table, scratch, workers, silent)
+    return shuffled(contract, landing, WINDOW, bundle, lambda ids, entity: ids, scratch, workers, silent)
 
 
 def write(past: Past, bundle: Bundle, out: Path) -> None:
@@ -227,8 +227,8 @@ def test_a_bucket_gives_the_bytes_and_the_refused_rows_of_one_table_and_of_files
     with scratch_beside(tmp_path / "disk") as scratch:
         landing = land_files(contract, list(found_files([place])), scratch, threads, silent)
         rejects = with_originals(landing.rejects, scratch)
-        assert not [path for path in scratch.iterdir() if path.suffix not in (".arrow", ".npy")]
-        past = shuffled(contract, landing, WINDOW, bundle, lambda table: table, scratch, threads, silent)
+        assert not [path for path in scratch.iterdir() if path.suffix not in (".arrow", ".texts", ".npy")]
+        past = shuffled(contract, landing, WINDOW, bundle, lambda ids, entity: ids, scratch, threads, silent)
         write(past, bundle, tmp_path / "disk")
     assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
     assert landing.sources == whole.sources
@@ -338,7 +338,7 @@ def test_a_cluster_gives_the_bytes_of_this_machine_from_files_and_from_a_bucket(
         with scratch_beside(tmp_path / "from-bucket") as scratch:
             # The workers know no AWS: they see the copies.
             landing = land_files(contract, list(found_files([uploaded(paths, bucket)])), scratch, workers, silent)
-            past = shuffled(contract, landing, WINDOW, bundle, lambda table: table, scratch, workers, silent)
+            past = shuffled(contract, landing, WINDOW, bundle, lambda ids, entity: ids, scratch, workers, silent)
             write(past, bundle, tmp_path / "from-bucket")
     assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
     assert contents(tmp_path / "from-bucket") == contents(tmp_path / "memory")
@@ -398,7 +398,9 @@ def test_a_window_before_the_first_row_says_what_the_input_spans(threads: Worker
     landing = land_files(contract, [LocalFile(path) for path in paths], tmp_path, threads, silent)
     window = (day_start(date(2020, 1, 1)), day_start(date(2020, 2, 1)))
     with pytest.raises(BadInput) as refused:
-        shuffled(contract, landing, window, bundle_of(bundle_files()), lambda t: t, tmp_path, threads, silent)
+        shuffled(
+            contract, landing, window, bundle_of(bundle_files()), lambda ids, entity: ids, tmp_path, threads, silent
+        )
     assert str(refused.value) == (
         "no transactions from 2020-01-01 up to 2020-02-01: the input spans 2026-01-05 to 2026-01-24"
     )
