@@ -4,6 +4,7 @@ Where to, AWS's own variables say (`AWS_ENDPOINT_URL`, `AWS_REGION` and the cred
 """
 
 import http.client
+import re
 import ssl
 import threading
 import time
@@ -19,6 +20,8 @@ from fraudline.sigv4 import Credentials, Request, signed_headers
 IDLE_SECONDS = 20.0
 # No exchange waits longer, so that a thread behind a dead connection comes back.
 SOCKET_SECONDS = 2.0
+# How DynamoDB and S3 name what is wrong.
+_CODE = re.compile(rb"(?:\"__type\": *\"(?:[^\"#]*#)?|<Code>)(\w+)")
 _DROPPED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
@@ -48,10 +51,12 @@ def place_of(service: str, environment: Mapping[str, str]) -> Place:
 
 
 class Refused(Unavailable):
-    """The service answered, and not with success: `status` and the answer's `body`, which is never logged."""
+    """The service answered, and not with success: `status` and the answer's `body`, of which only the code is told."""
 
     def __init__(self, service: str, status: int, body: bytes) -> None:
-        super().__init__(f"{service} answered {status}: look at its health, throttles and the function's role")
+        code = _CODE.search(body)
+        what = f"{status} {code[1].decode()}" if code else str(status)
+        super().__init__(f"{service} answered {what}: look at its health, throttles and the function's role")
         self.status = status
         self.body = body
 

@@ -97,8 +97,8 @@ class Function:
             seconds = STREAM_SECONDS if is_stream else self._config.profile_deadline
             return self._profiles.look_up(decider, transactions, seconds)
         except (TimeoutError, Unavailable) as error:
-            kind = type(error).__name__
-            self._telemetry.event("WARNING", "profiles were not read in time", "ProfileReadsFailed", error=kind)
+            told = str(error) or type(error).__name__
+            self._telemetry.event("WARNING", "profiles were not read in time", "ProfileReadsFailed", error=told)
         except Exception as error:  # a damaged profile must not keep a shop waiting for its answer
             self._tell_defect("profiles could not be read", error)
         return [MISSING] * len(transactions)
@@ -128,6 +128,7 @@ class Function:
             current.bundle.version if current else None,
             profiles,
             refused,
+            sorted(recorded.errors),
             kind=kind,
             latency=seconds * 1000,
             transactions=len(results),

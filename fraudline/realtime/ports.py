@@ -17,17 +17,21 @@ class Profiles(Protocol):
 
 
 class Recorded(NamedTuple):
-    """How it went by the end of its budget: ids of decisions that are not kept, and of those that still may be."""
+    """How it went by the end of its budget: ids of decisions that are not kept, and of those that still may be.
+
+    `failed` has those of earlier calls, too, whose end was not known then; `errors` are sentences why, without values.
+    """
 
     failed: frozenset[str] = frozenset()
     late: frozenset[str] = frozenset()
+    errors: frozenset[str] = frozenset()
 
 
 class Recorder(Protocol):
     """Where decisions are kept."""
 
     def record(self, decisions: Sequence[Decision], seconds: float) -> Recorded:
-        """Start to keep them and wait no longer than `seconds`; `Recorded` holds transaction ids."""
+        """Start to keep them and wait no longer than `seconds`; called by one thread at a time."""
         ...
 
 

@@ -36,16 +36,26 @@ class DecisionRecorder:
         self._keep_days = keep_days
         self._threads = ThreadPoolExecutor(_THREADS, "recorder")
         self._room = BoundedSemaphore(MOST_WAITING)
+        # Writes whose end nobody has been told, with their decisions' ids.
+        self._untold: dict[Future[None], str] = {}
 
     def record(self, decisions: Sequence[Decision], seconds: float) -> Recorded:
         """Where too many wait already, a decision fails at once."""
         writes = dict(self._begun(decisions))
-        done, pending = wait(writes, seconds)
-        refused = {decision.transaction_id for decision in decisions} - set(writes.values())
-        return Recorded(
-            frozenset(writes[write] for write in done if write.exception()) | refused,
-            frozenset(writes[write] for write in pending),
-        )
+        wait(writes, seconds)
+        self._untold |= writes
+        failures = self._failures()
+        if refused := {decision.transaction_id for decision in decisions} - set(writes.values()):
+            failures |= dict.fromkeys(refused, f"{MOST_WAITING} decisions wait to be kept already")
+        late = (writes[write] for write in writes if write in self._untold)
+        return Recorded(frozenset(failures), frozenset(late), frozenset(failures.values()))
+
+    def _failures(self) -> dict[str, str]:
+        """Why which decisions are not kept, of all writes that have come to an end since this was asked."""
+        ended = {write: self._untold.pop(write) for write in [*self._untold] if write.done()}
+        kept = {id_ for write, id_ in ended.items() if not write.exception()}
+        errors = {id_: _told(error) for write, id_ in ended.items() if (error := write.exception())}
+        return {id_: told for id_, told in errors.items() if id_ not in kept}
 
     def _begun(self, decisions: Sequence[Decision]) -> Iterator[tuple[Future[None], str]]:
         for decision in decisions:
@@ -69,3 +79,8 @@ class DecisionRecorder:
             except Unavailable:
                 if attempt == _ATTEMPTS:
                     raise
+
+
+def _told(error: BaseException) -> str:
+    """Of what we have not worded ourselves the kind only: its text may hold what must not be logged."""
+    return str(error) if isinstance(error, Unavailable) else type(error).__name__

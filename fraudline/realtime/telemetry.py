@@ -33,6 +33,8 @@ class CallFacts(msgspec.Struct, frozen=True):
     # How many records had which profile state, and which code of refusal.
     profiles: dict[str, int]
     refused: dict[str, int]
+    # Why decisions were not kept.
+    record_errors: Sequence[str]
     kind: str = msgspec.field(name="Kind")
     latency: float = msgspec.field(name="Latency")
     transactions: int = msgspec.field(name="Transactions")

@@ -199,7 +199,7 @@ def test_the_log_of_a_call_is_no_longer_than_reckoned() -> None:
     score = [0.12345678901234567]
     counts = (1, 0, 0, 0, 0, 0)  # transactions, and what may have gone wrong with them
     facts = telemetry.CallFacts(
-        "0" * 36, "2026-11-24-0123456789abcdef", {"fresh": 1}, {}, "single", 7.12345, *counts, score
+        "0" * 36, "2026-11-24-0123456789abcdef", {"fresh": 1}, {}, (), "single", 7.12345, *counts, score
     )
     telemetry.Telemetry("prod", "ecommerce", stream).call(facts)
     of_lambda = 600

@@ -1,6 +1,8 @@
 """AWS on a bad day: throttles, dropped connections, half answers, silence. Deadlines hold, nothing is lost unheard."""
 
+import socket
 import time
+from concurrent.futures import wait
 
 import msgspec
 import pytest
@@ -30,6 +32,16 @@ KEPT = answer(200, {})
 # What a busy machine may add; the sockets alone would wait for two seconds.
 BUSY = 1.5
 WANTED = [Wanted("t", {"entity": {"S": "a"}}), Wanted("t", {"entity": {"S": "b"}})]
+
+
+def slowly(step: Step) -> Step:
+    """The same a fifth of a second later."""
+
+    def later(connection: socket.socket) -> bool:
+        time.sleep(0.2)
+        return step(connection)
+
+    return later
 
 
 def service(server: Server) -> Service:
@@ -181,6 +193,15 @@ def test_profiles_and_the_streams_decision_come_in_one_strongly_consistent_read(
 # Deadlines
 
 
+def test_why_profiles_were_not_read_is_told(run: Run) -> None:
+    with scripted([], otherwise=answer(400, {"__type": "x#AccessDeniedException"})) as server:
+        running = run(StoredProfiles(dynamodb(server), "p", "d"), profile_deadline_ms="5000")
+        running.score(a_transaction())
+    (warning,) = (line for line in running.lines if line["level"] == "WARNING")
+    assert warning["ProfileReadsFailed"] == 1
+    assert "dynamodb answered 400 AccessDeniedException" in warning["error"]
+
+
 @pytest.mark.parametrize("step", [silence, drip, THROTTLED, drop])
 def test_an_answer_never_waits_for_profiles_beyond_the_deadline(run: Run, decider: Decider, step: Step) -> None:
     with scripted([], otherwise=step) as server:
@@ -254,6 +275,31 @@ def test_a_table_that_refuses_every_write_is_a_failure_that_is_told(decision: De
     with scripted([], otherwise=answer(400, {"__type": "x#AccessDeniedException"})) as server:
         recorded = DecisionRecorder(dynamodb(server), "d").record([decision], 5.0)
     assert recorded.failed == {decision.transaction_id}
+    assert recorded.errors == {
+        "dynamodb answered 400 AccessDeniedException: look at its health, throttles and the function's role"
+    }
+
+
+def test_a_decision_that_failed_after_its_answer_is_told_with_the_next_call(decision: Decision) -> None:
+    other = msgspec.structs.replace(decision, transaction_id="T2")
+    refused = slowly(answer(400, {"__type": "x#AccessDeniedException"}))
+    with scripted([refused] * 3, otherwise=KEPT) as server:
+        recorder = DecisionRecorder(dynamodb(server), "d")
+        assert recorder.record([decision], 0.01) == Recorded(late=frozenset({decision.transaction_id}))
+        wait(recorder._untold, 10)
+        told = recorder.record([other], 5.0)
+        assert told.failed == {decision.transaction_id}
+        assert "AccessDeniedException" in "".join(told.errors)
+        assert recorder.record([], 5.0) == Recorded()
+
+
+def test_a_decision_that_failed_after_its_answer_and_came_again_is_kept_and_no_failure(decision: Decision) -> None:
+    refused = slowly(answer(400, {"__type": "x#AccessDeniedException"}))
+    with scripted([refused] * 3, otherwise=KEPT) as server:
+        recorder = DecisionRecorder(dynamodb(server), "d")
+        assert recorder.record([decision], 0.01).late
+        wait(recorder._untold, 10)
+        assert recorder.record([decision], 5.0) == Recorded()
 
 
 def test_while_the_table_is_down_no_more_than_some_hundred_decisions_wait_and_the_others_are_told(
@@ -265,6 +311,7 @@ def test_while_the_table_is_down_no_more_than_some_hundred_decisions_wait_and_th
         calls = [recorder.record(many, 0.01) for _ in range(20)]
     assert [len(call.late) for call in calls[:5]] == [100] * 5
     assert calls[-1].failed == {each.transaction_id for each in many}
+    assert calls[-1].errors == {f"{MOST_WAITING} decisions wait to be kept already"}
     assert sum(len(call.late) for call in calls) == MOST_WAITING
 
 

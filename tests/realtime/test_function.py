@@ -43,7 +43,7 @@ class Kept:
 
     def record(self, decisions: list[Decision], seconds: float) -> Recorded:
         self.decisions += decisions
-        return Recorded(failed=self.lost)
+        return Recorded(failed=self.lost, errors=frozenset({"the table is gone"} if self.lost else ()))
 
 
 def history_of(decider: Decider, data: dict[str, Any], hours: int = 1) -> History:
@@ -258,6 +258,7 @@ def test_a_decision_that_could_not_be_kept_is_still_the_answer_and_is_counted(ru
     running = run(recorder=Kept(frozenset({data["transaction_id"]})))
     assert running.ask({"transaction_data": data})["statusCode"] == 200
     assert running.last["RecordsFailed"] == 1
+    assert running.last["record_errors"] == ["the table is gone"]
 
 
 class Broken(Kept):
