@@ -41,13 +41,16 @@ class Source(Protocol):
 
 
 class Packaged:
-    """The one version that lies in a folder of the package."""
+    """The one version that lies in a folder: of the package, or one that is to be packaged."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def wanted(self) -> str:
-        named = msgspec.json.decode(self.files("")(MANIFEST), type=dict[str, object])
+        try:
+            named = msgspec.json.decode(self.files("")(MANIFEST), type=dict[str, object])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Tampered(f"{self._folder / MANIFEST} is damaged ({error}); do not use it") from error
         return str(named.get("version"))
 
     def files(self, version: str) -> ReadFile:
@@ -55,7 +58,7 @@ class Packaged:
             try:
                 return (self._folder / name).read_bytes()
             except FileNotFoundError as error:
-                raise Tampered(f"the packaged model has no {name}; package it again") from error
+                raise Tampered(f"{self._folder} has no {name}; do not use it") from error
 
         return read
 

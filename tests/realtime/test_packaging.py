@@ -132,6 +132,13 @@ def test_a_version_that_was_tampered_with_is_not_packaged(tmp_path: Path, files:
     assert not (tmp_path / "function.zip").exists()
 
 
+@pytest.mark.parametrize("manifest", [b"", b"[]", b'{"version": "\xff"}', b'{"version": 1}'])
+def test_a_version_whose_manifest_is_damaged_is_not_packaged(tmp_path: Path, files: Files, manifest: bytes) -> None:
+    folder = write_version({**files, "manifest.json": manifest}, tmp_path / "model")
+    with pytest.raises(Tampered, match=r"manifest\.json is damaged \(.*\); do not use it"):
+        package_lambda(tmp_path / "function.zip", bundle=folder)
+
+
 def test_a_folder_that_is_no_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no model version"):
         package_lambda(tmp_path / "function.zip", bundle=tmp_path)
