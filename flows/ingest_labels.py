@@ -6,7 +6,6 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
-from fraudline.clock import to_micros
 from fraudline.contract import load_contract
 from fraudline.quality.places import refused_labels_key
 from fraudline.settings import load_settings
@@ -18,7 +17,8 @@ class IngestLabelsRequest(BaseModel):
     """Which files say what became known, and when."""
 
     labels: list[str] = Field(
-        min_length=1, description="Files with transaction_id, label, known_at; an empty label withdraws"
+        min_length=1,
+        description="Files, folders or s3:// prefixes with transaction_id, label, known_at; an empty label withdraws",
     )
     quarantine: str = Field(
         default_factory=defaults.refused_rows, description="Where refused rows go: a folder or s3://bucket/prefix"
@@ -40,10 +40,11 @@ def ingest_labels(request: IngestLabelsRequest) -> IngestLabelsResult:
     settings = load_settings()
     contract = load_contract(settings.contract)
     tag_run(contract=contract.name)
-    table = landing.load_all(contract, to_micros(defaults.due())).table
-    labels = landing.read_labels(request.labels, table)
+    # A wrong file is told first: reading all that has landed may take minutes.
+    rows = landing.read_label_rows(request.labels)
+    labels = landing.known_labels(rows, landing.load_all(contract, landing.ALL_TIMES).table)
     applied = materializing.apply_labels(settings, labels.verdicts)
     # By the moment, not the day: another file's run keeps what it refused beside this one's.
-    run = f"{contract.name}-{defaults.due():%Y-%m-%dT%H%M%S}"
+    run = f"{contract.name}-{defaults.due():%Y-%m-%dT%H%M%S.%f}"
     kept = landing.quarantine(labels.rejects, request.quarantine, refused_labels_key(run))
     return IngestLabelsResult(applied, len(labels.rejects), kept)

@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fraudline.adapters import label_files
 from fraudline.adapters.archive import EVER
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.files import load_transactions, rejected_lines
 from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.history import FILES, load_history
-from fraudline.adapters.label_files import LabelFile, load_labels
+from fraudline.adapters.label_files import LabelFile, LabelRow, labels_of, load_labels
 from fraudline.adapters.labels import Labels
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.tombstones import erased_people, erased_where_known
@@ -66,8 +68,25 @@ def read_labels(files: Sequence[str], table: TransactionTable) -> LabelFile:
     """What files of their own say of these transactions."""
     labels = load_labels(files, table)
     if files:
-        say(f"Read labels of {len(labels.verdicts):,} transactions, {len(labels.rejects):,} rows refused")
+        _tell_of(labels)
     return labels
+
+
+@step(name="read rows of labels")
+def read_label_rows(files: Sequence[str]) -> list[LabelRow]:
+    """The rows of files of labels, before anything is read of what they are about."""
+    return label_files.read_label_rows(files)
+
+
+def known_labels(rows: Sequence[LabelRow], table: TransactionTable) -> LabelFile:
+    """What these rows say of these transactions, so far as it can be known by now."""
+    labels = labels_of(rows, table, known_by=now_micros())
+    _tell_of(labels)
+    return labels
+
+
+def _tell_of(labels: LabelFile) -> None:
+    say(f"Read labels of {len(labels.verdicts):,} transactions, {len(labels.rejects):,} rows refused")
 
 
 def _tell(source: str, rows: int) -> None:

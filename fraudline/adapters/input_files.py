@@ -67,17 +67,20 @@ def is_parquet(name: str) -> bool:
     return name.lower().endswith(".parquet")
 
 
-def found_files(locations: Sequence[str]) -> Iterator[InputFile]:
-    """The files of these files, folders, and `s3://` objects and prefixes, in the order they count. None is read."""
+def found_files(locations: Sequence[str], of: str = "transactions") -> Iterator[InputFile]:
+    """The files of these files, folders, and `s3://` objects and prefixes, in the order they count. None is read.
+
+    `of` is what errors say that they hold.
+    """
     if not locations:
-        raise BadInput("no transactions given: name a file, a folder or an s3:// prefix")
+        raise BadInput(f"no {of} given: name a file, a folder or an s3:// prefix")
     for location in locations:
-        yield from _found(location)
+        yield from _found(location, of)
 
 
-def _found(location: str) -> list[InputFile]:
+def _found(location: str, of: str) -> list[InputFile]:
     try:
-        found = list[InputFile](_objects_at(location) if "://" in location else _paths_at(location))
+        found = list[InputFile](_objects_at(location, of) if "://" in location else _paths_at(location, of))
     except PermissionError as error:
         raise BadInput(f"no permission to read {location}: change its mode or its owner") from error
     if not found:
@@ -85,10 +88,10 @@ def _found(location: str) -> list[InputFile]:
     return found
 
 
-def _paths_at(location: str) -> Iterator[LocalFile]:
+def _paths_at(location: str, of: str) -> Iterator[LocalFile]:
     path = Path(location)
     if not location or not path.exists():
-        raise BadInput(f"there is no {location or 'file without a name'}: check the path of the transactions")
+        raise BadInput(f"there is no {location or 'file without a name'}: check the path of the {of}")
     # A folder as its store lists it: which copy of a row is the first is the same there and in a bucket.
     inside = (path / key for key in FolderObjects(path).list() if holds_transactions(key)) if path.is_dir() else (path,)
     yield from (LocalFile(_printable(file)) for file in inside if file.is_file())
@@ -101,9 +104,9 @@ def _printable(path: Path) -> Path:
     return path
 
 
-def _objects_at(location: str) -> Iterator[StoredFile]:
+def _objects_at(location: str, of: str) -> Iterator[StoredFile]:
     if not location.startswith("s3://"):
-        raise BadInput(f"{location} is no place for transactions: name a file, a folder or an s3:// prefix")
+        raise BadInput(f"{location} is no place for {of}: name a file, a folder or an s3:// prefix")
     bucket, _, prefix = location.removeprefix("s3://").partition("/")
     objects = open_objects(f"s3://{bucket}")
     yield from (StoredFile(objects, key, size) for key, size in objects.sizes(prefix) if holds_transactions(key))

@@ -95,8 +95,10 @@ class Labels:
 
 def _appended(id_: str, given: Sequence[Verdict], row: Mapping[str, Any], built: int) -> dict[str, Any] | None:
     """The row with the verdicts it lacks, if it is still as it was read; None if it lacks none."""
-    there = row.get("verdicts", {"L": []})["L"]
-    new = [item for item in map(_item, given) if item not in there]
+    there, new = row.get("verdicts", {"L": []})["L"], []
+    for item in map(_item, given):
+        if item not in there and item not in new:
+            new.append(item)
     if not new:
         return None
     missed_by = [*({"N": str(verdict.missed_by)} for verdict in _verdicts(row)), *[{"N": str(built)}] * len(new)]

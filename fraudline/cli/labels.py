@@ -20,7 +20,10 @@ def register(parent: typer.Typer) -> None:
 @app.command()
 def apply(
     files: Annotated[
-        list[str], typer.Argument(help="Files with transaction_id, label, known_at; an empty label withdraws.")
+        list[str],
+        typer.Argument(
+            help="Files, folders or s3:// prefixes with transaction_id, label, known_at; an empty label withdraws."
+        ),
     ],
     json: JsonOption = False,
 ) -> None:

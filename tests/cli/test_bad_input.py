@@ -38,6 +38,8 @@ CASES = {
     "quality of a missing file": (("quality", "-t", "nope.csv", "--out", "q"), 2, ("nope.csv",)),
     "quality of an empty file": (("quality", "-t", "empty.csv", "--out", "q"), 2, ("empty.csv is empty",)),
     "quality into a file": (("quality", "-t", "small.csv", "--out", "tx.csv"), 2, ("'tx.csv' is a file",)),
+    "labels of a missing file": (("labels", "apply", "nope.csv"), 2, ("nope.csv", "path of the labels")),
+    "labels without their columns": (("labels", "apply", "tx.csv"), 2, ("tx.csv lacks column 'label'", "known_at")),
     "a date that is none": ((*RETRAIN, "tx.csv", "--as-of", "2026-02-30"), 2, ("--as-of '2026-02-30'", "2026-01-31")),
     "a seed below zero": ((*RETRAIN, "tx.csv", "--seed", "-1"), 2, ("--seed", "retrain --help")),
     "no mature labels": ((*RETRAIN, "tx.csv", "--as-of", "2026-01-06"), 3, ("no mature labels", "7d")),

@@ -46,6 +46,13 @@ def test_a_verdict_is_added_once_and_tells_which_build_missed_it(labels: Labels)
     assert labels.read(["t1", "t2", "t3"], within(SECONDS)) == told
 
 
+def test_what_is_said_twice_at_once_is_added_once(labels: Labels) -> None:
+    """A file with a row twice, or two files with the same."""
+    said, withdrawn = Verdict(1, 10, "file"), Verdict(UNKNOWN, 20, "file")
+    labels.add_all({"t1": [said, withdrawn, said]}, within(SECONDS))
+    assert labels.all(within(SECONDS)) == {"t1": (said, withdrawn)}
+
+
 def test_the_row_that_tells_of_builds_has_a_key_that_no_transaction_can_have(
     resources: Settings, labels: Labels
 ) -> None:

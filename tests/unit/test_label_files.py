@@ -9,11 +9,13 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from fraudline.adapters.label_files import load_labels
+from fraudline.adapters.clients import client
+from fraudline.adapters.label_files import labels_of, load_labels, read_label_rows
 from fraudline.clock import parse_timestamp
 from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput
 from fraudline.labels import with_verdicts
+from fraudline.settings import Settings
 from fraudline.table import UNKNOWN, TransactionTable, from_transactions
 from fraudline.transaction import Transaction
 
@@ -125,3 +127,31 @@ def test_a_file_without_the_columns_says_which_is_missing(table: TransactionTabl
     file.write_text("transaction_id,fraud\nT1,1\n")
     with pytest.raises(BadInput, match="lacks column 'label'"):
         load_labels([str(file)], table)
+
+
+def test_a_label_that_cannot_be_known_yet_is_refused(table: TransactionTable, tmp_path: Path) -> None:
+    """A year mistyped would outweigh every correction until it comes."""
+    rows = read_label_rows([write(tmp_path, "T1,1,2031-01-08T00:00:00Z", "T1,0,2026-01-08T00:00:00Z")])
+    labels = labels_of(rows, table, known_by=parse_timestamp("2026-01-09T00:00:00Z", "UTC"))
+    assert [reject.reason for reject in labels.rejects] == ["label_from_future"]
+    assert [verdict.label for verdict in labels.verdicts["T1"]] == [0]
+
+
+def test_labels_lie_in_folders_and_buckets_too(table: TransactionTable, tmp_path: Path, resources: Settings) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "notes.txt").write_text("no labels")
+    file = write(tmp_path / "one", "T1,1,2026-01-08T00:00:00Z", "T9,1,2026-01-08T00:00:00Z")
+    key = "chargebacks/2026-01/labels.csv"
+    client("s3").upload_file(file, resources.landing_bucket, key)
+    bucket = f"s3://{resources.landing_bucket}"
+    for location in (str(tmp_path / "one"), f"{bucket}/chargebacks/", f"{bucket}/{key}"):
+        labels = load_labels([location], table)
+        assert labels.verdicts == load_labels([file], table).verdicts
+    assert labels.rejects[0].source == f"{bucket}/{key}"
+    with pytest.raises(BadInput, match=f"{bucket}/nothing/ holds no"):
+        load_labels([f"{bucket}/nothing/"], table)
+
+
+def test_a_file_that_is_not_there_is_one_of_labels(table: TransactionTable) -> None:
+    with pytest.raises(BadInput, match=r"there is no none\.csv: check the path of the labels"):
+        load_labels(["none.csv"], table)
