@@ -163,7 +163,7 @@ class Deployment:
     nat_gateways: int
     prefect_server: bool
     database_standby: bool
-    alarms: int = 21
+    alarms: int = 23
 
 
 DEV = Deployment("eu-central-1", "PROVISIONED", 1, 7, True, 1, True, False)

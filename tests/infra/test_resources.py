@@ -187,7 +187,8 @@ def test_every_alarm_tells_somebody(plan: Plan) -> None:
     names = {alarm.values["alarm_name"].removeprefix(f"fraudline-{which(plan)}-") for alarm in alarms}
     assert names >= {
         "stream-lag", "stream-write-throttled", "realtime-errors", "realtime-slow", "realtime-throttled",
-        "realtime-failed-events", "alerts-undelivered", "quarantine-growing", "champion-stale",
+        "realtime-without-history", "realtime-not-recorded", "realtime-failed-events",
+        "alerts-undelivered", "quarantine-growing", "champion-stale",
         "worker-missing", "server-missing", "server-database-full",
     }  # fmt: skip
     assert plan.resources("aws_budgets_budget")

@@ -56,6 +56,17 @@ locals {
         namespace = "Fraudline", metric = "Defects", dimensions = local.ours
         statistic = "Sum", threshold = 0, period = 60, datapoints = 2, of = 3, missing = "notBreaching"
       }
+      "realtime-without-history" = {
+        # Of a call, its transactions without a profile: most have one or none.
+        describes = "More than one answer in twenty knew no history: the profiles are out of the Lambda's reach."
+        namespace = "Fraudline", metric = "ProfileMisses", dimensions = local.ours
+        statistic = "Average", threshold = 0.05, period = 60, datapoints = 3, of = 5, missing = "notBreaching"
+      }
+      "realtime-not-recorded" = {
+        describes = "More than one decision in twenty of the Lambda is not kept: nobody can replay or compare it."
+        namespace = "Fraudline", metric = "RecordsFailed", dimensions = local.ours
+        statistic = "Average", threshold = 0.05, period = 60, datapoints = 3, of = 5, missing = "notBreaching"
+      }
       "realtime-failed-events" = {
         describes = "Events lie in the Lambda's dead-letter queue."
         namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = var.failed_queue }
