@@ -15,10 +15,10 @@ import pyarrow as pa
 
 from fraudline.contract import Contract
 from fraudline.features.definition import feature_set
-from fraudline.features.offline import explained_by_amount, feature_blocks, later_primitives
+from fraudline.features.offline import LaterPrimitives, explained_by_amount, feature_blocks, later_primitives
 from fraudline.scoring import Scorer
 from fraudline.scoring_matrix import score_columns
-from fraudline.spilling import Columns, later_entity_table, partition_entity_table, rows_within
+from fraudline.spilling import Columns, later_entity_table, partition_entity_table, rows_of_lists, rows_within
 from fraudline.table import Integers, TransactionTable
 
 Floats = npt.NDArray[np.float64]
@@ -37,27 +37,32 @@ def lagged_columns(
 ) -> tuple[Columns, npt.NDArray[np.uint16]]:
     """Later entity `index`'s primitives at the wanted rows beside their numbers, and each row's home partition.
 
-    `explained` are the numbers of the frauds of all partitions that their amounts explain.
+    They stand by home partition. `explained` are the numbers of the frauds of all partitions that their amounts
+    explain.
     """
     table = later_entity_table(contract, columns, index)
     mask = rows_within(table.source_row, wanted)
-    values = later_primitives(table, index, np.isin(table.source_row, explained), mask)
-    return {"row": table.source_row[mask], "values": values}, columns["home"].to_numpy()[mask]
+    home = columns["home"].to_numpy()[mask]
+    values, of = later_primitives(table, index, np.isin(table.source_row, explained), mask, home)
+    return {"row": table.source_row[mask][of], "values": values}, home[of]
+
+
+def gathered(batches: Sequence[pa.RecordBatch]) -> LaterPrimitives:
+    """The primitives of a later entity's partitions for one home partition."""
+    rows = np.concatenate([batch["row"].to_numpy() for batch in batches])
+    return LaterPrimitives(np.concatenate([rows_of_lists(batch["values"]) for batch in batches]), np.argsort(rows))
 
 
 def scored_rows(
     contract: Contract,
     columns: pa.Table,
     category_texts: Sequence[pa.StringArray],
-    later: Sequence[Integers],
+    later: Sequence[LaterPrimitives],
     wanted: Ranges,
     scorer: Scorer,
     with_features: bool,
 ) -> tuple[Integers, Floats, Floats | None]:
-    """Numbers, scores and, where asked for, features (rows, features) of the wanted rows.
-
-    `later` are aligned with them.
-    """
+    """Numbers, scores and, where asked for, features (rows, features) of the wanted rows."""
     table: TransactionTable = partition_entity_table(contract, columns, category_texts)
     mask = rows_within(table.source_row, wanted)
     numbers = table.source_row[mask]

@@ -117,9 +117,15 @@ def by_partition(
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of each partition, which may be none, in their order."""
     order = np.argsort(partition, kind="stable")
-    batch = pa.RecordBatch.from_pydict({name: _array(column[order]) for name, column in columns.items()})
-    edges = np.searchsorted(partition[order], np.arange(partitions + 1)).tolist()
-    yield from ((part, batch.slice(begin, end - begin)) for part, (begin, end) in enumerate(pairwise(edges)))
+    ordered = {name: column[order] for name, column in columns.items()}
+    yield from enumerate(cut(ordered, partition[order], partitions))
+
+
+def cut(columns: Columns, partition: npt.NDArray[np.uint16], partitions: int) -> Iterator[pa.RecordBatch]:
+    """The rows of each partition where they stand by partition."""
+    batch = pa.RecordBatch.from_pydict({name: _array(column) for name, column in columns.items()})
+    edges = np.searchsorted(partition, np.arange(partitions + 1)).tolist()
+    yield from (batch.slice(begin, end - begin) for begin, end in pairwise(edges))
 
 
 def _array(column: npt.NDArray[Any]) -> pa.Array:

@@ -25,7 +25,7 @@ from fraudline.adapters.landing_runs import REPEATED_ROWS, LandedUnit, Repeated,
 from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.spill_files import read_batch, write_batches
 from fraudline.adapters.workers import Workers
-from fraudline.backfill_passes import Floats, Ranges, explained_frauds, lagged_columns, scored_rows
+from fraudline.backfill_passes import Floats, Ranges, explained_frauds, gathered, lagged_columns, scored_rows
 from fraudline.backfilling import Partition, ScoredDay, decisions, nothing_to_score
 from fraudline.bundle import Bundle
 from fraudline.clock import format_day
@@ -36,7 +36,7 @@ from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
 from fraudline.fingerprints import Fingerprint
 from fraudline.scoring import Scorer
-from fraudline.spilling import Dealer, by_partition, from_numbers, from_texts, rows_of_lists, with_texts
+from fraudline.spilling import Dealer, cut, from_numbers, from_texts, with_texts
 from fraudline.table import Codes, Integers, TransactionTable
 from fraudline.vocabulary import Vocabulary, vocabulary
 
@@ -347,9 +347,8 @@ def _explained(shuffle: Shuffle, part: int) -> Integers:
 def _lagged(shuffle: Shuffle, index: int, part: int, wanted: Ranges) -> None:
     explained = np.load(shuffle.explained)
     columns, home = lagged_columns(shuffle.contract, shuffle.part(index, part), index, explained, wanted)
-    batches = [batch for _, batch in by_partition(columns, home, shuffle.partitions)]
     with sentences_of(shuffle.folder):
-        write_batches(shuffle.lagged(index, part), batches)
+        write_batches(shuffle.lagged(index, part), list(cut(columns, home, shuffle.partitions)))
 
 
 def _score(
@@ -360,12 +359,6 @@ def _score(
     scorer: Scorer,
     with_features: bool,
 ) -> tuple[Integers, Floats, Floats | None]:
-    later = [_gathered([read_batch(shuffle.lagged(i, n), part) for n in numbers]) for i, numbers in lagged.items()]
+    later = [gathered([read_batch(shuffle.lagged(i, n), part) for n in numbers]) for i, numbers in lagged.items()]
     columns = shuffle.part(0, part)
     return scored_rows(shuffle.contract, columns, shuffle.category_texts, later, wanted, scorer, with_features)
-
-
-def _gathered(batches: Sequence[pa.RecordBatch]) -> Integers:
-    """Primitives from all partitions of a later entity, in the order of their row numbers."""
-    order = np.argsort(np.concatenate([batch["row"].to_numpy() for batch in batches]))
-    return np.concatenate([rows_of_lists(batch["values"]) for batch in batches])[order]

@@ -52,13 +52,28 @@ def offline_features(table: TransactionTable, rows: Mask | None = None) -> Float
     return out
 
 
+@dataclass(frozen=True)
+class LaterPrimitives:
+    """What a later entity gives features: that of wanted row i stands at `place[i]` of `values` (rows, names)."""
+
+    values: Integers
+    place: Integers
+
+    @staticmethod
+    def of(values: Integers, rows: Integers) -> "LaterPrimitives":
+        """Of values that stand in another order than the wanted `rows` (numbers) that they are of."""
+        place = np.empty(len(rows), dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        return LaterPrimitives(values, place)
+
+
 def feature_blocks(
-    table: TransactionTable, rows: Mask, later: Sequence[Integers] | None = None
+    table: TransactionTable, rows: Mask, later: Sequence[LaterPrimitives] | None = None
 ) -> Iterator[tuple[Integers, list[Floats]]]:
     """The features of the rows wanted (a mask), some rows at a time: which of the wanted they are, and their columns.
 
-    `later` are the wanted rows' `later_primitives` of each later entity where the table has not all of their rows,
-    being a part of a larger one by the partition entity.
+    `later` is told of each later entity where the table has not all of their rows, being a part of a larger one by the
+    partition entity.
     """
     contract, definition = table.contract, feature_set(table.contract)
     function = definition.bind(OPERATIONS)
@@ -72,8 +87,8 @@ def feature_blocks(
         original = history.order[block]
         primitives = _own(table, original) | history.primitives(block)
         at = destination[original]
-        for entity, matrix in zip(names, later, strict=True):
-            primitives |= zip(entity, np.ascontiguousarray(matrix[at].T), strict=True)
+        for entity, given in zip(names, later, strict=True):
+            primitives |= zip(entity, np.ascontiguousarray(given.values[given.place[at]].T), strict=True)
         yield at, function(*(primitives[name] for name in definition.primitives))
 
 
@@ -82,48 +97,64 @@ def explained_by_amount(table: TransactionTable) -> Mask:
     return _PartitionHistory(table).explained()
 
 
-def later_primitives(table: TransactionTable, index: int, explained: Mask, rows: Mask) -> Integers:
+def later_primitives(
+    table: TransactionTable, index: int, explained: Mask, rows: Mask, group: npt.NDArray[Any]
+) -> tuple[Integers, Integers]:
     """What later entity `index` gives features at the rows wanted (a mask), from all rows of some of its members.
 
-    (rows wanted, `later_primitive_names`). `explained` is told by `explained_by_amount` of all rows. The table is of
-    files: the stream decided none of it.
+    (rows wanted, `later_primitive_names`), those of one `group` (by wanted row) together, and which of the wanted rows
+    each is of. `explained` is told by `explained_by_amount` of all rows. The table is of files: the stream decided none
+    of it.
     """
-    return _lagged(_LaggedHistory(table, index, explained, False), table, np.flatnonzero(rows))
+    return _lagged(_LaggedHistory(table, index, explained, False), table, np.flatnonzero(rows), group)
 
 
-def _later_entities(table: TransactionTable, partition: "_PartitionHistory", wanted: Mask) -> list[Integers]:
-    """`later_primitives` of each later entity.
+def _later_entities(table: TransactionTable, partition: "_PartitionHistory", wanted: Mask) -> list[LaterPrimitives]:
+    """Those of each later entity.
 
     Rows that the stream decided on are shown what the builds before their decision saw; all others, what happened.
     """
-    if len(table.entities) == 1:
-        return []
     rows = np.flatnonzero(wanted)
+    if len(table.entities) == 1 or not len(rows):
+        return []
     decided = np.zeros(len(rows), bool) if table.built_through is None else table.built_through[rows] != NOT_RECORDED
-    found = [
-        np.empty((len(rows), len(list(later_primitive_names(entity)))), dtype=np.int64)
-        for entity in table.contract.lagged_entities
-    ]
+    found: list[list[tuple[Integers, Integers]]] = [[] for _ in table.contract.lagged_entities]
     for chosen, of_decided in ((np.flatnonzero(~decided), False), (np.flatnonzero(decided), True)):
         if not len(chosen):
             continue
         past = table.as_builds_saw_it() if of_decided else table
         explained = (partition if past is table else _PartitionHistory(past)).explained()
-        for index, matrix in enumerate(found, start=1):
-            matrix[chosen] = _lagged(_LaggedHistory(past, index, explained, of_decided), table, rows[chosen])
-    return found
+        for index, parts in enumerate(found, start=1):
+            history = _LaggedHistory(past, index, explained, of_decided)
+            values, of = _lagged(history, table, rows[chosen], np.zeros(len(chosen), np.uint16))
+            parts.append((values, chosen[of]))
+    return [_joined(parts) for parts in found]
 
 
-def _lagged(history: "_LaggedHistory", table: TransactionTable, rows: Integers) -> Integers:
-    """Primitives of one later entity for these rows, worked off entity by entity: bisections stay in the cache."""
-    order = np.lexsort((table.effective_time[rows], table.entities[history.index].codes[rows]))
+def _joined(parts: Sequence[tuple[Integers, Integers]]) -> LaterPrimitives:
+    if len(parts) == 1:
+        return LaterPrimitives.of(*parts[0])
+    return LaterPrimitives.of(np.concatenate([values for values, _ in parts]), np.concatenate([of for _, of in parts]))
+
+
+def _lagged(
+    history: "_LaggedHistory", table: TransactionTable, rows: Integers, group: npt.NDArray[Any]
+) -> tuple[Integers, Integers]:
+    """Primitives of one later entity, worked off entity by entity: bisections stay in the cache.
+
+    Those of a group stand together; beside them, which of `rows` they are of.
+    """
+    order = _stable_order(table.entities[history.index].codes[rows])
+    grouped = np.argsort(group[order], kind="stable")
+    place = np.empty(len(rows), dtype=np.int64)
+    place[grouped] = np.arange(len(rows))
     names = list(later_primitive_names(table.contract.entities[history.index]))
     out = np.empty((len(rows), len(names)), dtype=np.int64)
     for begin in range(0, len(rows), BLOCK):
-        block = order[begin : begin + BLOCK]
-        values = history.primitives(table, rows[block])
-        out[block] = np.stack([values[name] for name in names], axis=1)
-    return out
+        block = slice(begin, begin + BLOCK)
+        values = history.primitives(table, rows[order[block]])
+        out[place[block]] = np.stack([values[name] for name in names], axis=1)
+    return out, order[grouped]
 
 
 def _own(table: TransactionTable, rows: Integers) -> Primitives:
@@ -369,7 +400,8 @@ class _LaggedHistory:
         self._lag = parse_duration(self._entity.lag or "1h")
         self._label_shift = (self._lag - past.contract.label_delay) // HOUR
         hours = past.effective_time // HOUR
-        order = np.lexsort((hours, codes))
+        ascending = (hours[:-1] <= hours[1:]).all()
+        order = _stable_order(codes) if ascending else np.lexsort((hours, codes))
         self._keys = _Keys.of(codes[order], hours[order])
         self._sums = _before(past.amount[order])
         events = label_events(past, self._lag if as_builds_saw_it else None) if self._entity.risk else None
