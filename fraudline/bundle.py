@@ -110,7 +110,7 @@ def read_manifest(read: ReadFile, version: str) -> Manifest:
     """The manifest of a version, which must be the one that was asked for."""
     try:
         manifest = msgspec.json.decode(_read(read, version, MANIFEST), type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Tampered(f"version {version}: {MANIFEST} is damaged ({error}); do not use it") from error
     if manifest.version != version or version_of(manifest) != version:
         raise Tampered(f"version {version}: its {MANIFEST} belongs to another version; do not use it")

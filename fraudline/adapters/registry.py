@@ -217,7 +217,7 @@ class Registry:
     def _decoded(self, data: bytes, number: int) -> Entry:
         try:
             entry = msgspec.json.decode(data, type=Entry)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Tampered(f"{self._entry_key(number)} in {self.location} is no entry: {error}") from error
         if entry.number != number:
             raise Tampered(f"{self._entry_key(number)} in {self.location} says it is entry {entry.number}")

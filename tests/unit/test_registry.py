@@ -225,7 +225,7 @@ def test_a_time_without_a_zone_never_gets_into_the_history(registry: Registry) -
     assert registry.history() == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b'{"number": 2}', b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"number": 2}', b"\xff", b'{"who": "\xff"}'])
 def test_a_damaged_history_is_named(registry: Registry, objects: Objects, damage: bytes) -> None:
     objects.put("ecommerce/history/00000001.json", damage)
     with pytest.raises(Tampered, match=r"ecommerce/history/00000001\.json in .* is no entry"):
