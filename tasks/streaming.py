@@ -5,6 +5,7 @@ import socket
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from fraudline.adapters import generation_build
 from fraudline.adapters.aws_json import AwsJson
@@ -12,16 +13,19 @@ from fraudline.adapters.backoff import within
 from fraudline.adapters.draining import DrainReport, Limits
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.generation_build import Built
-from fraudline.adapters.guarded import open_guarded
+from fraudline.adapters.guarded import Guarded
 from fraudline.adapters.leases import Leases
+from fraudline.adapters.objects import open_objects
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import CHAMPION, Registry
 from fraudline.adapters.review_queue import review_queue
 from fraudline.adapters.slices import SliceReport, run_slice
 from fraudline.adapters.stream_deps import stream_deps
+from fraudline.adapters.tombstones import erased_people, require_nobody_new
 from fraudline.archive import Account
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import Contract
+from fraudline.erasure_files import with_pseudonyms
 from fraudline.generation import Generation
 from fraudline.review import waiting
 from fraudline.settings import Settings
@@ -121,12 +125,14 @@ def worker_id() -> str:
 @step(name="build profiles")
 def build_generation(settings: Settings, table: TransactionTable) -> Built:
     """Profiles of the table's contract, from its transactions and then the archive up to each shard's checkpoint."""
-    dynamodb = DynamoDB(AwsJson("dynamodb"))
+    dynamodb, contract = DynamoDB(AwsJson("dynamodb")), table.contract
+    erased = erased_people(settings, contract)
     return generation_build.build_generation(
-        Generation(table.contract),
-        table.transactions(),
-        open_guarded(f"s3://{settings.landing_bucket}"),
+        Generation(contract),
+        with_pseudonyms(table, erased).transactions(),
+        Guarded(open_objects(f"s3://{settings.landing_bucket}"), lambda: erased),
         Leases(dynamodb, settings.leases_table, settings.consumer, worker_id()),
         Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
         say,
+        partial(require_nobody_new, settings, contract, erased),
     )

@@ -39,12 +39,14 @@ def build_generation(
     leases: Leases,
     profiles: Profiles,
     tell: Progress,
+    confirm: Callable[[], None],
 ) -> Built:
     """Count history, then the archive up to each shard's checkpoint; compare, write profiles, then marks.
 
     `history` is what the first generation was warmed up from, in the order it counts. What is stored already goes
     forward and never back, so a build may be killed and repeated at any time. `NotReady`, and nothing written, if a
-    generation in use has counted other transactions.
+    generation in use has counted other transactions. `confirm` raises if history and archive no longer tell of the
+    same people as when their reading began: it is asked before profiles are written, and again before marks are.
     """
     rows = leases.rows()
     marks = {shard: checkpoint_mark(lease) for shard, lease in rows.items()}
@@ -60,8 +62,10 @@ def build_generation(
             marks[batch.shard] = Mark(batch.last, batch.day)
         if number % _TOLD_EVERY == 0:
             tell(f"Counted {archived:,} archived transactions")
+    confirm()
     _compare(generation, counted, profiles, rows, refused)
     written = _write(generation, counted, profiles, tell)
+    confirm()
     profiles.mark(generation.name, marks, within(_SECONDS))
     return Built(archived, refused, len(counted), written)
 

@@ -79,6 +79,14 @@ def erased_people(settings: Settings, contract: Contract) -> Erased:
     return store.erased(contract, within(READ_SECONDS))
 
 
+def require_nobody_new(settings: Settings, contract: Contract, known: Erased) -> None:
+    """`NotReady` if somebody was erased since `known` was read: what was read then may tell of one person twice."""
+    if erased_people(settings, contract).pseudonyms != known.pseudonyms:
+        raise NotReady(
+            "somebody was erased while this was read, so that it may tell of one person as two: run it again"
+        )
+
+
 def erased_where_known(contract: Contract) -> Erased:
     """The same for work on files of somebody's own: without a key nobody is known, and no deployment is asked."""
     return erased_people(load_settings(), contract) if erasure_key() else nobody(contract)

@@ -82,6 +82,7 @@ def build(settings: Settings, longer: str, history: Iterable[Transaction] = (), 
         Leases(dynamodb, settings.leases_table, settings.consumer, "builder"),
         profiles(dynamodb, settings.profiles_table, settings.decisions_table),
         lambda sentence: None,
+        lambda: None,
     )
 
 
@@ -276,7 +277,7 @@ def test_a_build_looks_at_nothing_beyond_the_checkpoints_it_began_with(
     profiles = Profiles(dynamodb, resources.profiles_table, resources.decisions_table)
     generation = Generation(load_contract(longer))
     gaps: Any = Gaps(landing, set(added.values()))
-    assert build_generation(generation, (), gaps, began, profiles, lambda sentence: None).profiles > 0
+    assert build_generation(generation, (), gaps, began, profiles, lambda sentence: None, lambda: None).profiles > 0
     send(EVENTS[2 * THIRD :])
     run(resources, new)
     assert_always()
