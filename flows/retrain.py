@@ -90,7 +90,7 @@ def retrain(request: RetrainRequest) -> RetrainResult:
     dataset = training.features(table, plan)
     measured = training.measure_all(candidates, dataset, plan)
     challenger = training.fit_challenger(measured, dataset, plan)
-    decision = training.compare(challenger, table, training.champion(registry), plan)
+    decision = training.compare(challenger, table, training.champion(registry, plan), plan)
     # Only now is anything written: a retrain that is stopped above changes nothing.
     run = f"{contract.name}-retrain-{request.as_of}"
     kept = landing.quarantine(landed.rejects, request.quarantine, refused_key(run))

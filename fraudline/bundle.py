@@ -8,10 +8,12 @@ changed byte anywhere makes it another version. Loading reads the manifest, the 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import msgspec
 
+from fraudline.clock import day_start
 from fraudline.contract import Contract, contract_from
 from fraudline.errors import Tampered
 from fraudline.features.definition import FeatureSet, feature_set
@@ -69,6 +71,11 @@ class Bundle:
     @property
     def threshold(self) -> float:
         return self.manifest.threshold
+
+    @property
+    def learned_until(self) -> int:
+        """Transactions from this moment (microseconds) on are none that it was fitted or calibrated on."""
+        return day_start(date.fromisoformat(self.manifest.as_of)) - self.contract.label_delay
 
     def reasons(self, features: Sequence[float]) -> list[str]:
         """The topics that raise this score most above the usual, strongest first, in words."""

@@ -9,10 +9,13 @@ import numpy.typing as npt
 from fraudline.evaluation import Comparison, Judged, Metrics, average_precision, compare_average_precision
 
 Action = Literal["promote", "shadow", "reject"]
-# A first model must rank this many times better than chance to be acceptable.
+# A first model must rank this many times better than chance to be acceptable; where fraud is so common that this can
+# hardly be, half of the way from chance to perfection.
 MIN_LIFT = 3.0
 # Predicted frauds over actual ones: outside this range scores do not mean probabilities.
 CALIBRATION_RANGE = (0.5, 2.0)
+# Fewer frauds, or honest transactions, than this tell nothing of two models.
+MIN_COMPARED = 10
 # A challenger may lose this much average precision in no segment with at least so many frauds.
 SEGMENT_MARGIN = 0.05
 MIN_SEGMENT_FRAUDS = 30
@@ -31,18 +34,40 @@ class Decision:
 
 def decide_first(metrics: Metrics) -> Decision:
     """No champion yet: the first acceptable model becomes it."""
-    lift = metrics.average_precision * metrics.transactions / max(1, metrics.frauds)
-    if lift < MIN_LIFT:
-        return Decision(
-            "reject", f"it ranks frauds only {lift:.1f} times better than chance; {MIN_LIFT:.0f} are needed"
-        )
+    chance = max(1, metrics.frauds) / metrics.transactions
+    lift, needed = metrics.average_precision / chance, min(MIN_LIFT, (1 + chance) / 2 / chance)
+    if lift < needed:
+        return Decision("reject", f"it ranks frauds only {lift:.1f} times better than chance; {needed:.2g} are needed")
     if problem := calibration_problem(metrics.predicted_to_actual):
         return Decision("reject", problem)
     return Decision("promote", f"first acceptable model: average precision {metrics.average_precision:.4f}")
 
 
+def decide_unequal(metrics: Metrics, champion: str) -> Decision:
+    """The champion has other features, so neither can score for the other: an acceptable model waits for people."""
+    alone = decide_first(metrics)
+    if alone.action == "reject":
+        return alone
+    return Decision(
+        "shadow",
+        f"the features changed, so it was not compared with champion {champion} (its own average precision is"
+        f" {metrics.average_precision:.4f}): `fraudline warm-up` builds their profiles, then promote it",
+    )
+
+
 def decide(challenger: Judged, champion_scores: npt.NDArray[np.float64], segments: dict[str, Mask]) -> Decision:
-    """Challenger against champion on the same rows; `segments` are masks of these rows by name."""
+    """Challenger against champion on the same rows, which neither has learned from.
+
+    `segments` are masks of these rows by name.
+    """
+    frauds, honest = (int((challenger.label == label).sum()) for label in (1, 0))
+    if min(frauds, honest) < MIN_COMPARED:
+        return Decision(
+            "reject",
+            f"only {frauds + honest} of the transactions to compare on, {frauds} of them fraud, are new to the"
+            " champion, which remembers the rest: retrain as of a later day, or promote it by hand if you know it is"
+            " better",
+        )
     gain = compare_average_precision(challenger.label, challenger.score, champion_scores, challenger.entity)
     figures = {
         "challenger_average_precision": average_precision(challenger.label, challenger.score),
@@ -51,7 +76,7 @@ def decide(challenger: Judged, champion_scores: npt.NDArray[np.float64], segment
         "difference_low": gain.low,
         "difference_high": gain.high,
         "transactions": float(len(challenger.label)),
-        "frauds": float((challenger.label == 1).sum()),
+        "frauds": float(frauds),
     }
     interval = f"{gain.difference:+.4f} of average precision, 95% interval {gain.low:+.4f} to {gain.high:+.4f}"
     if not gain.better:

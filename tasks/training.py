@@ -16,11 +16,11 @@ from expectations import load_suite
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.originals import left_out
 from fraudline.adapters.registry import Registry, open_registry
-from fraudline.bundle import Bundle, Manifest, load_bundle
+from fraudline.bundle import Bundle, Manifest, load_bundle, read_manifest
 from fraudline.candidates import Candidate
 from fraudline.columns import Landed, RejectedRow
 from fraudline.features.offline import offline_features
-from fraudline.promotion import Decision, Mask, decide, decide_first
+from fraudline.promotion import Decision, Mask, decide, decide_first, decide_unequal
 from fraudline.publishing import assemble
 from fraudline.quality.check import check
 from fraudline.quality.outcome import QualityResult, gate
@@ -44,6 +44,14 @@ class Judged:
 
     excluded: Mask
     rows: Sequence[RejectedRow]
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The champion; `bundle` is None where its features are not the plan's, and this release may not know them."""
+
+    version: str
+    bundle: Bundle | None
 
 
 @step(name="judge the training window")
@@ -127,22 +135,27 @@ def fit_challenger(measured: Sequence[Measured], dataset: Dataset, plan: Plan) -
 
 
 @step(name="load the champion", retries=2, retry_delay_seconds=2)
-def champion(registry: Registry) -> Bundle | None:
+def champion(registry: Registry, plan: Plan) -> Incumbent | None:
     version = registry.champion()
-    return load_bundle(registry.read(version).__getitem__, version) if version else None
+    if version is None:
+        return None
+    read = registry.read(version).__getitem__
+    comparable = read_manifest(read, version).feature_hash == plan.features.hash
+    return Incumbent(version, load_bundle(read, version) if comparable else None)
 
 
 @step(name="decide")
-def compare(challenger: Challenger, table: TransactionTable, incumbent: Bundle | None, plan: Plan) -> Decision:
-    """On the newest mature rows; the champion scores them with the features it was made for."""
+def compare(challenger: Challenger, table: TransactionTable, incumbent: Incumbent | None, plan: Plan) -> Decision:
+    """On the newest mature rows that the champion has not learned from."""
     if incumbent is None:
         return decide_first(challenger.measured.metrics)
-    if incumbent.features.hash != plan.features.hash:
-        return Decision("shadow", "the features changed: `fraudline warm-up` builds their profiles, then promote it")
-    wanted = np.zeros(len(table), bool)
-    wanted[challenger.recent_rows] = True
-    scores = score_matrix(incumbent.scorer, offline_features(table, wanted))
-    return decide(challenger.recent, scores, _segments(table.take(challenger.recent_rows)))
+    if incumbent.bundle is None:
+        return decide_unequal(challenger.measured.metrics, incumbent.version)
+    new = challenger.recent.time >= incumbent.bundle.learned_until
+    rows, wanted = challenger.recent_rows[new], np.zeros(len(table), bool)
+    wanted[rows] = True
+    scores = score_matrix(incumbent.bundle.scorer, offline_features(table, wanted))
+    return decide(challenger.recent.take(new), scores, _segments(table.take(rows)))
 
 
 @step(name="publish", retries=2, retry_delay_seconds=2)

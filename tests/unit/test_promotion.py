@@ -10,12 +10,14 @@ from fraudline.contract import Alerts
 from fraudline.evaluation import Judged, Metrics, average_precision, compare_average_precision, measure
 from fraudline.promotion import (
     CALIBRATION_RANGE,
+    MIN_COMPARED,
     MIN_LIFT,
     MIN_SEGMENT_FRAUDS,
     SEGMENT_MARGIN,
     calibration_problem,
     decide,
     decide_first,
+    decide_unequal,
 )
 
 Floats = npt.NDArray[np.float64]
@@ -186,6 +188,36 @@ def test_a_first_model_whose_scores_are_no_probabilities_is_rejected() -> None:
     decision = decide_first(metrics_of(judged, scores(rng, judged, 3.5) * 0.2))
     assert decision.action == "reject"
     assert "it predicts 0.20 times the frauds" in decision.reason
+
+
+def test_where_fraud_is_common_a_first_model_need_not_be_better_than_perfect() -> None:
+    rng = np.random.default_rng(14)
+    label = (rng.random(2_000) < 0.4).astype(np.int8)
+    common = replace(week(rng, transactions=2_000), label=label)
+    good = decide_first(metrics_of(common, np.clip(label * 0.6 + 0.2 + rng.normal(0, 0.08, 2_000), 0, 1)))
+    assert good.action == "promote"
+    like_chance = decide_first(metrics_of(common, np.full(2_000, 0.4)))
+    assert like_chance.reason == "it ranks frauds only 1.0 times better than chance; 1.8 are needed"
+
+
+def test_a_model_of_other_features_is_held_to_what_a_first_one_is_held_to() -> None:
+    rng = np.random.default_rng(15)
+    judged = week(rng)
+    waits = decide_unequal(metrics_of(judged, scores(rng, judged, 2.5)), "2026-01-01-0123456789ab")
+    assert waits.action == "shadow"
+    assert "not compared with champion 2026-01-01-0123456789ab" in waits.reason
+    refused = decide_unequal(metrics_of(judged, scores(rng, judged, 0.0)), "2026-01-01-0123456789ab")
+    assert refused.action == "reject"
+
+
+@pytest.mark.parametrize("frauds", [0, MIN_COMPARED - 1])
+def test_too_few_transactions_that_the_champion_has_not_learned_from_decide_nothing(frauds: int) -> None:
+    rng = np.random.default_rng(16)
+    judged = week(rng)
+    new = np.r_[np.flatnonzero(judged.label == 0)[: 50 * frauds], np.flatnonzero(judged.label)[:frauds]]
+    decision = decide(judged.take(new), np.zeros(len(new)), {"all of them": np.ones(len(new), bool)})
+    assert decision.action == "reject"
+    assert f"only {len(new)} of the transactions to compare on, {frauds} of them fraud, are new" in decision.reason
 
 
 # The bootstrap
