@@ -60,21 +60,26 @@ def deploy_lambda(
     if json:
         print_json(deployed)
     else:
+        # The address in one piece, whatever the width of the terminal: it is there to be copied.
+        address = deployed.pop("url")
         print_pairs("Function", deployed)
+        typer.echo(address)
 
 
 def _deployed(
     package: Path, name: str, alias: str, role: str | None, variables: dict[str, str], subscribe: bool
 ) -> Any:
     from fraudline.adapters.clients import client
-    from fraudline.local.deploying import deploy_to_try, give_second_opinion, read_package
+    from fraudline.local.deploying import arn_of_stream, deploy_to_try, give_second_opinion, read_package
     from fraudline.settings import load_settings
 
     settings, functions = load_settings(), client("lambda")
     environment = {**settings.to_environment(), **variables}
+    # Asked before anything is made: a stream that is not there must not leave half of what was wanted.
+    stream_arn = arn_of_stream(client("kinesis"), settings.stream) if subscribe else None
     deployed = deploy_to_try(functions, name, alias, read_package(package), environment, role)
-    if subscribe:
-        give_second_opinion(functions, client("kinesis"), deployed, settings.stream)
+    if stream_arn:
+        give_second_opinion(functions, deployed, stream_arn)
     return deployed
 
 

@@ -71,11 +71,15 @@ def deploy_to_try(
     return Deployed(name, version, alias, previous, open_url(client, name, alias))
 
 
-def give_second_opinion(functions: Any, kinesis: Any, deployed: Deployed, stream: str) -> None:
-    """Have the alias invoked with the stream's records from now on."""
+def arn_of_stream(kinesis: Any, stream: str) -> str:
+    """What a function is subscribed to; `NotReady` if there is no such stream."""
     with explained(f"stream {stream!r}"):
-        summary = kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]
-    subscribe(functions, f"{deployed.function}:{deployed.alias}", summary["StreamARN"])
+        return str(kinesis.describe_stream_summary(StreamName=stream)["StreamDescriptionSummary"]["StreamARN"])
+
+
+def give_second_opinion(functions: Any, deployed: Deployed, stream_arn: str) -> None:
+    """Have the alias invoked with the stream's records from now on."""
+    subscribe(functions, f"{deployed.function}:{deployed.alias}", stream_arn)
 
 
 def _function(client: Any, name: str, package: Package, environment: Mapping[str, str], role: str | None) -> Function:

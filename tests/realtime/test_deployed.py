@@ -23,7 +23,7 @@ from fraudline.adapters.objects import open_objects
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import Registry
 from fraudline.decision import REALTIME, Decision
-from fraudline.errors import BadInput, Unavailable
+from fraudline.errors import BadInput, NotReady, Unavailable
 from fraudline.local.deploying import Deployed, deploy_to_try, read_package
 from fraudline.local.emulator import Emulator, emulator_python
 from fraudline.local.functions import Function, invoke
@@ -194,6 +194,24 @@ def test_a_function_that_something_else_manages_is_left_alone(
     assert refused.code == BadInput.exit_code
     assert sentence in refused.sentence
     assert functions.get_function(FunctionName=unique)["Configuration"]["RevisionId"] == before
+
+
+def test_a_stream_that_is_not_there_is_said_before_anything_is_made(
+    package: Path, resources: Settings, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAUDLINE_STREAM", f"{unique}-nowhere")
+    refused = deploy(package, unique, "--subscribe")
+    assert refused.code == NotReady.exit_code
+    assert f"stream '{unique}-nowhere' does not exist" in refused.sentence
+    functions = client("lambda")
+    with pytest.raises(functions.exceptions.ResourceNotFoundException):
+        functions.get_function(FunctionName=unique)
+
+
+def test_a_person_is_told_the_address_in_one_piece(deployed: Deployed, package: Path) -> None:
+    command = [PROGRAM, "deploy-lambda", "--package", str(package), "--name", deployed.function]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.splitlines()[-1] == deployed.url
 
 
 def test_on_aws_a_role_must_be_named_before_anything_is_made(package: Path) -> None:
