@@ -4,20 +4,24 @@ And what can be said of a backfill that is asked for before anything is read.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
-from fraudline.backfilling import ScoredDay
+from fraudline.backfilling import Floats, ScoredDay
 from fraudline.bundle import Bundle
 from fraudline.clock import format_micros
 from fraudline.decision import Item
 from fraudline.errors import BadInput
+from fraudline.json_columns import Column, Where, base64_rows, booleans, json_rows, plain, quoted, times
 from fraudline.stream import NOTHING
-from fraudline.table import NOT_RECORDED, Integers
+from fraudline.table import NOT_RECORDED
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _NAME = re.compile(NAME)
@@ -54,48 +58,51 @@ def origin_of(name: str) -> str:
     return f"backfill#{name}"
 
 
-def items_of(
+def cuts(day: ScoredDay, rows: int) -> Iterator[ScoredDay]:
+    """The day in parts of at most so many rows, without what was said of its labels: no decision tells it."""
+    table = replace(day.table, said=None)
+    for begin in range(0, len(table), rows):
+        some = slice(begin, begin + rows)
+        features = None if day.features is None else day.features[some]
+        yield ScoredDay(day.part, table.take(some), day.decisions[some], features)
+
+
+def rows_of(
     day: ScoredDay, bundle: Bundle, origin: str, scored_at: int, expires_at: int | None = None
-) -> Iterator[Item]:
-    """The day's decisions in the order of its transactions, as `fraudline.decision.decision_item` would make each.
+) -> list[msgspec.Raw]:
+    """The decisions in the order of their transactions, each as JSON of what `fraudline.decision.decision_item` makes.
 
     They saw no stored profile, so positions are empty, and so is the digest: no copy of them is ever looked for.
-    Made from columns, for sending a ready row costs little more than making a decision and then its row.
     """
     if day.features is None:
         raise ValueError("decisions cannot be recorded without their features")
-    shared = _shared(bundle, origin, scored_at, expires_at)
     table = day.table
-    features = np.ascontiguousarray(day.features, dtype="<f8")
-    names = [entity.name for entity in table.contract.entities]
-    columns: tuple[Sequence[Any], ...] = (
-        table.ids.to_pylist(),
-        day.decisions["score"].to_pylist(),
-        day.decisions["is_fraud"].to_pylist(),
-        _told(table.timestamp),
-        _told(table.effective_time),
-        list(zip(*(codes.text().to_pylist() for codes in table.entities), strict=True)),
-        table.amount.tolist(),
-        [None] * len(table) if table.built_through is None else table.built_through.tolist(),
-    )
-    for row, (id_, score, is_fraud, time, effective_time, entities, amount, built) in enumerate(zip(*columns)):
-        values = features[row]
-        reasons = bundle.reasons(values.tolist()) if is_fraud else ()
-        item = {
-            **shared,
-            "transaction_id": {"S": id_},
-            "score": {"N": repr(score)},
-            "is_fraud": {"BOOL": bool(is_fraud)},
-            "reasons": {"L": [{"S": reason} for reason in reasons]},
-            "event_time": {"S": time},
-            "effective_time": {"S": effective_time},
-            "entities": {"M": {name: {"S": entity} for name, entity in zip(names, entities)}},
-            "amount": {"N": str(amount)},
-            "features": {"B": values.tobytes()},
-        }
-        if built is not None and built != NOT_RECORDED:
-            item["built_through"] = {"N": str(built)}
-        yield item
+    flagged = day.decisions["is_fraud"].to_numpy().astype(bool)
+    entities = zip(table.contract.entities, table.entities, strict=True)
+    row = {
+        "transaction_id": {"S": quoted(table.ids)},
+        "score": {"N": plain(pa.array([repr(score) for score in day.decisions["score"].to_pylist()]))},
+        "is_fraud": {"BOOL": booleans(flagged)},
+        "reasons": {"L": _reasons(day.features, flagged, bundle)},
+        "event_time": {"S": times(table.timestamp)},
+        "effective_time": {"S": times(table.effective_time)},
+        "entities": {"M": {entity.name: {"S": quoted(codes.text())} for entity, codes in entities}},
+        "amount": {"N": plain(pa.array(table.amount).cast(pa.string()))},
+        "features": {"B": base64_rows(np.ascontiguousarray(day.features, "<f8").view(np.uint8))},
+        **_shared(bundle, origin, scored_at, expires_at),
+    }
+    if (hours := table.built_through) is not None:
+        row["built_through"] = Where(hours != NOT_RECORDED, {"N": plain(pa.array(hours).cast(pa.string()))})
+    return json_rows(row)
+
+
+def _reasons(features: Floats, flagged: npt.NDArray[np.bool_], bundle: Bundle) -> Column:
+    """Why each flagged one was; of others nothing."""
+    told = ["[]"] * len(flagged)
+    for row in np.flatnonzero(flagged).tolist():
+        reasons = bundle.reasons(features[row].tolist())
+        told[row] = msgspec.json.encode([{"S": reason} for reason in reasons]).decode()
+    return Column((pa.array(told),))
 
 
 def _shared(bundle: Bundle, origin: str, scored_at: int, expires_at: int | None) -> Item:
@@ -110,8 +117,3 @@ def _shared(bundle: Bundle, origin: str, scored_at: int, expires_at: int | None)
         "digest": {"B": b""},
     }
     return item if expires_at is None else {**item, "expires_at": {"N": str(expires_at)}}
-
-
-def _told(times: Integers) -> list[str]:
-    """Each as `fraudline.clock.format_micros` writes it."""
-    return [f"{text}Z" for text in np.datetime_as_string(times.astype("datetime64[us]"), unit="us").tolist()]

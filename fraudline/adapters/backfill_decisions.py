@@ -2,22 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import islice
 
+import msgspec
 import pyarrow.compute as pc
 
 from fraudline.adapters.backoff import within
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.named_backfill import Hold
 from fraudline.adapters.partitions import Done
-from fraudline.backfilled import items_of
+from fraudline.backfilled import cuts, rows_of
 from fraudline.backfilling import Partition, ScoredDay
 from fraudline.bundle import Bundle
-from fraudline.decision import Item
 
 WRITE_SECONDS = 300.0
 _THREADS = 4
-_ITEMS_AT_ONCE = 250
+# Enough that a kernel call's fixed cost does not tell, and few enough that they need little memory.
+_ROWS_AT_ONCE = 2000
+_WRITTEN_AT_ONCE = 250
 
 
 class DecisionTarget:
@@ -52,11 +53,13 @@ class DecisionTarget:
         """Nothing is left to do: each day is noted as soon as it is written."""
         self._threads.shutdown(cancel_futures=True)
 
-    def _chunks(self, day: ScoredDay) -> Iterator[list[Item]]:
+    def _chunks(self, day: ScoredDay) -> Iterator[list[msgspec.Raw]]:
         begun_at = self._hold.begun_at
-        items = items_of(day, self._bundle, self._hold.origin, begun_at, self._decisions.expires_at(begun_at))
-        while some := list(islice(items, _ITEMS_AT_ONCE)):
-            yield some
+        expires_at = self._decisions.expires_at(begun_at)
+        for part in cuts(day, _ROWS_AT_ONCE):
+            rows = rows_of(part, self._bundle, self._hold.origin, begun_at, expires_at)
+            for begin in range(0, len(rows), _WRITTEN_AT_ONCE):
+                yield rows[begin : begin + _WRITTEN_AT_ONCE]
 
 
 def _after_one(writes: set[Future[None]]) -> set[Future[None]]:

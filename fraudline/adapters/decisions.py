@@ -4,6 +4,8 @@ import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from fraudline.adapters.backoff import Deadline
 from fraudline.adapters.dynamodb import DynamoDB, Wanted
 from fraudline.contract import Contract
@@ -30,8 +32,8 @@ class Decisions:
         ]
         self.write_items(items, deadline)
 
-    def write_items(self, items: Sequence[Item], deadline: Deadline) -> None:
-        """Write rows that are ready; no two of them may have the same key."""
+    def write_items(self, items: Sequence[Item | msgspec.Raw], deadline: Deadline) -> None:
+        """Write rows that are ready, or their JSON; no two of them may have the same key."""
         self._dynamodb.write(self._table, items, deadline)
 
     def read(self, transaction_ids: Iterable[str], deadline: Deadline, origin: str = STREAM) -> dict[str, Decision]:

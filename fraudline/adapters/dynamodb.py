@@ -62,8 +62,8 @@ class DynamoDB:
                     break
         return found
 
-    def write(self, table: str, items: Iterable[Item], deadline: Deadline) -> None:
-        """Put items whatever is there; no two of them may have the same key."""
+    def write(self, table: str, items: Iterable[Item | msgspec.Raw], deadline: Deadline) -> None:
+        """Put items, or the JSON of items, whatever is there; no two of them may have the same key."""
         for chunk in _chunks(list(items), WRITE_ITEMS):
             pending: Any = [{"PutRequest": {"Item": item}} for item in chunk]
             for _ in attempts(f"table {table!r}", deadline):

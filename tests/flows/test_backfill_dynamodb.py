@@ -1,5 +1,7 @@
 """A backfill into the decisions table: under a name of its own, resumed day by day, beside everything online."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -7,7 +9,7 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backfill_decisions import DecisionTarget
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
-from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.decisions import Decisions, with_bytes
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.named_backfill import NamedBackfills, held
@@ -15,11 +17,12 @@ from fraudline.adapters.partitions import fill
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import stream_deps
-from fraudline.backfilled import items_of, origin_of
+from fraudline.backfilled import origin_of, rows_of
 from fraudline.backfilling import PastInMemory
 from fraudline.bundle import Bundle, load_bundle
-from fraudline.decision import Item, decision_from, decision_item, unpack
+from fraudline.decision import decision_from, unpack
 from fraudline.errors import BadInput, LostRace, NotReady
+from fraudline.local.emulator import Emulator
 from fraudline.replaying import replay
 from fraudline.settings import Settings
 from fraudline.table import from_transactions
@@ -27,6 +30,7 @@ from fraudline.transaction import Transaction
 from fraudline.validation import Validator
 from tests.realtime.bundles import bundle_files, version_of
 from tests.stream.events import clean_events
+from tests.stream.proxy import Body, Rewritten, proxy
 from tests.stream.storage import notifications, stored, table_items
 
 COUNT = 500
@@ -49,7 +53,8 @@ def past(bundle: Bundle) -> PastInMemory:
     validator = Validator(bundle.contract)
     valid = [t for t in (validator.decode(data) for _, data in EVENTS) if isinstance(t, Transaction)]
     table = from_transactions(bundle.contract, valid).sorted()
-    return PastInMemory.of(table, int(table.timestamp[0]), int(table.timestamp[-1]) + 1, bundle)
+    past = PastInMemory.of(table, int(table.timestamp[0]), int(table.timestamp[-1]) + 1, bundle)
+    return replace(past, with_features=True)
 
 
 @pytest.fixture
@@ -89,18 +94,37 @@ def backfill(dynamodb: DynamoDB, resources: Settings, past: PastInMemory) -> Bac
     return Backfill(dynamodb, resources, past)
 
 
-def test_rows_made_from_columns_are_those_of_every_path(past: PastInMemory, bundle: Bundle) -> None:
+def test_rows_made_from_columns_can_be_replayed_to_the_bit(past: PastInMemory, bundle: Bundle) -> None:
     days = list(past.score(past.partitions))
-    items: list[Item] = [item for day in days for item in items_of(day, bundle, origin_of("april"), 5, expires_at=9)]
-    assert len(items) == COUNT
-    flagged = 0
-    for item in items:
-        decision = decision_from(item, ["user"])
-        assert decision_item(decision, expires_at=9) == item
-        assert not replay(decision, bundle).differing
-        flagged += decision.is_fraud
-    assert 0 < flagged < COUNT
-    assert unpack(items[0]["features"]["B"]) == tuple(days[0].features[0])  # type: ignore[index]
+    rows = [row for day in days for row in rows_of(day, bundle, origin_of("april"), 5, expires_at=9)]
+    decisions = [decision_from(with_bytes(msgspec.json.decode(row)), ["user"]) for row in rows]
+    assert len(decisions) == COUNT
+    assert not any(replay(decision, bundle).differing for decision in decisions)
+    assert 0 < sum(decision.is_fraud for decision in decisions) < COUNT
+    assert unpack(decisions[0].features) == tuple(days[0].features[0])  # type: ignore[index]
+
+
+def test_what_dynamodb_leaves_unprocessed_is_written_again_alone(
+    resources: Settings, backfill: Backfill, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, past: PastInMemory
+) -> None:
+    done: list[int] = []
+
+    def leave_five_of_a_full_batch(operation: str, body: Body) -> Rewritten | None:
+        if operation != "BatchWriteItem":
+            return None
+        ((table, items),) = body["RequestItems"].items()
+        now, left = items[:20], items[20:]
+        done.append(len(now))
+        return Rewritten(
+            {"RequestItems": {table: now}}, lambda answer: {**answer, "UnprocessedItems": {table: left} if left else {}}
+        )
+
+    with proxy(emulator.endpoint, leave_five_of_a_full_batch) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        Backfill(DynamoDB(AwsJson("dynamodb")), resources, past).run()
+    assert done.count(5) > 10
+    assert sum(done) == COUNT
+    assert len(backfill.items()) == COUNT
 
 
 def test_a_backfill_decides_as_the_stream_did_and_touches_nothing_online(
@@ -146,7 +170,7 @@ def test_a_day_whose_input_has_changed_is_done_again_alone(backfill: Backfill) -
     table.amount[last.end - 1] += 100
     changed = PastInMemory.of(table, int(table.timestamp[0]), int(table.timestamp[-1]) + 1, backfill.past.bundle)
     table.amount[last.end - 1] -= 100
-    backfill.past = PastInMemory(table, changed.partitions, backfill.past.bundle)
+    backfill.past = PastInMemory(table, changed.partitions, backfill.past.bundle, with_features=True)
     assert backfill.run() == [last.day]
     assert backfill.items().keys() == before.keys()
 
