@@ -59,7 +59,8 @@ class Function:
         except Exception as error:  # a defect of ours: the shop still needs to know what to do, the stream to try again
             self._tell_defect("the call failed", error)
             if isinstance(event, dict) and "Records" in event:
-                raise
+                # Lambda logs what is raised, with its text and the place of each call.
+                raise RuntimeError("the call failed: the line before tells of what and where") from None
             return answers.single(answers.unavailable("defect", "the function failed", self._config.fallback))
 
     def _answer(self, event: object, context: Any) -> Response:

@@ -1,6 +1,7 @@
 """What a call is answered with, in every form it may have."""
 
 import json
+import traceback
 from typing import Any
 
 import pytest
@@ -277,8 +278,10 @@ def test_a_defect_is_a_503_that_says_what_to_do_and_no_trace(run: Run) -> None:
 
 
 def test_a_defect_fails_a_batch_of_the_stream_so_that_it_comes_again(run: Run) -> None:
-    with pytest.raises(RuntimeError):
+    with pytest.raises(RuntimeError, match="the call failed") as raised:
         run(recorder=Broken()).ask(kinesis([json.dumps(a_transaction()).encode()]))
+    # Which Lambda logs.
+    assert "U000054" not in "".join(traceback.format_exception(raised.value))
 
 
 # What is logged
