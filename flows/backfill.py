@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from prefect import flow
@@ -133,7 +133,7 @@ def _run(request: BackfillRequest, contract: Contract, bundle: Bundle) -> Backfi
         parts, missing = read.past.partitions, kept.missing(read.past.partitions)
         key = refused_key(f"{contract.name}-backfill-{request.start}-{request.end}")
         refused = landing.quarantine(read.rejects if missing else (), request.quarantine, key)
-        past = backfilling.with_features(read.past) if request.name or before else read.past
+        past = replace(read.past, with_features=request.name is not None or before is not None)
         if before is None:
             done, compared = backfilling.score_days(past, missing, kept.targets), None
         else:

@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fraudline.backfilling import score_rows
 from fraudline.contract import Contract
-from fraudline.features.definition import feature_set
-from fraudline.features.offline import LaterPrimitives, explained_by_amount, feature_blocks, later_primitives
+from fraudline.features.offline import LaterPrimitives, OfflineFeatures, explained_by_amount, later_primitives
 from fraudline.scoring import Scorer
-from fraudline.scoring_matrix import score_columns
 from fraudline.spilling import Columns, later_entity_table, partition_entity_table, rows_of_lists, rows_within
-from fraudline.table import Integers, TransactionTable
+from fraudline.table import Integers
 
 Floats = npt.NDArray[np.float64]
 Ranges = Sequence[tuple[int, int]]
@@ -63,13 +62,7 @@ def scored_rows(
     with_features: bool,
 ) -> tuple[Integers, Floats, Floats | None]:
     """Numbers, scores and, where asked for, features (rows, features) of the wanted rows."""
-    table: TransactionTable = partition_entity_table(contract, columns, category_texts)
+    table = partition_entity_table(contract, columns, category_texts)
     mask = rows_within(table.source_row, wanted)
-    numbers = table.source_row[mask]
-    scores = np.empty(len(numbers))
-    matrix = np.empty((len(numbers), len(feature_set(contract).names))) if with_features else None
-    for at, features in feature_blocks(table, mask, later):
-        scores[at] = score_columns(scorer, features)
-        if matrix is not None:
-            matrix[at] = np.stack(features, axis=1)
-    return numbers, scores, matrix
+    scores, matrix = score_rows(OfflineFeatures(table), mask, scorer, with_features, later)
+    return table.source_row[mask], scores, matrix

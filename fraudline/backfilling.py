@@ -17,12 +17,15 @@ from fraudline.bundle import Bundle
 from fraudline.clock import format_day
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
-from fraudline.features.offline import offline_features
+from fraudline.features.offline import LaterPrimitives, OfflineFeatures
 from fraudline.fingerprints import Fingerprint
-from fraudline.scoring_matrix import score_matrix
+from fraudline.scoring import Scorer
+from fraudline.scoring_matrix import score_columns
 from fraudline.table import TransactionTable, encode
 
 Floats = npt.NDArray[np.float64]
+# Rows whose scores and features are in memory at a time, unless one day has more.
+SCORED_ROWS = 2**20
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,14 @@ class PastInMemory:
     table: TransactionTable
     partitions: Sequence[Partition]
     bundle: Bundle
+    with_features: bool = False
 
     @staticmethod
     def of(table: TransactionTable, start: int, end: int, bundle: Bundle) -> "PastInMemory":
         return PastInMemory(table, partitions(table, start, end), bundle)
 
     def score(self, parts: Sequence[Partition]) -> Iterator[ScoredDay]:
-        return score_partitions(self.table, parts, self.bundle)
+        return score_partitions(self.table, parts, self.bundle, self.with_features)
 
 
 def partitions(table: TransactionTable, start: int, end: int) -> list[Partition]:
@@ -117,22 +121,58 @@ def _fingerprints(table: TransactionTable, bounds: list[tuple[int, int]]) -> Ite
         done = end
 
 
-def score_partitions(table: TransactionTable, parts: Sequence[Partition], bundle: Bundle) -> Iterator[ScoredDay]:
+def score_partitions(
+    table: TransactionTable, parts: Sequence[Partition], bundle: Bundle, with_features: bool = False
+) -> Iterator[ScoredDay]:
     """Each partition scored, its rows in the order of the table, each id once.
 
     The stream may have counted one id for two entities (docs/exactly-once.md). Both are history, but decisions go by
     id: the copy that counted first is decided on, which no later row can change.
     """
-    first, wanted = _first_copies(table), np.zeros(len(table), bool)
+    first, features = _first_copies(table), OfflineFeatures(table)
+    for some in _at_once(parts):
+        wanted = np.zeros(len(table), bool)
+        for part in some:
+            wanted[part.begin : part.end] = first[part.begin : part.end]
+        scores, matrix = score_rows(features, wanted, bundle.scorer, with_features)
+        done = 0
+        for part in some:
+            day = table.take(part.begin + np.flatnonzero(first[part.begin : part.end]))
+            rows = slice(done, done + len(day))
+            yield ScoredDay(part, day, decisions(day, scores[rows], bundle), None if matrix is None else matrix[rows])
+            done = rows.stop
+
+
+def _at_once(parts: Sequence[Partition]) -> Iterator[list[Partition]]:
+    """One or more days with about so many rows as are scored at once."""
+    some, rows = list[Partition](), 0
     for part in parts:
-        wanted[part.begin : part.end] = first[part.begin : part.end]
-    features = offline_features(table, wanted)
-    done = 0
-    for part in parts:
-        day = table.take(part.begin + np.flatnonzero(first[part.begin : part.end]))
-        matrix = features[done : done + len(day)]
-        yield ScoredDay(part, day, decisions(day, score_matrix(bundle.scorer, matrix), bundle), matrix)
-        done += len(day)
+        if some and rows + part.end - part.begin > SCORED_ROWS:
+            yield some
+            some, rows = [], 0
+        some.append(part)
+        rows += part.end - part.begin
+    if some:
+        yield some
+
+
+def score_rows(
+    features: OfflineFeatures,
+    rows: npt.NDArray[np.bool_],
+    scorer: Scorer,
+    with_features: bool,
+    later: Sequence[LaterPrimitives] | None = None,
+) -> tuple[Floats, Floats | None]:
+    """The scores of the rows wanted (a mask) and, where asked for, their features (rows, features)."""
+    count = int(rows.sum())
+    scores = np.empty(count)
+    matrix = np.empty((count, features.width)) if with_features else None
+    for at, columns in features.blocks(rows, later):
+        scores[at] = score_columns(scorer, columns)
+        if matrix is not None:
+            # Whole rows at once: they go to places all over the matrix.
+            matrix[at] = np.stack(columns, axis=1)
+    return scores, matrix
 
 
 def _first_copies(table: TransactionTable) -> npt.NDArray[np.bool_]:

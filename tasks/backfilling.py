@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def model(registry: Registry, contract: Contract, name: str) -> Bundle:
 class Read:
     """What was read for a backfill: what can be scored, and what became of the other rows."""
 
-    past: Past
+    past: PastInMemory | PastOnDisk
     rejects: Sequence[RejectedRow]
     duplicates: int
 
@@ -89,11 +89,6 @@ def _shuffled(
         contract, found, window, bundle, lambda ids, entity: pseudonyms(ids, entity, erased), scratch, workers, progress
     )
     return Read(past, with_originals(found.rejects, scratch), found.duplicates)
-
-
-def with_features(past: Past) -> Past:
-    """The same past, its days scored with their features, which one on disk leaves out unless asked."""
-    return replace(past, with_features=True) if isinstance(past, PastOnDisk) else past
 
 
 @dataclass(frozen=True)

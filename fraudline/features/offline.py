@@ -45,8 +45,9 @@ def offline_features(table: TransactionTable, rows: Mask | None = None) -> Float
     `rows` is a mask of the rows wanted, all by default.
     """
     wanted = np.ones(len(table), bool) if rows is None else rows
-    out = np.empty((int(wanted.sum()), len(feature_set(table.contract).features)))
-    for at, columns in feature_blocks(table, wanted):
+    features = OfflineFeatures(table)
+    out = np.empty((int(wanted.sum()), features.width))
+    for at, columns in features.blocks(wanted):
         # Whole rows at once: they go to places all over the matrix.
         out[at] = np.stack(columns, axis=1)
     return out
@@ -67,29 +68,65 @@ class LaterPrimitives:
         return LaterPrimitives(values, place)
 
 
-def feature_blocks(
-    table: TransactionTable, rows: Mask, later: Sequence[LaterPrimitives] | None = None
-) -> Iterator[tuple[Integers, list[Floats]]]:
-    """The features of the rows wanted (a mask), some rows at a time: which of the wanted they are, and their columns.
+class OfflineFeatures:
+    """A table in the order it counts, from whose past the features of any of its rows can be told."""
 
-    `later` is told of each later entity where the table has not all of their rows, being a part of a larger one by the
-    partition entity.
-    """
-    contract, definition = table.contract, feature_set(table.contract)
-    function = definition.bind(OPERATIONS)
-    destination = np.cumsum(rows) - 1
-    history = _PartitionHistory(table)
-    later = _later_entities(table, history, rows) if later is None else later
-    names = [list(later_primitive_names(entity)) for entity in contract.lagged_entities]
-    positions = np.flatnonzero(rows[history.order])
-    for begin in range(0, len(positions), BLOCK):
-        block = positions[begin : begin + BLOCK]
-        original = history.order[block]
-        primitives = _own(table, original) | history.primitives(block)
-        at = destination[original]
-        for entity, given in zip(names, later, strict=True):
-            primitives |= zip(entity, np.ascontiguousarray(given.values[given.place[at]].T), strict=True)
-        yield at, function(*(primitives[name] for name in definition.primitives))
+    def __init__(self, table: TransactionTable) -> None:
+        self._table = table
+        self._partition = _PartitionHistory(table)
+        self._lagged: dict[bool, list[_LaggedHistory]] = {}
+
+    @property
+    def width(self) -> int:
+        """How many features a row has."""
+        return len(feature_set(self._table.contract).features)
+
+    def blocks(
+        self, rows: Mask, later: Sequence[LaterPrimitives] | None = None
+    ) -> Iterator[tuple[Integers, list[Floats]]]:
+        """The features of the rows wanted (a mask), some at a time: which of the wanted they are, and their columns.
+
+        `later` is told of each later entity where the table has not all of their rows, being a part of a larger one by
+        the partition entity.
+        """
+        contract, definition = self._table.contract, feature_set(self._table.contract)
+        function = definition.bind(OPERATIONS)
+        destination = np.cumsum(rows) - 1
+        later = self._later(np.flatnonzero(rows)) if later is None else later
+        names = [list(later_primitive_names(entity)) for entity in contract.lagged_entities]
+        positions = np.flatnonzero(rows[self._partition.order])
+        for begin in range(0, len(positions), BLOCK):
+            block = positions[begin : begin + BLOCK]
+            original = self._partition.order[block]
+            primitives = _own(self._table, original) | self._partition.primitives(block)
+            at = destination[original]
+            for entity, given in zip(names, later, strict=True):
+                primitives |= zip(entity, np.ascontiguousarray(given.values[given.place[at]].T), strict=True)
+            yield at, function(*(primitives[name] for name in definition.primitives))
+
+    def _later(self, rows: Integers) -> list[LaterPrimitives]:
+        """What each later entity gives these rows.
+
+        Those that the stream decided on are shown what the builds before their decision saw; all others, what happened.
+        """
+        built = self._table.built_through
+        decided = np.zeros(len(rows), bool) if built is None else built[rows] != NOT_RECORDED
+        parts: list[list[tuple[Integers, Integers]]] = [[] for _ in self._table.contract.lagged_entities]
+        for chosen, of_decided in ((np.flatnonzero(~decided), False), (np.flatnonzero(decided), True)):
+            if len(chosen):
+                for found, history in zip(parts, self._lagged_histories(of_decided), strict=True):
+                    values, of = _lagged(history, self._table, rows[chosen], np.zeros(len(chosen), np.uint16))
+                    found.append((values, chosen[of]))
+        return [_joined(found) for found in parts if found]
+
+    def _lagged_histories(self, of_decided: bool) -> list["_LaggedHistory"]:
+        if of_decided not in self._lagged:
+            table = self._table
+            past = table.as_builds_saw_it() if of_decided else table
+            explained = (self._partition if past is table else _PartitionHistory(past)).explained()
+            entities = range(1, len(table.entities))
+            self._lagged[of_decided] = [_LaggedHistory(past, index, explained, of_decided) for index in entities]
+        return self._lagged[of_decided]
 
 
 def explained_by_amount(table: TransactionTable) -> Mask:
@@ -107,28 +144,6 @@ def later_primitives(
     of it.
     """
     return _lagged(_LaggedHistory(table, index, explained, False), table, np.flatnonzero(rows), group)
-
-
-def _later_entities(table: TransactionTable, partition: "_PartitionHistory", wanted: Mask) -> list[LaterPrimitives]:
-    """Those of each later entity.
-
-    Rows that the stream decided on are shown what the builds before their decision saw; all others, what happened.
-    """
-    rows = np.flatnonzero(wanted)
-    if len(table.entities) == 1 or not len(rows):
-        return []
-    decided = np.zeros(len(rows), bool) if table.built_through is None else table.built_through[rows] != NOT_RECORDED
-    found: list[list[tuple[Integers, Integers]]] = [[] for _ in table.contract.lagged_entities]
-    for chosen, of_decided in ((np.flatnonzero(~decided), False), (np.flatnonzero(decided), True)):
-        if not len(chosen):
-            continue
-        past = table.as_builds_saw_it() if of_decided else table
-        explained = (partition if past is table else _PartitionHistory(past)).explained()
-        for index, parts in enumerate(found, start=1):
-            history = _LaggedHistory(past, index, explained, of_decided)
-            values, of = _lagged(history, table, rows[chosen], np.zeros(len(chosen), np.uint16))
-            parts.append((values, chosen[of]))
-    return [_joined(parts) for parts in found]
 
 
 def _joined(parts: Sequence[tuple[Integers, Integers]]) -> LaterPrimitives:

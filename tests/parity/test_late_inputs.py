@@ -13,7 +13,7 @@ from fraudline.contract import Contract, load_contract
 from fraudline.durations import DAY, HOUR, floor_hour
 from fraudline.errors import Unavailable
 from fraudline.features.definition import feature_set
-from fraudline.features.offline import offline_features
+from fraudline.features.offline import OfflineFeatures, offline_features
 from fraudline.features.online import REACH, LaggedCounter, OnlineFeatures
 from fraudline.features.profile import LabelEvent, LaggedHistory, run_of
 from fraudline.labels import Verdict, with_verdicts
@@ -91,6 +91,11 @@ class Deployment:
         decided = np.array([bool(features) for features in self.decided])
         expected = np.array([features for features in self.decided if features])
         assert offline_features(table, decided).tobytes() == np.asfortranarray(expected).tobytes()
+        in_turns = OfflineFeatures(table)
+        for turn in (decided & (np.arange(len(table)) % 2 == 0), decided & (np.arange(len(table)) % 2 == 1)):
+            for at, columns in in_turns.blocks(turn):
+                told = np.ascontiguousarray(expected[np.flatnonzero(turn[decided])[at]])
+                assert np.stack(columns, axis=1).tobytes() == told.tobytes()
 
 
 @thorough

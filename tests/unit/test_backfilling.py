@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fraudline import backfilling
 from fraudline.adapters.files import load_transactions
 from fraudline.adapters.partitions import MANIFEST, PartitionFile, PartitionFolder, fill
 from fraudline.backfilling import Partition, partitions, score_partitions
@@ -122,6 +123,19 @@ def test_one_day_alone_scores_as_it_does_among_others(table: TransactionTable, b
         (part,) = [part for part in days(table) if part.day == day]
         (alone,) = score_partitions(table, [part], bundle)
         assert alone.decisions.equals(together[day].decisions)
+
+
+@pytest.mark.parametrize("rows", [1, 150])
+def test_however_many_days_are_scored_at_once_they_score_the_same(
+    rows: int, table: TransactionTable, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = list(score_partitions(table, days(table), bundle, with_features=True))
+    monkeypatch.setattr(backfilling, "SCORED_ROWS", rows)
+    for some, one in zip(score_partitions(table, days(table), bundle, with_features=True), together, strict=True):
+        assert some.decisions.equals(one.decisions)
+        assert some.features is not None
+        assert one.features is not None
+        assert some.features.tobytes() == one.features.tobytes()
 
 
 def test_a_second_run_has_nothing_to_do(table: TransactionTable, bundle: Bundle, tmp_path: Path) -> None:

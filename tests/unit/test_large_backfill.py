@@ -109,7 +109,7 @@ def cards(folder: Path) -> list[Path]:
     return paths
 
 
-def in_memory(contract: Contract, paths: list[Path], bundle: Bundle) -> Past:
+def in_memory(contract: Contract, paths: list[Path], bundle: Bundle) -> PastInMemory:
     return PastInMemory.of(load_transactions(contract, [str(path) for path in paths]).table, *WINDOW, bundle)
 
 
@@ -165,7 +165,8 @@ def test_boosted_trees_and_features_travel_to_other_processes(tmp_path: Path) ->
     contract, bundle = load_contract("ecommerce"), bundle_of(tree_files())
     (tmp_path / "in").mkdir()
     paths = shops(tmp_path / "in")
-    expected = list(in_memory(contract, paths, bundle).score(in_memory(contract, paths, bundle).partitions))
+    whole = replace(in_memory(contract, paths, bundle), with_features=True)
+    expected = list(whole.score(whole.partitions))
     with scratch_beside(tmp_path / "disk") as scratch, processes() as workers:
         past = replace(on_disk(contract, paths, bundle, scratch, workers), with_features=True)
         for ours, theirs in zip(past.score(past.partitions), expected, strict=True):
