@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -104,7 +105,10 @@ class Deployment:
 
 
 def deployment(settings: Settings, contract: Contract, folders: Sequence[str] = ()) -> Deployment:
-    """The deployment that the environment names."""
+    """The deployment that the environment names; `BadInput` for a folder that is not there, before anything is done."""
+    for folder in folders:
+        if "://" not in folder and not Path(folder).is_dir():
+            raise BadInput(f"there is no folder {folder}: check its path, nothing was changed")
     return Deployment(settings, contract, DynamoDB(AwsJson("dynamodb")), tuple(folders))
 
 

@@ -40,6 +40,8 @@ def forget(
     Needs FRAUDLINE_ERASURE_KEY. Run again after a stop it goes on; run twice it changes nothing more. Exits 1 if
     something still tells of the person at the end.
     """
+    if again and (user or entity or folder):
+        raise BadInput("--again names nobody: leave it out, or the id, --entity and --folder")
     use_stack()
     if again:
         _sweep(json)

@@ -53,6 +53,8 @@ def test_an_id_from_standard_input_is_replaced_and_told_nowhere(landed: Settings
         ((), "no id: name it, or give -"),
         (("-", "--yes"), "the id is empty"),
         ((USER, "--yes", "--entity", "terminal"), "has no entity 'terminal'"),
+        ((USER, "--yes", "--folder", "nowhere"), "there is no folder nowhere"),
+        ((USER, "--yes", "--again"), "--again names nobody"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(
