@@ -146,7 +146,7 @@ class Function:
     def _tell_defect(self, message: str, error: Exception) -> None:
         """The error's kind and place; its text may hold what must not be logged."""
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{frame.name}:{frame.lineno}"
+        place = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}, {frame.name}"
         self._telemetry.event("ERROR", message, "Defects", error=type(error).__name__, place=place)
 
 

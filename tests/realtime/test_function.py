@@ -1,6 +1,7 @@
 """What a call is answered with, in every form it may have."""
 
 import json
+import re
 import traceback
 from typing import Any
 
@@ -274,6 +275,7 @@ def test_a_defect_is_a_503_that_says_what_to_do_and_no_trace(run: Run) -> None:
     response = running.ask({"transaction_data": a_transaction()})
     assert (response["statusCode"], json.loads(response["body"])["is_fraud"]) == (503, 0)
     assert running.last["Defects"] == 1
+    assert re.fullmatch(r"test_function\.py:\d+, record", running.last["place"])
     assert "U000054" not in response["body"] + running.stream.getvalue()
 
 
