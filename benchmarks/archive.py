@@ -1,7 +1,7 @@
 """What it takes to read all that has landed, which each retrain and each hourly build of later entities does.
 
-    python benchmarks/archive.py
-    python benchmarks/archive.py --rows 250000 1000000 4000000
+    python -m benchmarks.archive
+    python -m benchmarks.archive --rows 250000 1000000 4000000
 
 The archive is written to a folder first, in batches of 500 transactions of the cards contract; each part runs in a
 process of its own. On S3 the requests come on top: one for each batch.

@@ -1,6 +1,6 @@
 """Parquet to Parquet: features and scores of up to ten million card transactions, beside pandas' groupby-rolling.
 
-    python benchmarks/backfill.py [FOLDER] [--rows 1000000 3000000 10000000] [--scratch FOLDER]
+    python -m benchmarks.backfill [FOLDER] [--rows 1000000 3000000 10000000] [--scratch FOLDER]
 
 The public card data is repeated, each time with other transactions, cards and terminals at the same moments, and scored
 by a logistic regression as `fraudline backfill` does it. Memory is the sum of all processes' resident sets, sampled
@@ -29,10 +29,10 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pandas_features import TIME, pandas_features
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.pandas_features import TIME, pandas_features
 from fraudline.adapters.registry import open_registry
 from fraudline.bundle import PIPELINE
 from fraudline.contract import load_contract

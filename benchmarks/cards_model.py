@@ -1,6 +1,6 @@
 """Average precision and ROC AUC on public card data, beside the handbook's features with the same learners.
 
-    python benchmarks/cards_model.py [FOLDER] [--weeks N]
+    python -m benchmarks.cards_model [FOLDER] [--weeks N]
 
 Each test week of June and July: train on 7 days, labels 7 days late. "unknown cards" leaves out, day by day, cards
 whose fraud was known by then, as the handbook does. FOLDER holds the months' Parquet files (by default

@@ -1,6 +1,6 @@
 """Average precision on simulated shops, beside the seed's pipeline on the same later week.
 
-    python benchmarks/ecommerce_model.py [--seeds 0 1 2 3 4]
+    python -m benchmarks.ecommerce_model [--seeds 0 1 2 3 4]
 
 Train on days [10, 38) as in service, labels 7 days late; test on the week that follows.
 """
@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
-from seed_baseline import fit_seed_pipeline, score
 from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
+from benchmarks.seed_baseline import fit_seed_pipeline, score
 from fraudline.candidates import CANDIDATES
 from fraudline.columns import screen
 from fraudline.contract import load_contract

@@ -1,6 +1,6 @@
 """How fast features are, on one core: vectorised over the public card data, and one by one from profiles.
 
-    python benchmarks/features.py [FOLDER]
+    python -m benchmarks.features [FOLDER]
 
 Rows a second of CPU time: count and sum of the windows of both entities, the full feature set, and decoding,
 computing all features and counting e-commerce events one by one.

@@ -5,7 +5,7 @@ ours on an interpreter that has nothing but the package, the seed's (a random fo
 scikit-learn pipeline, a data frame for each call) on this one. Times are CPU, for other work on the machine adds to
 the wall clock's; cold starts include the interpreter's own.
 
-    python benchmarks/realtime.py
+    python -m benchmarks.realtime
 """
 
 import argparse
@@ -25,8 +25,8 @@ from typing import Any
 import joblib
 import msgspec
 import pandas as pd
-from seed_baseline import fit_seed_pipeline
 
+from benchmarks.seed_baseline import fit_seed_pipeline
 from fraudline.candidates import CANDIDATES
 from fraudline.clock import day_start
 from fraudline.contract import load_contract

@@ -1,6 +1,6 @@
 """What a whole retrain costs: `fraudline retrain` of all candidates on the public card data, in a process of its own.
 
-    python benchmarks/retrain.py [FOLDER]
+    python -m benchmarks.retrain [FOLDER]
 
 Four months of transactions in, a published version out. Seconds of wall clock and CPU, and the peak memory.
 """

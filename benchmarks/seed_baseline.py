@@ -4,7 +4,7 @@ One-hot `device_type`, `location`, `card_type` and `is_vpn`, with amount, hour a
 scaler, SMOTE, 200 trees of depth 10. Simulates populations, trains on 28 days of mature labels, and prints
 the average precision on the week that follows the label delay:
 
-    python benchmarks/seed_baseline.py --seeds 0 1 2
+    python -m benchmarks.seed_baseline --seeds 0 1 2
 """
 
 import argparse

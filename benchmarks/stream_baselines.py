@@ -1,6 +1,6 @@
 """What others do with the stream, for `stream_cost.py`: prints the CPU of each way, one JSON object a line.
 
-python benchmarks/stream_baselines.py STREAM TABLE WARM_UP EVENTS SINGLE
+python -m benchmarks.stream_baselines STREAM TABLE WARM_UP EVENTS SINGLE
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from typing import Any
 import boto3
 import pandas as pd
 from kinesis import Consumer
-from seed_baseline import fit_seed_pipeline, score
 
+from benchmarks.seed_baseline import fit_seed_pipeline, score
 from fraudline.simulate import Population, simulate
 
 BATCH = 500

@@ -6,7 +6,7 @@ records: (a) async-kinesis, the seed's scikit-learn pipeline on the batch and bo
 pipeline and a `put_item` for each record. They keep no profiles, no archive and no promise, and flag nothing. Also the
 core alone. Each is the lowest of several rounds. Whether the cost grows is `stream_growth.py`'s question.
 
-    python benchmarks/stream_cost.py
+    python -m benchmarks.stream_cost
 """
 
 import argparse
@@ -21,8 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
-from stream_events import BATCH, BEGIN, Core, Lagged, batches, events, model, terminals
 
+from benchmarks.stream_events import BATCH, BEGIN, Core, Lagged, batches, events, model, terminals
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
@@ -45,7 +45,8 @@ CALLS = 32
 # About what a call of 25 rows takes the emulator.
 PAUSE_SECONDS = 0.015
 ASYNC_KINESIS = "3.0.1"
-BASELINES = Path(__file__).with_name("stream_baselines.py")
+BASELINES = "benchmarks.stream_baselines"
+ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def materialize(deps: StreamDeps, lagged: Lagged) -> None:
         profile_key(contract.lagged_entities[index].name, id_, generation): history
         for (index, id_), history in lagged.items()
     }
-    deps.profiles.publish(generation, keys, BEGIN, within(300))
+    deps.profiles.publish(generation, keys, BEGIN, lambda: within(300))
 
 
 def one_shard(contract: Contract, name: str) -> Settings:
@@ -155,16 +156,21 @@ def baseline_costs(count: int, single: int, run: int) -> list[Cost]:
     Producer(client("kinesis"), settings.stream).send(events(load_contract("ecommerce"), WARM_UP + count, 25))
     packages = installed(f"async-kinesis=={ASYNC_KINESIS}")
     environment = {**os.environ, "PYTHONPATH": str(packages)}
-    command = [sys.executable, str(BASELINES), settings.stream, settings.decisions_table]
+    command = [sys.executable, "-m", BASELINES, settings.stream, settings.decisions_table]
     told = subprocess.run(
-        [*command, str(WARM_UP), str(count), str(single)], env=environment, check=True, capture_output=True, text=True
+        [*command, str(WARM_UP), str(count), str(single)],
+        env=environment,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     return [Cost(**json.loads(line)) for line in told.stdout.splitlines()]
 
 
 def installed(requirement: str) -> Path:
     """A folder with a package that only this benchmark needs, and what it needs."""
-    folder = Path(__file__).parent.parent / "out" / requirement.replace("==", "-")
+    folder = ROOT / "out" / requirement.replace("==", "-")
     if not folder.exists():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--quiet", "--target", str(folder), requirement]
         subprocess.run(command, check=True)

@@ -11,7 +11,7 @@ users. This has to be flat.
 *Age.* 500 users go on after one day to two years of such a past, with 20 or 1 of each in a batch. What a profile
 keeps has a bound (the tiles of its longest window), so this has to rise to a level and stay there.
 
-    python benchmarks/stream_growth.py
+    python -m benchmarks.stream_growth
 """
 
 import argparse
@@ -21,8 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from stream_events import BATCH, BEGIN, Core, Model, Sent, batches, ecommerce_event, model
-
+from benchmarks.stream_events import BATCH, BEGIN, Core, Model, Sent, batches, ecommerce_event, model
 from fraudline.adapters.slices import rarer_collections
 from fraudline.contract import load_contract
 from fraudline.durations import DAY

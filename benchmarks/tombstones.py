@@ -1,6 +1,6 @@
 """What erased people cost the stream: CPU of looking through each record, by how many and whose tombstones there are.
 
-    python benchmarks/tombstones.py
+    python -m benchmarks.tombstones
 
 Nobody in the stream is erased: what is measured is the looking, in batches of 500 records of 20,000 entities.
 """

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,7 +41,7 @@ UNRUN: dict[str, str] = {
     "terraform": "needs an AWS account; tests/infra plans and tests the same configuration without one",
     "gh": "needs a repository on GitHub",
     "aws": "needs an AWS account; held to AWS's own models below",
-    "python benchmarks/": "prints figures of hours of one core; that of the seed is run by the notebook",
+    "python -m benchmarks.": "prints figures of hours of one core; that of the seed is run by the notebook",
     ".venv/bin/python -m pytest": "some of the tests that `make test` runs",
 }
 
@@ -70,6 +71,13 @@ def test_a_command_in_a_block_is_run_or_says_why_not(document: str, line: str) -
         return
     known = [start for start in (*ELSEWHERE, *UNRUN) if line.startswith(start)]
     assert known, f"nothing runs {line!r}: rehearse {document}, or name a test that does"
+
+
+def test_every_benchmark_that_is_told_of_can_be_started_as_it_says() -> None:
+    names = re.findall(r"^\| `python -m (benchmarks\.\w+)", text_of("docs/benchmarks.md"), re.MULTILINE)
+    assert len(names) > 10
+    load_all = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
+    subprocess.run([sys.executable, "-c", load_all, *names], cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("start", ELSEWHERE)
