@@ -1,8 +1,9 @@
 """Which model answers: the version in the package, one from the registry, or its champion, followed while we run.
 
 A new champion is loaded, verified and replayed beside the old one, in a thread of its own, and takes over between two
-requests. One that is damaged, or needs what this package lacks, is turned down for good and told in the log; the old
-one stays.
+requests. Where requests are few, Lambda lets that thread run for some milliseconds a minute: what was read of a version
+is kept until it is loaded, or a load would begin anew each time and never end. One that is damaged, or needs what this
+package lacks, is turned down for good and told in the log; the old one stays.
 """
 
 import threading
@@ -94,6 +95,9 @@ class Models:
         self._contract = contract
         self._telemetry = telemetry
         self._turned_down: set[str] = set()
+        # Of the version that is being loaded, the files that have been read.
+        self._begun = ""
+        self._read: dict[str, bytes] = {}
         self.current: Decider | None = None
 
     def refresh(self) -> None:
@@ -123,19 +127,31 @@ class Models:
     def _replace(self, version: str) -> None:
         if version in self._turned_down:
             raise Tampered(f"version {version} was turned down before; promote another")
+        if version != self._begun:
+            self._begun, self._read = version, {}
         try:
             self.current = Decider(self._load(version))
         except (Unavailable, NotReady):
             raise
         except Exception:
             self._turned_down.add(version)
+            self._read = {}
             raise
+        self._read = {}
         self._telemetry.event("INFO", "the model is loaded", "ModelsLoaded", model_version=version)
 
     def _load(self, version: str) -> Bundle:
-        bundle = load_bundle(self._source.files(version), version)
+        bundle = load_bundle(self._reading(self._source.files(version)), version)
         if bundle.contract.name != self._contract:
             raise BadInput(
                 f"version {version} is for contract {bundle.contract.name!r}, FRAUDLINE_CONTRACT is {self._contract!r}"
             )
         return bundle
+
+    def _reading(self, read: ReadFile) -> ReadFile:
+        def each_once(name: str) -> bytes:
+            if name not in self._read:
+                self._read[name] = read(name)
+            return self._read[name]
+
+        return each_once

@@ -153,6 +153,52 @@ def test_a_registry_that_cannot_be_reached_is_a_warning_and_the_next_look_finds_
     assert running.score(a_transaction())["model_version"] == version
 
 
+def test_a_champion_is_loaded_in_the_end_where_each_look_is_cut_off_after_one_more_file(
+    running: Running, registry: Registry, newer: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where calls are so few that a function is frozen most of the time, and its connections dead thereafter."""
+    version, files_of = promote(registry, newer), Registered.files
+    reads: list[str] = []
+
+    def cut_off(source: Registered, of: str) -> ReadFile:
+        read, left = files_of(source, of), iter([True])
+
+        def once(name: str) -> bytes:
+            if not next(left, False):
+                raise Unavailable("s3 did not answer")
+            reads.append(name)
+            return read(name)
+
+        return once
+
+    monkeypatch.setattr(Registered, "files", cut_off)
+    for _ in range(3):
+        running.models.refresh()
+    assert running.score(a_transaction())["model_version"] == version
+    assert sorted(reads) == ["golden.jsonl", "manifest.json", "scorer.json"]
+
+
+def test_of_a_champion_that_gives_way_while_it_loads_nothing_gets_into_the_next(
+    running: Running, registry: Registry, newer: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(registry, newer)
+    with monkeypatch.context() as outage:
+        outage.setattr(Registered, "files", lambda source, version: _only_manifest(newer))
+        running.models.refresh()
+    version = promote(registry, bundle_files(offset=-0.25))
+    running.models.refresh()
+    assert running.score(a_transaction())["model_version"] == version
+
+
+def _only_manifest(files: Files) -> ReadFile:
+    def read(name: str) -> bytes:
+        if name != "manifest.json":
+            raise Unavailable("s3 did not answer")
+        return files[name]
+
+    return read
+
+
 def test_a_function_without_a_champion_gets_its_first_without_a_deploy(
     run: Run, tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
