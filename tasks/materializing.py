@@ -79,7 +79,7 @@ def build(settings: Settings, table: TransactionTable, through: int) -> int:
     # Somebody may have been erased since the table was read.
     erased = erased_people(settings, table.contract)
     histories = {erased.key(key): history for key, history in build_lagged(table, through, read_at).items()}
-    profiles.publish(generation, histories, through, within(WRITE_SECONDS))
+    profiles.publish(generation, histories, through, lambda: within(WRITE_SECONDS))
     return len(histories)
 
 

@@ -1,6 +1,6 @@
 """Profiles in DynamoDB: read in batches, written each on the condition that nobody has moved it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,9 @@ from fraudline.profiles import (
     mark_key,
 )
 from fraudline.stream import NOTHING
+
+# How many later entities a build reads and writes within one deadline.
+_AT_ONCE = 500
 
 
 class Profiles:
@@ -89,23 +92,34 @@ class Profiles:
         return int(item["through"]["N"]) if item else 0
 
     def publish(
-        self, generation: str, histories: Mapping[str, LaggedHistory], through: int, deadline: Deadline
+        self,
+        generation: str,
+        histories: Mapping[str, LaggedHistory],
+        through: int,
+        deadline: Callable[[], Deadline],
     ) -> None:
         """Write later entities' histories (by `profile_key`), then that all are built through this hour.
 
         A batch that reads some of them early reads them at its own hour, before which nothing has changed. `LostRace`
-        if a build up to a later hour has written any of them: what it has written stands.
+        if a build up to a later hour has written any of them: what it has written stands. `deadline` gives each part
+        its own: there may be millions.
         """
-        position = built_position(through)
-        at = self._positions(histories, deadline)
-        changes = [
+        keys = list(histories)
+        for start in range(0, len(keys), _AT_ONCE):
+            some = {key: histories[key] for key in keys[start : start + _AT_ONCE]}
+            self.commit(self._built(some, through, deadline()), deadline())
+        self._move_built_through(generation, through, deadline())
+
+    def _built(
+        self, histories: Mapping[str, LaggedHistory], through: int, deadline: Deadline
+    ) -> Sequence[ProfileChange]:
+        position, at = built_position(through), self._positions(histories, deadline)
+        if any(read > position for read in at.values()):
+            raise LostRace(f"later entities are built beyond {format_micros(through)} by now")
+        return [
             ProfileChange(key, at.get(key, NOTHING), position, encode_history(history))
             for key, history in histories.items()
         ]
-        if any(change.read_position > position for change in changes):
-            raise LostRace(f"later entities are built beyond {format_micros(through)} by now")
-        self.commit(changes, deadline)
-        self._move_built_through(generation, through, deadline)
 
     def _move_built_through(self, generation: str, through: int, deadline: Deadline) -> None:
         key, hour = {"S": built_through_key(generation)}, {"N": str(through)}

@@ -203,4 +203,4 @@ def publish_terminal(world: World, terminal: str, begin: int, days: int = 12) ->
         counter.count_label(history, LabelEvent(begin + hour * HOUR, fraud=hour % 2, unexplained=hour % 2))
     generation = world.stream.generation
     key = profile_key(entity.name, terminal, generation)
-    world.profiles.publish(generation, {key: history}, begin + days * DAY, within(SECONDS))
+    world.profiles.publish(generation, {key: history}, begin + days * DAY, lambda: within(SECONDS))

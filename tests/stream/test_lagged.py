@@ -73,7 +73,7 @@ def test_offline_code_follows_the_hours_that_decisions_were_made_at(resources: S
         run_slice(deps, Limits(batch_records=30))
         # The flow runs now and then; twice the stream is hours ahead of it.
         through = floor_hour(BEGIN + (first + 90) * 11 * MINUTE)
-        deps.profiles.publish(GENERATION, materialized(archive(resources), through), through, within(10))
+        deps.profiles.publish(GENERATION, materialized(archive(resources), through), through, lambda: within(10))
     table = archive(resources)
     features = offline_features(table)
     recorded = {id_: bytes(d["features"].value) for id_, d in stored(resources).decisions.items()}
@@ -95,12 +95,12 @@ def test_a_replay_reads_later_entities_at_the_hour_of_the_first_attempt(
     early, late = (floor_hour(BEGIN + 70 * 11 * MINUTE), floor_hour(BEGIN + 90 * 11 * MINUTE))
     for settings in (resources, undisturbed):
         histories = materialized(archive(settings), early)
-        deps_of(settings, WORKER).profiles.publish(GENERATION, histories, early, within(10))
+        deps_of(settings, WORKER).profiles.publish(GENERATION, histories, early, lambda: within(10))
     send(payments(60, 100))
     with suppress(Died):
         run_slice(dying(resources, "commit"), Limits())
     deps = deps_of(resources, WORKER)
-    deps.profiles.publish(GENERATION, materialized(archive(resources), late), late, within(10))
+    deps.profiles.publish(GENERATION, materialized(archive(resources), late), late, lambda: within(10))
     run_slice(deps, Limits())
     run_slice(deps_of(undisturbed, WORKER), Limits())
     assert stored(resources).decisions == stored(undisturbed).decisions

@@ -262,7 +262,7 @@ def test_a_zombie_build_changes_nothing(shop: Shop) -> None:
     shop.build()
     built = stored(shop.settings).profiles
     with pytest.raises(LostRace):
-        shop.profiles().publish(GENERATION, zombie, early, within(SECONDS))
+        shop.profiles().publish(GENERATION, zombie, early, lambda: within(SECONDS))
     assert stored(shop.settings).profiles == built
 
 

@@ -1,28 +1,38 @@
 """Later entities built from what has landed: the stream's features equal offline code's, labels among them."""
 
+import itertools
 import random
 from datetime import datetime
 from pathlib import Path
+from time import sleep
 
 import pytest
 
 from flows.ingest_labels import IngestLabelsRequest, ingest_labels
 from flows.materialize import MaterializeRequest, materialize
 from fraudline.adapters.archive import read_archive
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.backoff import within
 from fraudline.adapters.draining import Limits
+from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.slices import run_slice
 from fraudline.clock import format_micros, from_micros
 from fraudline.decision import pack
 from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
+from fraudline.features.profile import LaggedHistory
 from fraudline.labels import Verdict, with_verdicts
+from fraudline.local.emulator import Emulator
 from fraudline.materializing import build_lagged, newest_hour
+from fraudline.profiles import profile_key
 from fraudline.settings import Settings
 from fraudline.table import TransactionTable
 from tests.stream.conftest import Send
 from tests.stream.events import BEGIN
+from tests.stream.proxy import Body, Reply, proxy, throttled
 from tests.stream.storage import stored
 from tests.stream.test_lagged import CARDS, WORKER, archive, payments
 from tests.stream.worker import deps_of
@@ -90,3 +100,24 @@ def test_what_is_built_twice_is_equal(cards: Settings, send: Send) -> None:
     through = newest_hour(CARDS, BEGIN + 150 * PACE)
     shuffled = table.take(random.Random(0).sample(range(len(table)), len(table)))
     assert build_lagged(table, through) == build_lagged(shuffled.take(slice(None)).sorted(), through)
+
+
+def test_a_build_of_very_many_has_time_for_each_part_of_them(
+    resources: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB refuses now and then, and all of it takes longer than any part may."""
+    histories = {profile_key("terminal", f"T{number}", "g"): LaggedHistory() for number in range(3000)}
+    calls = itertools.count(1)
+
+    def slow(operation: str, body: Body) -> Reply | None:
+        if operation != "BatchExecuteStatement":
+            return None
+        sleep(0.02)
+        return throttled() if next(calls) % 5 == 0 else None
+
+    with proxy(emulator.endpoint, slow) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        profiles = Profiles(DynamoDB(AwsJson("dynamodb")), resources.profiles_table, resources.decisions_table)
+        profiles.publish("g", histories, HOUR, lambda: within(3.0))
+    assert profiles.built_through("g", within(3.0)) == HOUR
+    assert len(stored(resources).profiles) == len(histories) + 1
