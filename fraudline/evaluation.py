@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -17,32 +18,60 @@ Labels = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
+class Scored:
+    """Scored transactions whose label is not known: people are alerted to them all the same."""
+
+    score: Floats
+    time: Integers
+
+
+NONE_SCORED = Scored(np.zeros(0), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
 class Judged:
-    """Scored, labelled transactions: label 1 is fraud, amounts in the currency, times in microseconds."""
+    """Scored, labelled transactions: label 1 is fraud, amounts in the currency, times in microseconds.
+
+    `unlabelled` are the others of the same days: they count as alerts, and in no other figure.
+    """
 
     score: Floats
     label: Labels
     amount: Floats
     time: Integers
     entity: npt.NDArray[np.int32]
+    unlabelled: Scored = NONE_SCORED
 
     def take(self, rows: npt.NDArray[Any]) -> "Judged":
+        """Some of the labelled ones, alone."""
         return Judged(self.score[rows], self.label[rows], self.amount[rows], self.time[rows], self.entity[rows])
 
     @property
     def days(self) -> int:
         """Calendar days with transactions, at least one."""
-        return max(1, len(np.unique(self.time // DAY)))
+        return max(1, len(np.unique(np.r_[self.time, self.unlabelled.time] // DAY)))
 
 
 def joined(parts: Sequence[Judged]) -> Judged:
-    names = ("score", "label", "amount", "time", "entity")
-    return Judged(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    def column(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([attrgetter(name)(part) for part in parts])
+
+    return Judged(
+        score=column("score"),
+        label=column("label"),
+        amount=column("amount"),
+        time=column("time"),
+        entity=column("entity"),
+        unlabelled=Scored(column("unlabelled.score"), column("unlabelled.time")),
+    )
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one set of judged transactions; money in the contract's currency, rates in shares."""
+    """Figures of one set of judged transactions; money in the contract's currency, rates in shares.
+
+    All are of labelled transactions but `alerts_per_day`, which is of the `unlabelled` ones too.
+    """
 
     transactions: int
     frauds: int
@@ -57,6 +86,7 @@ class Metrics:
     cost_per_day: float
     expected_calibration_error: float
     predicted_to_actual: float
+    unlabelled: int
 
     def to_json(self) -> dict[str, float]:
         return asdict(self)
@@ -79,6 +109,7 @@ def measure(judged: Judged, threshold: float, alerts: Alerts) -> Metrics:
     caught = float(judged.amount[alert & fraud].sum())
     missed = float(judged.amount[~alert & fraud].sum())
     hits, days = int((alert & fraud).sum()), judged.days
+    alerts_in_all = int(alert.sum()) + int((judged.unlabelled.score >= threshold).sum())
     return Metrics(
         transactions=len(judged.score),
         frauds=int(fraud.sum()),
@@ -87,12 +118,13 @@ def measure(judged: Judged, threshold: float, alerts: Alerts) -> Metrics:
         card_precision=card_precision(judged, alerts.per_day),
         precision=hits / max(1, int(alert.sum())),
         recall=hits / max(1, int(fraud.sum())),
-        alerts_per_day=float(alert.sum()) / days,
+        alerts_per_day=alerts_in_all / days,
         caught_amount=caught,
         missed_amount=missed,
         cost_per_day=(missed + alerts.review_cost * float(alert.sum())) / days,
         expected_calibration_error=calibration_error(judged.label, judged.score),
         predicted_to_actual=float(judged.score.sum()) / max(1, int(fraud.sum())),
+        unlabelled=len(judged.unlabelled.score),
     )
 
 
@@ -146,16 +178,29 @@ def calibration_error(label: Labels, score: Floats, bins: int = 20) -> float:
 
 def choose_thresholds(judged: Judged, alerts: Alerts) -> Thresholds:
     """By budget: as many alerts as people can review. By cost: missed fraud plus reviews, as cheap as can be."""
+    return Thresholds(_within_budget(judged, alerts.per_day * judged.days), _cheapest(judged, alerts))
+
+
+def _within_budget(judged: Judged, budget: int) -> float:
+    """The lowest score at or above which no more than `budget` transactions are; the highest score where none is.
+
+    Of labelled and unlabelled ones: people review what is flagged, whatever becomes known of it.
+    """
+    score = np.sort(np.r_[judged.score, judged.unlabelled.score])[::-1]
+    # Only where the next score is lower can the line be drawn.
+    ends = np.flatnonzero(np.r_[score[1:] != score[:-1], True])
+    return float(score[max(ends[0], ends[ends < budget].max(initial=0))])
+
+
+def _cheapest(judged: Judged, alerts: Alerts) -> float:
     order = np.argsort(-judged.score, kind="stable")
     score = judged.score[order]
-    wanted = min(len(score), alerts.per_day * judged.days)
     saved = np.where(judged.label[order] == 1, judged.amount[order], 0.0)
     gain = np.cumsum(saved - alerts.review_cost)
     # Only where the next score is lower can the line be drawn.
     gain[:-1][score[:-1] == score[1:]] = -np.inf
     best = int(np.argmax(gain))
-    cost = float(score[best]) if gain[best] > 0 else float(np.nextafter(1.0, 2.0))
-    return Thresholds(float(score[wanted - 1]), cost)
+    return float(score[best]) if gain[best] > 0 else float(np.nextafter(1.0, 2.0))
 
 
 def measure_ahead(spans: Sequence[Judged], alerts: Alerts) -> Metrics | None:

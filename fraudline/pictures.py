@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import numpy.typing as npt
 
 matplotlib.use("Agg")
 from matplotlib.figure import Figure
@@ -14,7 +15,10 @@ from fraudline.contract import Contract
 from fraudline.evaluation import Judged, Metrics
 
 FRAUD, HONEST, LINE = "#c0392b", "#2c6fbb", "#444444"
+# What is predicted below this is drawn at it.
+LOWEST_SHARE = 1e-5
 Panel = Any
+Floats = npt.NDArray[np.float64]
 
 
 def evaluation_picture(judged: Judged, metrics: Metrics, threshold: float, contract: Contract, title: str) -> bytes:
@@ -68,16 +72,28 @@ def _confusion(panel: Panel, judged: Judged, threshold: float) -> None:
 
 
 def _calibration(panel: Panel, judged: Judged, metrics: Metrics) -> None:
+    """Twentieths of the transactions; those without a fraud are the upper end of their interval alone."""
     groups = np.array_split(np.argsort(judged.score, kind="stable"), 20)
-    predicted = [max(float(judged.score[g].mean()), 1e-6) for g in groups]
-    actual = [max(float(judged.label[g].mean()), 1e-6) for g in groups]
-    panel.plot([1e-6, 1], [1e-6, 1], color=LINE, lw=0.8, ls=":")
-    panel.plot(predicted, actual, "o-", color=HONEST, ms=4)
+    predicted = np.array([max(float(judged.score[g].mean()), LOWEST_SHARE) for g in groups])
+    actual = np.array([float(judged.label[g].mean()) for g in groups])
+    bottoms, tops = _interval(actual, np.array([len(g) for g in groups]))
+    low = min(float(predicted.min()), float(actual[actual > 0].min())) / 2
+    panel.plot([low, 1], [low, 1], color=LINE, lw=0.8, ls=":", label="as predicted")
+    panel.vlines(predicted, np.maximum(bottoms, low), tops, color=HONEST, lw=1, label="95% interval")
+    panel.plot(predicted[actual > 0], actual[actual > 0], "o", color=HONEST, ms=4)
     panel.set(xscale="log", yscale="log", xlabel="Predicted share of fraud", ylabel="Actual share")
-    low = max(1e-5, min(value for value in predicted if value > 0) / 2)
     panel.set(xlim=(low, 1.2), ylim=(low, 1.2))
+    panel.legend(frameon=False, loc="upper left")
     error, ratio = metrics.expected_calibration_error, metrics.predicted_to_actual
     panel.set_title(f"Calibration: error {error:.4f}, {ratio:.2f} predicted per fraud")
+
+
+def _interval(share: Floats, count: Floats) -> tuple[Floats, Floats]:
+    """Where the true share lies with 95% confidence (Wilson), when `share` of `count` were seen."""
+    z = 1.96
+    middle = (share * count + z * z / 2) / (count + z * z)
+    half = z * np.sqrt(share * (1 - share) * count + z * z / 4) / (count + z * z)
+    return middle - half, middle + half
 
 
 def _scores(panel: Panel, judged: Judged, threshold: float) -> None:
@@ -99,6 +115,7 @@ def _cost(panel: Panel, judged: Judged, threshold: float, contract: Contract) ->
     panel.plot(alerts[shown] / judged.days, cost[shown], color=FRAUD)
     panel.axvline(float((judged.score >= threshold).sum()) / judged.days, color=LINE, lw=1, ls="--", label="threshold")
     panel.axhline(lost.sum() / judged.days, color=LINE, lw=0.8, ls=":", label="without a model")
-    panel.set(xlabel="Alerts a day", ylabel=f"{contract.amount.currency} a day", ylim=(0, None))
+    among = ", labelled ones" if len(judged.unlabelled.score) else ""
+    panel.set(xlabel=f"Alerts a day{among}", ylabel=f"{contract.amount.currency} a day", ylim=(0, None))
     panel.set_title("Missed fraud plus reviews")
     panel.legend(frameon=False)

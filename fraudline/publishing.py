@@ -24,7 +24,8 @@ def assemble(challenger: Challenger, table: TransactionTable, plan: Plan) -> tup
     """The sealed manifest of a version and all its files by name."""
     measured, contract = challenger.measured, plan.contract
     threshold = measured.thresholds.chosen(contract.alerts)
-    title = f"{contract.name}, as of {format_day(plan.as_of)}: {measured.candidate.name}, walk-forward weeks"
+    begin, end = format_day(measured.spans[0].test_begin), format_day(measured.spans[-1].test_end)
+    title = f"{contract.name}, as of {format_day(plan.as_of)}: {measured.candidate.name}, judged on {begin} up to {end}"
     files = {
         **challenger.files,
         GOLDEN: make_golden(contract, challenger.scorer),
@@ -74,11 +75,15 @@ def fingerprint(table: TransactionTable) -> str:
 
 
 def _metrics(challenger: Challenger) -> dict[str, Any]:
+    weeks = zip(challenger.measured.spans, challenger.measured.weekly, strict=True)
     return {
         "candidates": {m.candidate.name: m.metrics.to_json() for m in challenger.all_measured},
         "tried": {m.candidate.name: [[p, score] for p, score in m.tried] for m in challenger.all_measured},
         "choice": challenger.choice,
-        "weekly": [week.to_json() for week in challenger.measured.weekly],
+        "weekly": [
+            {"begin": format_day(span.test_begin), "end": format_day(span.test_end), **week.to_json()}
+            for span, week in weeks
+        ],
         "by_label_age": [group.to_json() for group in challenger.measured.by_label_age],
         "ahead": challenger.measured.ahead and challenger.measured.ahead.to_json(),
     }

@@ -25,6 +25,7 @@ from fraudline.evaluation import (
     Judged,
     LabelAge,
     Metrics,
+    Scored,
     Thresholds,
     average_precision,
     choose_thresholds,
@@ -39,7 +40,7 @@ from fraudline.features.definition import FeatureSet, feature_set
 from fraudline.features.offline import offline_features
 from fraudline.scoring import Calibration, Scorer
 from fraudline.scoring_matrix import score_matrix
-from fraudline.table import TransactionTable
+from fraudline.table import UNKNOWN, TransactionTable
 
 Mask = npt.NDArray[np.bool_]
 Matrix = npt.NDArray[np.float64]
@@ -61,10 +62,25 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """Transactions of the test spans whose label is not known, `features` (rows, features) and `time`."""
+
+    features: Matrix
+    time: npt.NDArray[np.int64]
+
+    def span(self, begin: int, end: int) -> Mask:
+        return (self.time >= begin) & (self.time < end)
+
+
+NONE_UNLABELLED = Unlabelled(np.zeros((0, 0)), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Labelled rows of the mature past with their features, and the table they came from.
 
-    `rows` are positions in `table`; `features` (rows, features), `label`, `time` align with them.
+    `rows` are positions in `table`; `features` (rows, features), `label`, `time` align with them. `unlabelled` are
+    fitted and judged on by nothing, but count against the alert budget.
     """
 
     table: TransactionTable
@@ -72,6 +88,7 @@ class Dataset:
     features: Matrix
     label: npt.NDArray[np.int8]
     time: npt.NDArray[np.int64]
+    unlabelled: Unlabelled = NONE_UNLABELLED
 
     @property
     def known_at(self) -> npt.NDArray[np.int64]:
@@ -89,7 +106,7 @@ class Dataset:
         """Rows that the fold's model may learn from: of its training span, labels known when its test span begins."""
         return self.span(fold.train_begin, fold.train_end) & (self.known_at <= fold.test_begin)
 
-    def judged(self, mask: Mask, score: Matrix) -> Judged:
+    def judged(self, mask: Mask, score: Matrix, unlabelled: Scored) -> Judged:
         rows, contract = self.rows[mask], self.table.contract
         return Judged(
             score=score,
@@ -97,6 +114,7 @@ class Dataset:
             amount=self.table.amount[rows] / contract.amount.minor_units,
             time=self.time[mask],
             entity=self.entity[mask],
+            unlabelled=unlabelled,
         )
 
 
@@ -114,6 +132,8 @@ class Measured:
     judged: Judged
     thresholds: Thresholds
     metrics: Metrics
+    # The judged folds, oldest first, and the figures of each.
+    spans: tuple[Fold, ...]
     weekly: tuple[Metrics, ...]
     by_label_age: tuple[LabelAge, ...]
     # The newest fold at the threshold that the folds before it would have chosen; None if there are none.
@@ -154,8 +174,8 @@ class Plan:
 
     @property
     def mature_until(self) -> int:
-        """Transactions before this have labels that are due."""
-        return self.as_of - self.contract.label_delay
+        """Transactions before this have labels that are due: a midnight, for what is told by the day."""
+        return (self.as_of - self.contract.label_delay) // DAY * DAY
 
     @property
     def earliest(self) -> int:
@@ -174,9 +194,20 @@ def prepare(table: TransactionTable, plan: Plan) -> Dataset:
     Rows that expectations excluded stay history but are not trained or judged on.
     """
     known = table.labels_known_by(plan.as_of)
-    wanted = labelled(known, plan)
+    wanted, others = labelled(known, plan), _unlabelled(known, plan)
     label, time = known.label[wanted], known.timestamp[wanted]
-    return Dataset(known, np.flatnonzero(wanted), offline_features(known, wanted), label, time)
+    if not others.any():
+        return Dataset(known, np.flatnonzero(wanted), offline_features(known, wanted), label, time)
+    features, told = offline_features(known, wanted | others), wanted[wanted | others]
+    unlabelled = Unlabelled(features[~told], known.timestamp[others])
+    return Dataset(known, np.flatnonzero(wanted), features[told], label, time, unlabelled)
+
+
+def _unlabelled(known: TransactionTable, plan: Plan) -> Mask:
+    """The rows that no label is known of, of the days that folds may judge."""
+    judged = known.timestamp >= plan.mature_until - FOLDS * TEST_LENGTH
+    mask: Mask = (known.label == UNKNOWN) & plan.window(known) & judged
+    return mask if plan.excluded is None else mask & ~plan.excluded
 
 
 def labelled(known: TransactionTable, plan: Plan) -> Mask:
@@ -261,15 +292,13 @@ def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Mea
     """Search on the oldest fold, then walk forward with the parameters found; each fold calibrated on those before."""
     spans = folds(dataset, plan)
     parameters, tried, first = _search(candidate, dataset, plan, spans[0])
-    margins = [first]
-    for fold in spans[1:]:
-        margins.append(fold_margins(candidate, parameters, dataset, plan, fold))
     labels = [dataset.label[dataset.span(fold.test_begin, fold.test_end)] for fold in spans]
-    scores = [
-        _calibrated(margins[i], calibrate(np.concatenate(margins[:i]), np.concatenate(labels[:i])))
-        for i in range(1, len(spans))
-    ]
-    weeks = [_judge(dataset, fold, score) for fold, score in zip(spans[1:], scores, strict=True)]
+    margins, weeks = [first], []
+    for fold in spans[1:]:
+        before = calibrate(np.concatenate(margins), np.concatenate(labels[: len(margins)]))
+        known, unknown = _margins(candidate, parameters, dataset, plan, fold)
+        margins.append(known)
+        weeks.append(_judge(dataset, fold, _calibrated(known, before), _calibrated(unknown, before)))
     judged, alerts = joined(weeks), plan.contract.alerts
     calibration = calibrate(np.concatenate(margins), np.concatenate(labels))
     thresholds = choose_thresholds(judged, alerts)
@@ -284,6 +313,7 @@ def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Mea
         judged=judged,
         thresholds=thresholds,
         metrics=measure(judged, threshold, alerts),
+        spans=tuple(spans[1:]),
         weekly=tuple(measure(week, threshold, alerts) for week in weeks),
         by_label_age=measure_by_label_age(judged, plan.as_of - np.concatenate(known_at), threshold, alerts),
         ahead=measure_ahead(weeks, alerts),
@@ -296,7 +326,7 @@ def _search(
     tried, best = [], None
     for parameters in candidate.grid:
         margins = fold_margins(candidate, parameters, dataset, plan, fold)
-        figure = average_precision(_judge(dataset, fold, margins).label, margins)
+        figure = average_precision(dataset.label[dataset.span(fold.test_begin, fold.test_end)], margins)
         tried.append((parameters, figure))
         if best is None or figure > best[1]:
             best = (parameters, figure, margins)
@@ -313,10 +343,18 @@ def _fit(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: P
 
 def fold_margins(candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, fold: Fold) -> Matrix:
     """Margins of the fold's test rows, by the scorer of a model fitted on its training rows."""
+    return _margins(candidate, parameters, dataset, plan, fold)[0]
+
+
+def _margins(
+    candidate: Candidate, parameters: Parameters, dataset: Dataset, plan: Plan, fold: Fold
+) -> tuple[Matrix, Matrix]:
+    """Margins of the fold's test rows, and of the unlabelled ones beside them."""
     mask = dataset.trains(fold)
     pipeline = _fit(candidate, parameters, dataset, plan, mask)
     scorer = to_scorer(candidate.kind, pipeline, plan.features, Calibration(), dataset.features[mask])
-    return margins_of(scorer, dataset.features[dataset.span(fold.test_begin, fold.test_end)])
+    known, unknown = (part.span(fold.test_begin, fold.test_end) for part in (dataset, dataset.unlabelled))
+    return margins_of(scorer, dataset.features[known]), margins_of(scorer, dataset.unlabelled.features[unknown])
 
 
 def calibrate(margins: Matrix, label: npt.NDArray[np.int8]) -> Calibration:
@@ -329,8 +367,9 @@ def _calibrated(margins: Matrix, calibration: Calibration) -> Matrix:
     return np.fromiter(map(calibration.score, margins.tolist()), np.float64, len(margins))
 
 
-def _judge(dataset: Dataset, fold: Fold, score: Matrix) -> Judged:
-    return dataset.judged(dataset.span(fold.test_begin, fold.test_end), score)
+def _judge(dataset: Dataset, fold: Fold, score: Matrix, unlabelled: Matrix) -> Judged:
+    time = dataset.unlabelled.time[dataset.unlabelled.span(fold.test_begin, fold.test_end)]
+    return dataset.judged(dataset.span(fold.test_begin, fold.test_end), score, Scored(unlabelled, time))
 
 
 def choose(measured: list[Measured]) -> tuple[Measured, str]:

@@ -75,10 +75,13 @@ def _print(values: dict[str, Any]) -> None:
     decision = values["decision"]
     shown = ("average_precision", "roc_auc", "card_precision", "precision", "recall", "expected_calibration_error")
     rows = [
-        {"candidate": name + (" *" if name == values["candidate"] else ""), **{key: figures[key] for key in shown}}
+        {
+            "candidate": name + (" *" if name == values["candidate"] else ""),
+            **{key.replace("_", " "): figures[key] for key in shown},
+        }
         for name, figures in values["metrics"].items()
     ]
-    print_rows("Candidates on walk-forward weeks (* chosen)", rows)
+    print_rows("Candidates on walk-forward test spans (* chosen)", rows)
     print_pairs(
         "Retrain",
         {

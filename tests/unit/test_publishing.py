@@ -13,6 +13,7 @@ import pytest
 
 from fraudline.adapters.files import load_transactions
 from fraudline.bundle import MANIFEST, Manifest, load_bundle
+from fraudline.clock import format_day
 from fraudline.publishing import LIBRARIES, fingerprint
 from fraudline.scoring_matrix import score_matrix
 from fraudline.table import UNKNOWN, TransactionTable
@@ -76,6 +77,9 @@ def test_the_card_names_version_facts_in_words(version: Retrained) -> None:
     assert shop().name in card
     assert version.manifest.candidate in card
     assert "A score of" in card
+    for span in version.challenger.measured.spans:
+        assert f"| {format_day(span.test_begin)} | {format_day(span.test_end)} |" in card
+    assert "no label is known" not in card
     assert "{{" not in card
     assert "None" not in card
 

@@ -15,9 +15,11 @@ from fraudline.durations import DAY
 from fraudline.errors import FraudlineError, NotReady
 from fraudline.evaluation import (
     Judged,
+    Scored,
     average_precision,
     card_precision,
     choose_thresholds,
+    joined,
     measure,
     measure_ahead,
     measure_by_label_age,
@@ -30,6 +32,7 @@ from fraudline.scoring_matrix import score_matrix
 from fraudline.table import UNKNOWN, Codes, TransactionTable, from_transactions
 from fraudline.training import (
     MIN_FRAUDS,
+    NONE_UNLABELLED,
     TEST_LENGTH,
     Dataset,
     Plan,
@@ -96,6 +99,41 @@ def test_unlabelled_rows_are_left_out_and_not_taken_for_honest(table: Transactio
     silent = np.arange(len(table)) % 2 == 0
     dataset = prepare(relabelled(table, lambda label: np.where(silent, UNKNOWN, label)), plan())
     assert not silent[dataset.rows].any()
+
+
+def test_the_alert_budget_is_for_all_transactions_and_not_for_the_labelled_ones_alone(table: TransactionTable) -> None:
+    """People review what is flagged, whether its label ever becomes known or not."""
+    rng = np.random.default_rng(3)
+    silent = rng.random(len(table)) < 0.5
+    some = relabelled(table, lambda label: np.where(silent, UNKNOWN, label))
+    budget = shop().alerts.per_day
+    measured = measure_candidate(quick("logistic"), prepare(some, plan()), plan())
+    others = measured.judged.unlabelled
+    assert measured.metrics.unlabelled == len(others.score) > 500
+    days = len(np.unique(np.r_[measured.judged.time, others.time] // DAY))
+    flagged = (np.r_[measured.judged.score, others.score] >= measured.thresholds.budget).sum()
+    assert flagged == budget * days == round(measured.metrics.alerts_per_day * days)
+    begin, end = measured.spans[0].test_begin, measured.spans[-1].test_end
+    inside = silent & (table.timestamp >= begin) & (table.timestamp < end)
+    assert np.array_equal(others.time, table.timestamp[inside])
+
+
+def test_a_model_is_the_same_whatever_is_not_labelled_beside_its_training_rows(table: TransactionTable) -> None:
+    silent = np.arange(len(table)) % 5 == 0
+    some = prepare(relabelled(table, lambda label: np.where(silent, UNKNOWN, label)), plan())
+    alone = replace(some, unlabelled=NONE_UNLABELLED)
+    ours, theirs = (measure_candidate(quick("logistic"), dataset, plan()) for dataset in (some, alone))
+    assert ours.judged.score.tobytes() == theirs.judged.score.tobytes()
+    assert ours.metrics.average_precision == theirs.metrics.average_precision
+    assert ours.thresholds.cost == theirs.thresholds.cost
+
+
+def test_test_spans_are_whole_days_though_labels_come_after_hours() -> None:
+    """Else a week would be eight calendar days, each with its budget of alerts."""
+    values = shop().to_json()
+    hours = contract_from({**values, "label": {**values["label"], "delay": "36h"}}, "test")
+    assert plan(hours).mature_until == day_start(AS_OF - timedelta(days=2))
+    assert plan().mature_until == day_start(AS_OF - timedelta(days=1))
 
 
 def test_every_fold_keeps_the_gap_that_labels_leave_in_service(table: TransactionTable) -> None:
@@ -310,6 +348,25 @@ def test_the_budget_is_spent_on_the_highest_scores() -> None:
     thresholds = choose_thresholds(judged(scores, [1, 0, 1, 0, 0, 0], days=2), Alerts(per_day=1))
     assert thresholds.budget == 0.8
     assert thresholds.chosen(Alerts()) == thresholds.budget
+
+
+def test_equal_scores_do_not_break_the_budget() -> None:
+    scores = [0.9, *[0.5] * 100]
+    assert choose_thresholds(judged(scores, [1, *[0] * 100]), Alerts(per_day=2)).budget == 0.9
+
+
+def test_where_more_transactions_than_the_budget_have_the_highest_score_they_are_the_alerts() -> None:
+    assert choose_thresholds(judged([0.9, 0.9, 0.9, 0.1], [1, 0, 0, 0]), Alerts(per_day=2)).budget == 0.9
+
+
+def test_unlabelled_transactions_count_as_alerts_and_in_no_other_figure() -> None:
+    alone = judged([0.9, 0.8, 0.3, 0.1], [1, 0, 1, 0])
+    beside = replace(alone, unlabelled=Scored(np.array([0.95, 0.85, 0.2]), np.zeros(3, np.int64)))
+    assert choose_thresholds(beside, Alerts(per_day=2)).budget == 0.9
+    assert choose_thresholds(beside, Alerts()).cost == choose_thresholds(alone, Alerts()).cost
+    ours, theirs = (measure(scored, 0.5, Alerts()) for scored in (beside, alone))
+    assert ours == replace(theirs, alerts_per_day=4.0, unlabelled=3)
+    assert joined([beside, alone]).unlabelled.score.tolist() == [0.95, 0.85, 0.2]
 
 
 def test_a_budget_above_all_transactions_alerts_on_all() -> None:
