@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from fraudline.cli.checks import checked_registry
-from fraudline.cli.common import ContractOption, JsonOption, ModelsOption, out, print_json, print_pairs, print_rows
+from fraudline.cli.common import ContractOption, JsonOption, ModelsOption, err, out, print_json, print_pairs, print_rows
 from fraudline.cli.status import use_stack
 
 app = typer.Typer(help="Versions, champion and history of a contract's models.", no_args_is_help=True)
@@ -34,28 +34,38 @@ def list_(models: ModelsOption = "models", contract: ContractOption = "ecommerce
     registry = _registry(models, contract)
     champion = registry.champion()
     rows = [_row(registry, version, champion) for version in registry.versions()]
+    for problem in [row.pop("problem") for row in rows if "problem" in row]:
+        err.print(problem)
     if json:
         history = [{**_plain(entry)} for entry in registry.history()]
         print_json({"champion": champion, "versions": rows, "history": history})
     elif rows:
-        print_rows(f"Versions in {registry.location}", rows)
+        print_rows(
+            f"Versions in {registry.location}", [{k: "" if v is None else v for k, v in r.items()} for r in rows]
+        )
     else:
         out.print(f"No versions in {registry.location} yet: run `fraudline retrain`.")
 
 
 def _row(registry: Any, version: str, champion: str | None) -> dict[str, Any]:
+    """What is known of a version; of a damaged one its place in history, for the others are wanted all the more."""
     from fraudline.bundle import read_manifest
+    from fraudline.errors import Tampered
 
-    manifest = read_manifest(registry.read(version).__getitem__, version)
-    figures = manifest.metrics["candidates"][manifest.candidate]
     entries = [entry for entry in registry.history() if entry.version == version]
+    place = {"version": version, "champion": version == champion}
+    action = {"last action": entries[-1].action if entries else ""}
+    try:
+        manifest = read_manifest(registry.read(version).__getitem__, version)
+    except Tampered as error:
+        unknown = {"candidate": "damaged", "average precision": None, "trained": None}
+        return {**place, **unknown, **action, "problem": str(error)}
     return {
-        "version": version,
-        "champion": version == champion,
+        **place,
         "candidate": manifest.candidate,
-        "average precision": figures["average_precision"],
+        "average precision": manifest.metrics["candidates"][manifest.candidate]["average_precision"],
         "trained": f"{manifest.training['begin']} to {manifest.training['end']}",
-        "last action": entries[-1].action if entries else "",
+        **action,
     }
 
 

@@ -132,6 +132,21 @@ def test_versions_are_listed_shown_verified_promoted_and_rolled_back(shop: Shop,
     assert [entry["action"] for entry in listed["history"]][-2:] == ["promote", "rollback"]
 
 
+def test_a_damaged_version_does_not_hide_the_others_and_the_champion(shop: Shop, person: Person) -> None:
+    first, second = shop.first["version"], shop.second["version"]
+    other = ({first, second} - {person.runs("models", "list", "--json").json["champion"]}).pop()
+    (person.folder / "models" / "ecommerce" / "versions" / other / "manifest.json").write_text("{")
+    listed = person.runs("models", "list", "--json")
+    assert listed.code == 0
+    assert {row["version"]: row["candidate"] == "damaged" for row in listed.json["versions"]} == {
+        version: version == other for version in (first, second)
+    }
+    table = person.runs("models", "list")
+    assert table.code == 0
+    assert "damaged" in table.out
+    assert f"version {other}: manifest.json is damaged" in " ".join(table.err.split())
+
+
 def test_two_versions_are_told_apart_by_what_their_manifests_say(shop: Shop, person: Person) -> None:
     first, second = shop.first["version"], shop.second["version"]
     told = person.runs("models", "diff", first, second, "--models", "models", "--json").json
