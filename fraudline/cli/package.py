@@ -70,11 +70,14 @@ def _deployed(
     package: Path, name: str, alias: str, role: str | None, variables: dict[str, str], subscribe: bool
 ) -> Any:
     from fraudline.adapters.clients import client
+    from fraudline.contract import load_contract
     from fraudline.local.deploying import arn_of_stream, deploy_to_try, give_second_opinion, read_package
     from fraudline.settings import load_settings
 
     settings, functions = load_settings(), client("lambda")
-    environment = {**settings.to_environment(), **variables}
+    # The function knows a contract by its name, and has it in its model; here it may be a file.
+    contract = {"FRAUDLINE_CONTRACT": load_contract(settings.contract).name}
+    environment = {**settings.to_environment(), **contract, **variables}
     # Asked before anything is made: a stream that is not there must not leave half of what was wanted.
     stream_arn = arn_of_stream(client("kinesis"), settings.stream) if subscribe else None
     deployed = deploy_to_try(functions, name, alias, read_package(package), environment, role)

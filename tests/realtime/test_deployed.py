@@ -37,6 +37,7 @@ from tests.realtime.bundles import Files, population, version_of
 from tests.support.command import PROGRAM, Finished
 
 ISOLATED = str(Path(__file__).parents[1] / "support" / "isolated")
+CONTRACTS = Path(__file__).parents[2] / "data" / "contracts"
 SECONDS = 30.0
 
 
@@ -206,6 +207,14 @@ def test_a_stream_that_is_not_there_is_said_before_anything_is_made(
     functions = client("lambda")
     with pytest.raises(functions.exceptions.ResourceNotFoundException):
         functions.get_function(FunctionName=unique)
+
+
+def test_a_function_is_told_the_name_of_a_contract_that_is_a_file(
+    deployed: Deployed, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRAUDLINE_CONTRACT", str(CONTRACTS / "ecommerce.toml"))
+    again = Deployed(**deploy(package, deployed.function).json)
+    assert post(again.url, json.dumps({"transaction_data": transaction_data()}).encode())[0] == 200
 
 
 def test_a_person_is_told_the_address_in_one_piece(deployed: Deployed, package: Path) -> None:
