@@ -1,11 +1,12 @@
 """Parquet to Parquet: features and scores of up to ten million card transactions, beside pandas' groupby-rolling.
 
-    python -m benchmarks.backfill [FOLDER] [--rows 1000000 3000000 10000000] [--scratch FOLDER]
+    python -m benchmarks.backfill [FOLDER] [--rows 1000000 3000000 10000000] [--scratch FOLDER] [--s3]
 
 The public card data is repeated, each time with other transactions, cards and terminals at the same moments, and scored
 by a logistic regression as `fraudline backfill` does it. Memory is the sum of all processes' resident sets, sampled
 while it runs. Pandas gets a part of the same rows, computes the same features (`pandas_features.py`), and scikit-learn
-scores them by the pipeline that the version was exported from; reading and writing are left out there.
+scores them by the pipeline that the version was exported from; reading and writing are left out there. With `--s3` the
+same files lie in a bucket of the local emulator, whose memory and CPU are not counted: on AWS they are not ours either.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -33,9 +34,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pandas_features import TIME, pandas_features
+from fraudline.adapters.clients import client
 from fraudline.adapters.registry import open_registry
 from fraudline.bundle import PIPELINE
 from fraudline.contract import load_contract
+from fraudline.local.emulator import environment_of, running_emulator
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "cards"
 PANDAS_ROWS = 100_000
@@ -60,15 +63,27 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=DEFAULT)
     parser.add_argument("--rows", nargs="+", type=int, default=[1_000_000, 3_000_000, 10_000_000])
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--s3", action="store_true", help="read the input from a bucket of the local emulator")
     arguments = parser.parse_args()
     if not arguments.folder.exists():
         sys.exit(f"{arguments.folder} is not there: this benchmark needs the public card data")
-    with tempfile.TemporaryDirectory(dir=arguments.scratch, prefix="backfill-") as folder:
+    with (
+        tempfile.TemporaryDirectory(dir=arguments.scratch, prefix="backfill-") as folder,
+        local_bucket(Path(folder) / "aws") if arguments.s3 else nullcontext() as bucket,
+    ):
         _check_room(Path(folder), max(arguments.rows))
         models = Path(folder) / "models"
         version = retrain(arguments.folder, models)
         pandas = pandas_cost(arguments.folder, open_registry(str(models), "cards").read(version)[PIPELINE])
-        print_results(measure(arguments.folder, arguments.rows, Path(folder), version), pandas)
+        print_results(measure(arguments.folder, arguments.rows, Path(folder), version, bucket), pandas, arguments.s3)
+
+
+@contextmanager
+def local_bucket(folder: Path) -> Iterator[str]:
+    """An empty bucket of an emulator that AWS's variables point to."""
+    with running_emulator(folder) as emulator, environment_of(emulator.environment):
+        client("s3").create_bucket(Bucket="backfill")
+        yield "backfill"
 
 
 def _check_room(folder: Path, rows: int) -> None:
@@ -77,8 +92,8 @@ def _check_room(folder: Path, rows: int) -> None:
         sys.exit(f"{folder} has {free / GIB:.1f} GiB free, {needed / GIB:.1f} are needed: name another --scratch")
 
 
-def measure(cards: Path, sizes: list[int], folder: Path, version: str) -> Iterator[Cost]:
-    """The cost of a backfill of each size, from its files to its files."""
+def measure(cards: Path, sizes: list[int], folder: Path, version: str, bucket: str | None) -> Iterator[Cost]:
+    """The cost of a backfill of each size, from its files, here or in the bucket, to its files."""
     # Not above: worker processes import this module, and need no flows.
     from flows.backfill import BackfillRequest, backfill
 
@@ -87,7 +102,7 @@ def measure(cards: Path, sizes: list[int], folder: Path, version: str) -> Iterat
         first, last = repeated_cards(cards, rows, source)
         request = BackfillRequest(
             contract="cards",
-            transactions=[str(source)],
+            transactions=[str(source) if bucket is None else moved(source, f"{rows}/", bucket)],
             start=first,
             end=last,
             model=version,
@@ -102,6 +117,14 @@ def measure(cards: Path, sizes: list[int], folder: Path, version: str) -> Iterat
         yield cost()
         shutil.rmtree(folder / "out")
         shutil.rmtree(source)
+
+
+def moved(folder: Path, prefix: str, bucket: str) -> str:
+    """Where the folder's files are in the bucket; they are there only."""
+    for path in folder.iterdir():
+        client("s3").upload_file(str(path), bucket, prefix + path.name)
+        path.unlink()
+    return f"s3://{bucket}/{prefix}"
 
 
 def retrain(cards: Path, models: Path) -> str:
@@ -141,13 +164,14 @@ def pandas_cost(cards: Path, model: bytes) -> Cost:
 
 @contextmanager
 def measured(rows: int) -> Iterator[Callable[[], Cost]]:
-    """Seconds, CPU and memory of the block, by this process and all that it starts."""
+    """Seconds, CPU and memory of the block, by this process and all that it starts there."""
     family, done, peaks, cpu = psutil.Process(), threading.Event(), [0], dict[int, float]()
+    others = set(family.children(recursive=True))
 
     def sample() -> None:
         while not done.wait(0.2):
             peaks.append(0)
-            for process in (family, *family.children(recursive=True)):
+            for process in {family, *family.children(recursive=True)} - others:
                 try:
                     peaks[-1] += process.memory_info().rss
                     times = process.cpu_times()
@@ -168,8 +192,9 @@ def measured(rows: int) -> Iterator[Callable[[], Cost]]:
         cpu.pop(family.pid, None)
 
 
-def print_results(costs: Iterator[Cost], pandas: Cost) -> None:
-    table = Table(title=f"Backfill, Parquet to Parquet, on {os.cpu_count()} cores")
+def print_results(costs: Iterator[Cost], pandas: Cost, from_s3: bool) -> None:
+    place = " in S3" if from_s3 else ""
+    table = Table(title=f"Backfill, Parquet{place} to Parquet, on {os.cpu_count()} cores")
     for column in ("rows", "seconds", "rows a second", "CPU us a row", "peak memory, MiB", "pandas / backfill"):
         table.add_column(column, justify="right")
     for cost in costs:
