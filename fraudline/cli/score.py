@@ -33,4 +33,5 @@ def score(
     bundle = load_bundle(registry.read(version).__getitem__, version)
     for answer in score_lines(bundle, file):
         sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
-    sys.stdout.buffer.flush()
+        # Whoever writes lines one by one waits for the answer to each.
+        sys.stdout.buffer.flush()
