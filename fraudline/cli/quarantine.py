@@ -1,12 +1,15 @@
 """`fraudline quarantine list|show|redrive`: what was refused, and the way back."""
 
-from dataclasses import asdict
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from fraudline.cli.common import ContractOption, JsonOption, out, print_json, print_pairs, print_rows
+from fraudline.cli.common import JsonOption, out, print_json, print_pairs, print_rows
 from fraudline.cli.status import use_stack
+from fraudline.errors import BadInput
 
 app = typer.Typer(
     help="Refused rows of files and records of the stream: see why, mend, send again.", no_args_is_help=True
@@ -49,36 +52,62 @@ def show(key: KeyArgument, at: AtOption = None, json: JsonOption = False) -> Non
 
 @app.command()
 def redrive(
-    key: KeyArgument, at: AtOption = None, contract: ContractOption = "ecommerce", json: JsonOption = False
+    key: Annotated[
+        str,
+        typer.Argument(
+            help="A key from `fraudline quarantine list`; of the stream also how several begin: stream/2026-01-31."
+        ),
+    ],
+    at: AtOption = None,
+    contract: Annotated[
+        str,
+        typer.Option("--contract", "-c", help="A shipped contract or a TOML file; by default FRAUDLINE_CONTRACT."),
+    ] = "",
+    json: JsonOption = False,
 ) -> None:
-    """Try an object's rows again under the contract of now; twice changes nothing more.
+    """Try the rows of an object, or of several, again under the contract of now; twice changes nothing more.
 
     Records of the stream are sent to it again. Rows of files come back as `redriven/...` beside their quarantine,
     mended by `corrections/...` where a person has put them.
     """
-    result = _redriven(key, at, contract)
-    values = {**asdict(result), "refused": dict(result.refused)}
+    results = _redriven(key, at, contract)
+    counts = [field.name for field in fields(results[0]) if field.name != "refused"]
+    values: dict[str, Any] = {name: sum(getattr(result, name) for result in results) for name in counts}
+    values["refused"] = dict(sum((result.refused for result in results), Counter[str]()))
     if json:
         print_json(values)
     else:
         print_pairs(f"Redrive of {key}", values)
 
 
-def _redriven(key: str, at: str | None, contract: str) -> Any:
+def _redriven(key: str, at: str | None, contract: str) -> list[Any]:
+    """What became of each object."""
     from fraudline.contract import load_contract
+    from fraudline.settings import load_settings
 
-    definition, store = load_contract(contract), _store(at)
+    store = _store(at)
+    # Asked for now: the store may be that of the stack which runs here.
+    settings = load_settings()
+    definition = load_contract(contract or settings.contract)
     if at:
-        return store.redrive(key, definition)
+        return [store.redrive(key, definition)]
     from fraudline.adapters.clients import client
     from fraudline.adapters.producer import Producer
     from fraudline.adapters.tombstones import erased_people
-    from fraudline.settings import load_settings
     from fraudline.validation import Validator
 
-    settings = load_settings()
-    producer = Producer(client("kinesis"), settings.stream)
-    return store.redrive(key, Validator(definition), producer, erased_people(settings, definition))
+    keys = [key] if key.endswith(".jsonl") else _beginning_with(key, store)
+    producer, erased = Producer(client("kinesis"), settings.stream), erased_people(settings, definition)
+    validator = Validator(definition)
+    return [store.redrive(one, validator, producer, erased) for one in keys]
+
+
+def _beginning_with(prefix: str, store: Any) -> list[str]:
+    """The keys of several objects, in the order in which their records came."""
+    found = [key for key in store.list() if key.startswith(prefix)]
+    if not found:
+        raise BadInput(f"no object's key begins with {prefix!r}: take one from `fraudline quarantine list`")
+    return found
 
 
 def _store(at: str | None) -> Any:
@@ -86,6 +115,8 @@ def _store(at: str | None) -> Any:
 
     if not at or "://" in at:
         use_stack()
+    elif not Path(at).exists():
+        raise BadInput(f"there is no folder {at}: name the one where the run put its rows")
     if at:
         from fraudline.adapters.batch_quarantine import BatchQuarantine
 
@@ -97,8 +128,6 @@ def _store(at: str | None) -> Any:
 
 
 def _account(rejects: Any) -> dict[str, Any]:
-    from collections import Counter
-
     reasons = Counter(reject.reason for reject in rejects)
     return {"rows": len(rejects), "reasons": ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())}
 

@@ -1,14 +1,19 @@
 """Commands beside a deployment: which one they mean, and what a person sees when a recorded run goes wrong."""
 
+import json
 import os
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fraudline.adapters.objects import open_objects
 from fraudline.local.emulator import Emulator
 from fraudline.local.stack import Running, _state
+from fraudline.quarantine import Reject, encode_rejects
 from fraudline.settings import Settings
+from fraudline.transaction import Problem
 from tests.cli.conftest import Shop
 from tests.support.command import Person
 from tests.support.pipeline import Pipeline
@@ -51,6 +56,32 @@ def test_the_contract_is_the_one_that_the_shell_is_pointed_at(person: Person) ->
     assert done.sentence.startswith("no champion yet for contract 'cards'")
     named = person.runs("models", "show", "--models", "models", "-c", "ecommerce", FRAUDLINE_CONTRACT="cards")
     assert named.code == 0, named.err
+
+
+def test_a_redrive_of_a_day_judges_by_the_contract_of_the_stack_and_sends_each_record_once(
+    person: Person, aws: Emulator, resources: Settings
+) -> None:
+    record = {"TRANSACTION_ID": 1, "TX_DATETIME": "2026-01-31T10:00:00Z", "CUSTOMER_ID": 7, "TERMINAL_ID": 3}
+    paid, torn = (json.dumps({**record, "TX_AMOUNT": amount}).encode() for amount in (12.5, "a lot"))
+    quarantine = open_objects(f"s3://{resources.quarantine_bucket}")
+    for number, data in enumerate((paid, torn)):
+        reject = Reject(f"{number}#s", "s", 0, "7", (Problem("", "wrong_shard", ""),), b64encode(data).decode())
+        quarantine.put(f"stream/2026-01-31/s/{number}-{number}.jsonl", encode_rejects([reject]))
+    with _state(person.folder / "out" / "stack") as tell:
+        variables = aws.environment | resources.to_environment() | {"FRAUDLINE_CONTRACT": "cards"}
+        tell(Running(os.getpid(), "http://127.0.0.1:1", variables))
+        for sent in (1, 0):
+            told = person.runs("quarantine", "redrive", "stream/2026-01-31", "--json").json
+            assert told == {"sent": sent, "sent_before": 1 - sent, "refused": {"amount_not_a_number": 1}}
+        nothing = person.runs("quarantine", "redrive", "stream/2026-02-01")
+        assert (nothing.code, nothing.sentence.partition(":")[0]) == (
+            2, "no object's key begins with 'stream/2026-02-01'"
+        )  # fmt: skip
+
+
+def test_a_quarantine_that_is_not_there_is_not_an_empty_one(person: Person) -> None:
+    done = person.runs("quarantine", "list", "--at", "nowhere")
+    assert (done.code, done.sentence.partition(":")[0]) == (2, "there is no folder nowhere")
 
 
 def test_automations_are_not_given_to_a_server_that_ends_with_the_command(person: Person) -> None:
