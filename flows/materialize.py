@@ -1,11 +1,12 @@
 """Materialize: build the profiles of later entities (terminals, devices) from all that has landed, every hour."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 
 from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
 
-from flows import defaults
 from fraudline.adapters.registry import open_registry
 from fraudline.clock import format_micros, to_micros
 from fraudline.contract import Contract, load_contract
@@ -17,8 +18,10 @@ from tasks.artifacts import tag_run
 class MaterializeRequest(BaseModel):
     """Up to when to build."""
 
+    # Not when the run was due: after an outage it would build the hours of before once more.
     now: AwareDatetime = Field(
-        default_factory=defaults.due, description="The present, less the lag: by default the moment the run is due"
+        default_factory=partial(datetime.now, UTC),
+        description="Up to this moment, less the lag: by default the present, however late the run is",
     )
 
 

@@ -5,8 +5,9 @@ from pydantic import BaseModel, Field
 
 from flows import defaults
 from flows.materialize import build_later_entities
+from fraudline.adapters.clock import now_micros
 from fraudline.adapters.generation_build import Built
-from fraudline.clock import day_start, to_micros
+from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.quality.places import refused_key
 from fraudline.settings import load_settings
@@ -48,5 +49,5 @@ def warm_up(request: WarmUpRequest) -> Built:
     landing.quarantine(past.rejects, request.quarantine, refused_key(f"{contract.name}-warm-up-{request.before}"))
     built = streaming.build_generation(settings, past.table.take(past.table.timestamp < before))
     if built.archived:
-        build_later_entities(settings, contract, to_micros(defaults.due()))
+        build_later_entities(settings, contract, now_micros())
     return built

@@ -2,12 +2,13 @@
 
 import itertools
 import random
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
 
 import pytest
 
+from flows import defaults
 from flows.ingest_labels import IngestLabelsRequest, ingest_labels
 from flows.materialize import MaterializeRequest, materialize
 from fraudline.adapters.archive import read_archive
@@ -91,6 +92,13 @@ def test_the_stream_sees_what_was_built_and_offline_code_follows(cards: Settings
     seen = features[new]
     assert seen[:, names.index("terminal_fraud_30d")].max() > 0
     assert seen[:, names.index("terminal_run")].max() > 0
+
+
+def test_a_run_that_is_late_by_a_day_builds_up_to_the_present(monkeypatch: pytest.MonkeyPatch) -> None:
+    due = datetime.now(UTC) - timedelta(days=1)
+    monkeypatch.setattr(defaults.flow_run, "scheduled_start_time", due, raising=False)
+    assert defaults.due() == due
+    assert datetime.now(UTC) - MaterializeRequest().now < timedelta(minutes=1)
 
 
 def test_what_is_built_twice_is_equal(cards: Settings, send: Send) -> None:
