@@ -32,7 +32,9 @@ NONE_SCORED = Scored(np.zeros(0), np.zeros(0, np.int64))
 class Judged:
     """Scored, labelled transactions: label 1 is fraud, amounts in the currency, times in microseconds.
 
-    `unlabelled` are the others of the same days: they count as alerts, and in no other figure.
+    `score` is what was said without having seen the transaction. `served` (None: the same) is what thresholds are held
+    against: the same margin under the calibration that is published, which has seen these transactions.
+    `unlabelled` are the others of the same days, as served: they count as alerts, and in no other figure.
     """
 
     score: Floats
@@ -41,10 +43,23 @@ class Judged:
     time: Integers
     entity: npt.NDArray[np.int32]
     unlabelled: Scored = NONE_SCORED
+    served: Floats | None = None
+
+    @property
+    def held(self) -> Floats:
+        """What thresholds are held against."""
+        return self.score if self.served is None else self.served
 
     def take(self, rows: npt.NDArray[Any]) -> "Judged":
         """Some of the labelled ones, alone."""
-        return Judged(self.score[rows], self.label[rows], self.amount[rows], self.time[rows], self.entity[rows])
+        return Judged(
+            self.score[rows],
+            self.label[rows],
+            self.amount[rows],
+            self.time[rows],
+            self.entity[rows],
+            served=self.held[rows],
+        )
 
     @property
     def days(self) -> int:
@@ -63,6 +78,7 @@ def joined(parts: Sequence[Judged]) -> Judged:
         time=column("time"),
         entity=column("entity"),
         unlabelled=Scored(column("unlabelled.score"), column("unlabelled.time")),
+        served=column("held"),
     )
 
 
@@ -105,7 +121,7 @@ class Thresholds:
 
 def measure(judged: Judged, threshold: float, alerts: Alerts) -> Metrics:
     """All figures at once."""
-    alert, fraud = judged.score >= threshold, judged.label == 1
+    alert, fraud = judged.held >= threshold, judged.label == 1
     caught = float(judged.amount[alert & fraud].sum())
     missed = float(judged.amount[~alert & fraud].sum())
     hits, days = int((alert & fraud).sum()), judged.days
@@ -186,15 +202,15 @@ def _within_budget(judged: Judged, budget: int) -> float:
 
     Of labelled and unlabelled ones: people review what is flagged, whatever becomes known of it.
     """
-    score = np.sort(np.r_[judged.score, judged.unlabelled.score])[::-1]
+    score = np.sort(np.r_[judged.held, judged.unlabelled.score])[::-1]
     # Only where the next score is lower can the line be drawn.
     ends = np.flatnonzero(np.r_[score[1:] != score[:-1], True])
     return float(score[max(ends[0], ends[ends < budget].max(initial=0))])
 
 
 def _cheapest(judged: Judged, alerts: Alerts) -> float:
-    order = np.argsort(-judged.score, kind="stable")
-    score = judged.score[order]
+    order = np.argsort(-judged.held, kind="stable")
+    score = judged.held[order]
     saved = np.where(judged.label[order] == 1, judged.amount[order], 0.0)
     gain = np.cumsum(saved - alerts.review_cost)
     # Only where the next score is lower can the line be drawn.

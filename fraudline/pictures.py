@@ -58,7 +58,7 @@ def _roc(panel: Panel, judged: Judged, metrics: Metrics) -> None:
 
 
 def _confusion(panel: Panel, judged: Judged, threshold: float) -> None:
-    alert, fraud = judged.score >= threshold, judged.label == 1
+    alert, fraud = judged.held >= threshold, judged.label == 1
     counts = np.array(
         [[(~alert & ~fraud).sum(), (alert & ~fraud).sum()], [(~alert & fraud).sum(), (alert & fraud).sum()]]
     )
@@ -98,8 +98,8 @@ def _interval(share: Floats, count: Floats) -> tuple[Floats, Floats]:
 
 def _scores(panel: Panel, judged: Judged, threshold: float) -> None:
     bins = np.linspace(0, 1, 41)
-    panel.hist(judged.score[judged.label == 0], bins, color=HONEST, alpha=0.75, label="honest")
-    panel.hist(judged.score[judged.label == 1], bins, color=FRAUD, alpha=0.75, label="fraud")
+    panel.hist(judged.held[judged.label == 0], bins, color=HONEST, alpha=0.75, label="honest")
+    panel.hist(judged.held[judged.label == 1], bins, color=FRAUD, alpha=0.75, label="fraud")
     panel.axvline(threshold, color=LINE, lw=1, ls="--", label="threshold")
     panel.set(yscale="log", xlabel="Score", ylabel="Transactions")
     panel.set_title("Scores")
@@ -107,13 +107,13 @@ def _scores(panel: Panel, judged: Judged, threshold: float) -> None:
 
 
 def _cost(panel: Panel, judged: Judged, threshold: float, contract: Contract) -> None:
-    order = np.argsort(-judged.score, kind="stable")
+    order = np.argsort(-judged.held, kind="stable")
     lost = np.where(judged.label == 1, judged.amount, 0.0)
     alerts = np.arange(1, len(order) + 1)
     cost = (lost.sum() - np.cumsum(lost[order]) + contract.alerts.review_cost * alerts) / judged.days
     shown = alerts <= 10 * contract.alerts.per_day * judged.days
     panel.plot(alerts[shown] / judged.days, cost[shown], color=FRAUD)
-    panel.axvline(float((judged.score >= threshold).sum()) / judged.days, color=LINE, lw=1, ls="--", label="threshold")
+    panel.axvline(float((judged.held >= threshold).sum()) / judged.days, color=LINE, lw=1, ls="--", label="threshold")
     panel.axhline(lost.sum() / judged.days, color=LINE, lw=0.8, ls=":", label="without a model")
     among = ", labelled ones" if len(judged.unlabelled.score) else ""
     panel.set(xlabel=f"Alerts a day{among}", ylabel=f"{contract.amount.currency} a day", ylim=(0, None))

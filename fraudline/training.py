@@ -7,7 +7,7 @@ newest mature window. Nothing here reads files, clocks or settings.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +106,7 @@ class Dataset:
         """Rows that the fold's model may learn from: of its training span, labels known when its test span begins."""
         return self.span(fold.train_begin, fold.train_end) & (self.known_at <= fold.test_begin)
 
-    def judged(self, mask: Mask, score: Matrix, unlabelled: Scored) -> Judged:
+    def judged(self, mask: Mask, score: Matrix, served: Matrix, unlabelled: Scored) -> Judged:
         rows, contract = self.rows[mask], self.table.contract
         return Judged(
             score=score,
@@ -115,6 +115,7 @@ class Dataset:
             time=self.time[mask],
             entity=self.entity[mask],
             unlabelled=unlabelled,
+            served=served,
         )
 
 
@@ -128,7 +129,7 @@ class Measured:
     # Out-of-fold margins and labels of every fold, oldest first; what calibration is fitted on.
     margins: tuple[Matrix, ...]
     calibration: Calibration
-    # Scores of the judged folds, calibrated on the folds before them.
+    # Scores of the judged folds, calibrated on the folds before them; served as the published calibration does.
     judged: Judged
     thresholds: Thresholds
     metrics: Metrics
@@ -293,14 +294,15 @@ def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Mea
     spans = folds(dataset, plan)
     parameters, tried, first = _search(candidate, dataset, plan, spans[0])
     labels = [dataset.label[dataset.span(fold.test_begin, fold.test_end)] for fold in spans]
-    margins, weeks = [first], []
+    margins, tests = [first], []
     for fold in spans[1:]:
         before = calibrate(np.concatenate(margins), np.concatenate(labels[: len(margins)]))
         known, unknown = _margins(candidate, parameters, dataset, plan, fold)
         margins.append(known)
-        weeks.append(_judge(dataset, fold, _calibrated(known, before), _calibrated(unknown, before)))
-    judged, alerts = joined(weeks), plan.contract.alerts
+        tests.append(_Tested(fold, known, unknown, before))
     calibration = calibrate(np.concatenate(margins), np.concatenate(labels))
+    weeks = [_judge(dataset, tested, calibration) for tested in tests]
+    judged, alerts = joined(weeks), plan.contract.alerts
     thresholds = choose_thresholds(judged, alerts)
     threshold = thresholds.chosen(alerts)
     known_at = [dataset.known_at[dataset.span(fold.test_begin, fold.test_end)] for fold in spans[1:]]
@@ -316,7 +318,7 @@ def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Mea
         spans=tuple(spans[1:]),
         weekly=tuple(measure(week, threshold, alerts) for week in weeks),
         by_label_age=measure_by_label_age(judged, plan.as_of - np.concatenate(known_at), threshold, alerts),
-        ahead=measure_ahead(weeks, alerts),
+        ahead=measure_ahead([_judge(dataset, tested, tests[-1].before) for tested in tests], alerts),
     )
 
 
@@ -367,9 +369,29 @@ def _calibrated(margins: Matrix, calibration: Calibration) -> Matrix:
     return np.fromiter(map(calibration.score, margins.tolist()), np.float64, len(margins))
 
 
-def _judge(dataset: Dataset, fold: Fold, score: Matrix, unlabelled: Matrix) -> Judged:
-    time = dataset.unlabelled.time[dataset.unlabelled.span(fold.test_begin, fold.test_end)]
-    return dataset.judged(dataset.span(fold.test_begin, fold.test_end), score, Scored(unlabelled, time))
+class _Tested(NamedTuple):
+    """Margins of a fold's test rows and of the unlabelled ones beside them; the calibration of the folds before it."""
+
+    fold: Fold
+    known: Matrix
+    unknown: Matrix
+    before: Calibration
+
+
+def _judge(dataset: Dataset, tested: _Tested, published: Calibration) -> Judged:
+    """Scored without having seen the fold; served as by a model with the `published` calibration.
+
+    A threshold is chosen of what is served: on each fold's own scale it would let other numbers through.
+    """
+    span = tested.fold.test_begin, tested.fold.test_end
+    return dataset.judged(
+        dataset.span(*span),
+        score=_calibrated(tested.known, tested.before),
+        served=_calibrated(tested.known, published),
+        unlabelled=Scored(
+            _calibrated(tested.unknown, published), dataset.unlabelled.time[dataset.unlabelled.span(*span)]
+        ),
+    )
 
 
 def choose(measured: list[Measured]) -> tuple[Measured, str]:

@@ -111,7 +111,7 @@ def test_the_alert_budget_is_for_all_transactions_and_not_for_the_labelled_ones_
     others = measured.judged.unlabelled
     assert measured.metrics.unlabelled == len(others.score) > 500
     days = len(np.unique(np.r_[measured.judged.time, others.time] // DAY))
-    flagged = (np.r_[measured.judged.score, others.score] >= measured.thresholds.budget).sum()
+    flagged = (np.r_[measured.judged.held, others.score] >= measured.thresholds.budget).sum()
     assert flagged == budget * days == round(measured.metrics.alerts_per_day * days)
     begin, end = measured.spans[0].test_begin, measured.spans[-1].test_end
     inside = silent & (table.timestamp >= begin) & (table.timestamp < end)
@@ -126,6 +126,18 @@ def test_a_model_is_the_same_whatever_is_not_labelled_beside_its_training_rows(t
     assert ours.judged.score.tobytes() == theirs.judged.score.tobytes()
     assert ours.metrics.average_precision == theirs.metrics.average_precision
     assert ours.thresholds.cost == theirs.thresholds.cost
+
+
+def test_a_threshold_is_on_the_scale_of_the_published_scorer(table: TransactionTable) -> None:
+    """The folds that it is chosen on have calibrations of their own, of fewer frauds."""
+    measured = measure_candidate(quick("logistic"), prepare(table, plan()), plan())
+    margins = np.concatenate(measured.margins[1:])
+    served = np.array([measured.calibration.score(margin) for margin in margins.tolist()])
+    assert measured.judged.held.tobytes() == served.tobytes() != measured.judged.score.tobytes()
+    assert measured.thresholds.budget in served
+    alerts = (served >= measured.thresholds.budget).sum()
+    assert alerts == shop().alerts.per_day * measured.judged.days
+    assert measured.metrics.alerts_per_day == shop().alerts.per_day
 
 
 def test_test_spans_are_whole_days_though_labels_come_after_hours() -> None:
