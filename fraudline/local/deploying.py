@@ -32,12 +32,17 @@ class Package(NamedTuple):
 
 @dataclass(frozen=True)
 class Deployed:
-    """What answers now: the alias names `version`; `previous` is the one before, None at the first time."""
+    """What answers now: the alias names `version`; `previous` is the one before, None at the first time.
+
+    `has_model` is False where it answers 503 for want of one that it can load: there is no champion yet, or its log
+    says why it was turned down.
+    """
 
     function: str
     version: str
     alias: str
     previous: str | None
+    has_model: bool
     url: str
 
 
@@ -66,9 +71,9 @@ def deploy_to_try(
     function = _function(client, name, package, environment, role)
     deploy(client, function, package.data)
     version = publish(client, name)
-    _require_answer(client, name, version)
+    has_model = _answers_with_a_model(client, name, version)
     previous = move_alias(client, name, alias, version)
-    return Deployed(name, version, alias, previous, open_url(client, name, alias))
+    return Deployed(name, version, alias, previous, has_model, open_url(client, name, alias))
 
 
 def arn_of_stream(kinesis: Any, stream: str) -> str:
@@ -111,12 +116,13 @@ def _require_ours(client: Any, name: str) -> None:
         raise BadInput(f"function {name!r} was not made by this command and stays as it is: name another with --name")
 
 
-def _require_answer(client: Any, name: str, version: str) -> None:
-    """Bad input has an answer, too: whatever goes wrong with an empty event is wrong with the package."""
+def _answers_with_a_model(client: Any, name: str, version: str) -> bool:
+    """Bad input has an answer, too: whatever goes wrong with an empty transaction is wrong with the package."""
     try:
-        invoke(client, name, {}, version)
+        answer = invoke(client, name, {"transaction_data": {}}, version)
     except Unavailable as error:
         raise Unavailable(
             f"version {version} does not answer, the alias stays where it is: {error}; package it for the Python it"
             " runs on (an emulator has one for all)"
         ) from error
+    return bool(answer["statusCode"] != 503)

@@ -156,10 +156,16 @@ def test_deploying_again_moves_the_alias_to_a_new_version_at_the_same_address(
 ) -> None:
     assert (deployed.version, deployed.alias, deployed.previous) == ("1", "live", None)
     again = Deployed(**deploy(package, deployed.function, "--set", "FRAUDLINE_WITHOUT_MODEL=closed").json)
-    assert (again.previous, again.url) == ("1", deployed.url)
+    assert (again.previous, again.url, again.has_model) == ("1", deployed.url, True)
     live = client("lambda").get_alias(FunctionName=deployed.function, Name="live")["FunctionVersion"]
     assert live == again.version != "1"
     assert post(again.url, json.dumps({"transaction_data": transaction_data()}).encode())[0] == 200
+
+
+def test_a_function_that_has_no_model_it_can_load_is_told_apart(deployed: Deployed, package: Path) -> None:
+    again = Deployed(**deploy(package, deployed.function, "--set", "FRAUDLINE_MODEL=nowhere").json)
+    assert not again.has_model
+    assert post(again.url, json.dumps({"transaction_data": transaction_data()}).encode())[0] == 503
 
 
 def test_a_package_that_lacks_a_library_never_reaches_the_alias(
