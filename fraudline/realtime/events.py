@@ -1,7 +1,7 @@
 """What the function is called with, in three forms, as records that are still to be validated.
 
     {"transaction_data": {...} or "<the same as JSON>"}               invoked directly
-    {"version": "2.0", "requestContext": ..., "body": "..."}          API Gateway HTTP, Function URL
+    {"requestContext": ..., "body": "..."}                            API Gateway (HTTP and REST), Function URL
     {"Records": [{"kinesis": {"data": "<base64>", ...}}, ...]}        Kinesis event source mapping
 
 A body holds `{"transaction_data": ...}` or `{"transactions": [...]}`.
@@ -76,7 +76,7 @@ def _body(event: Mapping[str, Any]) -> bytes:
     """The body's bytes, however API Gateway has wrapped them."""
     context = event["requestContext"]
     http = context.get("http") if isinstance(context, Mapping) else None
-    method = http.get("method", "POST") if isinstance(http, Mapping) else "POST"
+    method = http.get("method", "POST") if isinstance(http, Mapping) else event.get("httpMethod", "POST")
     if method != "POST":
         raise BadRequest(405, "", "method_not_allowed", "use POST")
     body = event.get("body") or ""

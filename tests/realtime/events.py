@@ -29,6 +29,12 @@ def http(body: bytes | str | None, method: str = "POST", base64_encoded: bool | 
     return event
 
 
+def rest(body: str, method: str = "POST") -> dict[str, Any]:
+    """An event of API Gateway's REST APIs (payload format 1.0)."""
+    context = {"httpMethod": method, "path": "/", "requestId": "r", "stage": "prod"}
+    return {"httpMethod": method, "path": "/", "requestContext": context, "isBase64Encoded": False, "body": body}
+
+
 def http_json(value: object) -> dict[str, Any]:
     return http(json.dumps(value))
 

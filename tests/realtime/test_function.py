@@ -13,7 +13,7 @@ from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.ports import Recorded
 from fraudline.transaction import Transaction
 from tests.realtime.conftest import Run
-from tests.realtime.events import a_transaction, http, http_json, kinesis
+from tests.realtime.events import a_transaction, http, http_json, kinesis, rest
 
 
 class Fixed:
@@ -80,6 +80,7 @@ def test_every_form_gives_one_transaction_the_same_score(run: Run) -> None:
         http_json({"transaction_data": data}),
         http_json({"transaction_data": text}),
         http(text.join(('{"transaction_data":', "}")).encode()),
+        rest(json.dumps({"transaction_data": data})),
         http_json({"transactions": [data]}),
     ]
     bodies = [json.loads(running.ask(event)["body"]) for event in events]
@@ -187,6 +188,7 @@ def test_bad_input_is_told_field_by_field(run: Run) -> None:
         (http("x" * 10_000_000), 413, "too_large"),
         (http(b"x" * 1_048_577), 413, "too_large"),
         (http("", method="GET"), 405, "method_not_allowed"),
+        (rest("", method="GET"), 405, "method_not_allowed"),
         (http_json({"transactions": []}), 400, "batch_size"),
         (http_json({"transactions": [{}] * 101}), 413, "batch_size"),
         (http_json({"transactions": 3}), 400, "not_json"),
