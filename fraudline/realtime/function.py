@@ -65,18 +65,20 @@ class Function:
 
     def _answer(self, event: object, context: Any) -> Response:
         started = time.perf_counter()
+        # The one model of this call, whichever takes over meanwhile.
+        decider = self._models.current
         try:
             request = parse(event)
         except BadRequest as bad:
             request, results = Request("single", ()), [Result(answers.bad_request(bad))]
         else:
-            results = self._results(request)
+            results = self._results(decider, request)
         recorded = self._record(request, results)
-        self._tell(context, request.kind, results, recorded, time.perf_counter() - started)
+        version = decider.bundle.version if decider else None
+        self._tell(context, version, request.kind, results, recorded, time.perf_counter() - started)
         return _response(request, results, recorded)
 
-    def _results(self, request: Request) -> list[Result]:
-        decider = self._models.current
+    def _results(self, decider: Decider | None, request: Request) -> list[Result]:
         if decider is None:
             message = "there is no model yet: try again"
             return [Result(answers.unavailable("no_model", message, self._config.fallback))] * len(request.records)
@@ -121,12 +123,19 @@ class Function:
         decisions = [r.decision for r in results if r.decision is not None and r.profile not in unwanted]
         return self._recorder.record(decisions, STREAM_SECONDS if is_stream else self._config.record_budget)
 
-    def _tell(self, context: Any, kind: str, results: Sequence[Result], recorded: Recorded, seconds: float) -> None:
-        current = self._models.current
+    def _tell(
+        self,
+        context: Any,
+        version: str | None,
+        kind: str,
+        results: Sequence[Result],
+        recorded: Recorded,
+        seconds: float,
+    ) -> None:
         profiles, refused = _counts(results)
         facts = CallFacts(
             getattr(context, "aws_request_id", ""),
-            current.bundle.version if current else None,
+            version,
             profiles,
             refused,
             sorted(recorded.errors),

@@ -303,6 +303,19 @@ def test_a_call_is_one_line_with_its_request_id_and_its_metrics(run: Run) -> Non
         assert all(dimension in line for dimension in directive["Dimensions"][0])
 
 
+def test_a_line_names_the_model_that_answered_and_not_the_one_that_took_over_meanwhile(run: Run) -> None:
+    running = run()
+
+    class Replaced(Fixed):
+        def look_up(self, decider: Decider, transactions: list[Transaction], seconds: float) -> list[Stored]:
+            running.models.current = None
+            return super().look_up(decider, transactions, seconds)
+
+    running.function._profiles = Replaced(Stored("new"))
+    version = running.score(a_transaction())["model_version"]
+    assert running.last["model_version"] == version
+
+
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
