@@ -15,7 +15,7 @@ from fraudline.erasure import Erased
 from fraudline.errors import BadInput
 from fraudline.quarantine import Reject, decode_rejects, encode_rejects, rejects_of
 from fraudline.stream import Batch
-from fraudline.transaction import Problem, Rejected
+from fraudline.transaction import CONFLICTING_ID, Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
 PREFIX = "stream/"
@@ -75,7 +75,7 @@ class Quarantine:
             if self._objects.exists(mark):
                 before += 1
                 continue
-            outcome = validator.decode(erased.raw(reject.raw), arrived_at=now)
+            outcome = _judged(reject, validator, erased, now)
             if isinstance(outcome, Rejected):
                 result.refused[outcome.reason] += 1
                 self._remember(place, outcome.problems)
@@ -93,3 +93,10 @@ class Quarantine:
         """Each verdict on a record once, under a name of its own: a record's history is what lies under its place."""
         told = msgspec.json.encode(problems)
         self._objects.put_new(f"{_ATTEMPTS}{place}/{hashlib.sha256(told).hexdigest()[:12]}.json", told)
+
+
+def _judged(reject: Reject, validator: Validator, erased: Erased, now: int) -> Transaction | Rejected:
+    # Valid by itself, but the first copy counts, and the stream would refuse this one each time.
+    if reject.reason == CONFLICTING_ID:
+        return Rejected(reject.problems)
+    return validator.decode(erased.raw(reject.raw), arrived_at=now)

@@ -105,6 +105,18 @@ def test_what_would_be_refused_again_is_not_sent_again(resources: Settings, send
     assert "not_json" not in run_slice(deps, Limits()).quarantined
 
 
+def test_a_conflicting_copy_is_not_sent_again_however_valid_it_is(resources: Settings, send: Send) -> None:
+    (key, data), *_ = clean_events(1, users=1)
+    send([(key, data), (key, json.dumps({**json.loads(data), "amount": 1.25}).encode())])
+    deps = deps_of(resources, Orders("w"))
+    assert run_slice(deps, Limits()).quarantined == {"conflicting_id": 1}
+    (place,) = deps.quarantine.list()
+    producer = Producer(client("kinesis"), resources.stream)
+    redriven = deps.quarantine.redrive(place, ECOMMERCE, producer, NOBODY)
+    assert (redriven.sent, redriven.refused) == (0, {"conflicting_id": 1})
+    assert run_slice(deps, Limits()).read == 0
+
+
 def test_a_key_from_elsewhere_is_refused_in_a_sentence(resources: Settings) -> None:
     deps = deps_of(resources, Orders("w"))
     with pytest.raises(BadInput, match="take a key from `fraudline quarantine list`"):
