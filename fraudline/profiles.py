@@ -77,6 +77,15 @@ def built_position(through: int) -> str:
     return f"{through:020d}"
 
 
+def is_built(position: str) -> bool:
+    """Whether it is a later entity's position, an hour, and none of the stream, which names a shard.
+
+    >>> is_built(built_position(3_600_000_000)), is_built("0" * 56 + "#shardId-000000000000")
+    (True, False)
+    """
+    return "#" not in position
+
+
 def encode_history(history: History | LaggedHistory) -> bytes:
     return _encoder.encode(history)
 

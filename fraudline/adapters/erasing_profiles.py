@@ -9,7 +9,7 @@ from fraudline.adapters.erasing import Swept
 from fraudline.adapters.erasing_rows import Row, call_deadline, rows_with
 from fraudline.erasure import Erased
 from fraudline.errors import LostRace
-from fraudline.profiles import generation_in, profile_key
+from fraudline.profiles import generation_in, is_built, profile_key
 
 Write = dict[str, Any]
 
@@ -55,11 +55,7 @@ class ProfileRows:
         key = row["entity"]["S"]
         if (renamed := erased.key(key)) == key:
             return 0
-        copy = {
-            "Item": {**row, "entity": {"S": renamed}},
-            "ConditionExpression": "attribute_not_exists(#key)",
-            "ExpressionAttributeNames": {"#key": "entity"},
-        }
+        copy = {"Item": {**row, "entity": {"S": renamed}}, **_unless_newer(row)}
         # A copy that is there is an earlier try's, and may have counted more since.
         with suppress(LostRace):
             self._dynamodb.single("PutItem", self._table, copy, call_deadline())
@@ -83,3 +79,19 @@ class ProfileRows:
 
     def _rows(self) -> Iterator[Row]:
         return self._dynamodb.scan(self._table, call_deadline)
+
+
+def _unless_newer(row: Row) -> dict[str, Any]:
+    """The condition to take a pseudonym's place: nobody has it, or what an earlier build than this row's made of it.
+
+    A build that was under way when somebody was erased writes a whole history under the id. What the stream writes
+    under an id is never whole by then.
+    """
+    names, position = {"#key": "entity"}, row.get("position")
+    if position is None or not is_built(position["S"]):
+        return {"ConditionExpression": "attribute_not_exists(#key)", "ExpressionAttributeNames": names}
+    return {
+        "ConditionExpression": "attribute_not_exists(#key) OR #position < :position",
+        "ExpressionAttributeNames": {**names, "#position": "position"},
+        "ExpressionAttributeValues": {":position": position},
+    }

@@ -62,7 +62,12 @@ class Labels:
             "ConditionExpression": "attribute_not_exists(through) OR through <= :through",
             "ExpressionAttributeValues": {":through": {"N": str(through)}},
         }
-        self._dynamodb.single("UpdateItem", self._table, body, deadline)
+        try:
+            self._dynamodb.single("UpdateItem", self._table, body, deadline)
+        except LostRace as lost:
+            raise LostRace(
+                f"a build up to a later hour than {format_micros(through)} has begun: leave it to that one"
+            ) from lost
 
     def newest_build(self, deadline: Deadline) -> int:
         """The hour of the newest build that has begun (`NEVER`: none has)."""

@@ -8,16 +8,21 @@ import msgspec
 import pytest
 
 from flows.materialize import MaterializeRequest, materialize
+from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.slices import run_slice
-from fraudline.clock import from_micros
+from fraudline.clock import from_micros, parse_timestamp
+from fraudline.durations import HOUR
+from fraudline.features.profile import LaggedHistory
+from fraudline.profiles import built_position, encode_history, profile_key
 from fraudline.settings import Settings
 from tests.privacy.shop import KEY, objects, rows
 from tests.privacy.test_command import forget
 from tests.stream.events import BEGIN
-from tests.stream.test_lagged import WORKER, payments
+from tests.stream.storage import stored
+from tests.stream.test_lagged import GENERATION, WORKER, payments
 from tests.stream.test_materialize import PACE
 from tests.stream.worker import deps_of
 
@@ -77,3 +82,18 @@ def test_a_terminal_is_in_no_store_and_neither_stream_nor_build_brings_it_back(c
     assert build(1500) == built
     assert tells_of(cards, TERMINAL) == set()
     assert forget("--again").returncode == 0
+
+
+def test_what_a_build_under_way_writes_of_a_terminal_takes_the_place_of_what_was_built_before(cards: Settings) -> None:
+    """It asked who is erased, then somebody was, then it wrote: an hour that is read must be there for everybody."""
+    stream(cards, paid(60, 0))
+    before = parse_timestamp(materialize.fn(MaterializeRequest(now=from_micros(BEGIN + 100 * PACE))).through, "UTC")
+    profiles = deps_of(cards, WORKER).profiles
+    built = {profile_key("terminal", TERMINAL, GENERATION): LaggedHistory(volume=[20, 12345])}
+    assert forget("-", "--entity", "terminal", "--yes", typed=f"{TERMINAL}\n").returncode == 0
+    profiles.publish(GENERATION, built, before + HOUR, lambda: within(30))
+    assert forget("--again").returncode == 0
+    assert tells_of(cards, TERMINAL) == set()
+    kept = {key: row for key, row in stored(cards).profiles.items() if "#erased-" in key}
+    assert [row["position"] for row in kept.values()] == [built_position(before + HOUR)]
+    assert [bytes(row["history"].value) for row in kept.values()] == list(map(encode_history, built.values()))
