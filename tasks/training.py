@@ -1,6 +1,5 @@
 """The steps of a retrain; each is one call into the core or an adapter."""
 
-import getpass
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextvars import copy_context
@@ -16,6 +15,7 @@ from expectations import load_suite
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.originals import left_out
 from fraudline.adapters.registry import Registry, open_registry
+from fraudline.adapters.whoami import whoami
 from fraudline.bundle import Bundle, Manifest, load_bundle, read_manifest
 from fraudline.candidates import Candidate
 from fraudline.columns import Landed, RejectedRow
@@ -184,9 +184,7 @@ def record(registry: Registry, decision: Decision, manifest: Manifest, expected_
         "average_precision": manifest.metrics["candidates"][manifest.candidate]["average_precision"]
     }
     now = datetime.now(UTC)
-    registry.append(
-        decision.action, manifest.version, decision.reason, metrics, getpass.getuser(), now, expected_number
-    )
+    registry.append(decision.action, manifest.version, decision.reason, metrics, whoami(), now, expected_number)
     verb = {"promote": "promoted", "shadow": "shadowed", "reject": "rejected"}[decision.action]
     payload = {"version": manifest.version, "reason": decision.reason}
     artifacts.tell(f"fraudline.model.{verb}", f"fraudline.model.{manifest.contract['name']}", payload)

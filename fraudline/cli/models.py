@@ -1,12 +1,12 @@
 """`fraudline models list|show|promote|rollback`."""
 
-import getpass
 import os
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from fraudline.adapters.whoami import whoami
 from fraudline.cli.checks import checked_registry
 from fraudline.cli.common import ContractOption, JsonOption, ModelsOption, err, out, print_json, print_pairs, print_rows
 from fraudline.cli.status import use_stack
@@ -111,7 +111,7 @@ def promote(
     number = registry.next_number()
     _verify(registry, version)
     _require_profiles(registry, version)
-    entry = registry.promote(version, reason, {}, getpass.getuser(), datetime.now(UTC), number)
+    entry = registry.promote(version, reason, {}, whoami(), datetime.now(UTC), number)
     _announce("promoted", entry, contract)
     _report(entry, json)
 
@@ -131,7 +131,7 @@ def rollback(
     if target:
         _verify(registry, target)
         _require_profiles(registry, target)
-    entry = registry.rollback(reason, getpass.getuser(), datetime.now(UTC), version, number)
+    entry = registry.rollback(reason, whoami(), datetime.now(UTC), version, number)
     _announce("rolled_back", entry, contract)
     _report(entry, json)
 

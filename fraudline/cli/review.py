@@ -1,6 +1,5 @@
 """`fraudline review`, `fraudline review show ID`, `fraudline review verdict ID fraud|legitimate`."""
 
-import getpass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -8,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fraudline.adapters.whoami import whoami
 from fraudline.cli.common import JsonOption, out, parse_date, print_json, print_pairs, print_rows
 from fraudline.cli.status import use_stack
 
@@ -99,7 +99,7 @@ def verdict(
     from fraudline.table import UNKNOWN
 
     label = {Found.fraud: 1, Found.legitimate: 0, Found.withdrawn: UNKNOWN}[found]
-    given = Verdict(label, now_micros(), by or getpass.getuser(), note)
+    given = Verdict(label, now_micros(), by or whoami(), note)
     review, _ = _review()
     review.decide(transaction_id, given, within(ASK_SECONDS))
     out.print(f"{transaction_id} is {found.value}, says {given.by}.")
