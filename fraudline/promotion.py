@@ -50,8 +50,8 @@ def decide_unequal(metrics: Metrics, champion: str) -> Decision:
         return alone
     return Decision(
         "shadow",
-        f"the features changed, so it was not compared with champion {champion} (its own average precision is"
-        f" {metrics.average_precision:.4f}): `fraudline warm-up` builds their profiles, then promote it",
+        f"the features changed, so it was not compared with champion {champion} (average precision of the"
+        f" challenger: {metrics.average_precision:.4f}): `fraudline warm-up` builds their profiles, then promote it",
     )
 
 
