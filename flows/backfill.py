@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
@@ -19,7 +18,7 @@ from fraudline.errors import BadInput
 from fraudline.quality.places import refused_key
 from tasks import backfill_stream, backfilling, comparing, landing
 from tasks.artifacts import show_table, tag_run
-from tasks.backfill_outputs import outputs, planned
+from tasks.backfill_outputs import outputs, place_for, planned, scratch_for
 from tasks.comparing import Compared
 
 
@@ -51,9 +50,10 @@ class BackfillRequest(BaseModel):
         " read without a lease",
     )
     out: str | None = Field(
-        "out/backfill",
+        default_factory=defaults.backfills,
         min_length=1,
-        description="A file that ends in .parquet, or a folder: one file a day and a manifest; none: only under `name`",
+        description="A folder or s3://bucket/prefix ({version} stands for the model's): one file a day and a manifest;"
+        " or one file that ends in .parquet; none: only under `name`",
     )
     name: str | None = Field(
         None,
@@ -126,7 +126,7 @@ def _check(request: BackfillRequest) -> None:
 
 def _run(request: BackfillRequest, contract: Contract, bundle: Bundle) -> BackfillResult:
     with (
-        outputs(_out(request), request.name, contract, bundle) as kept,
+        outputs(_out(request, bundle), request.name, contract, bundle) as kept,
         _before(request, contract, bundle) as before,
         _read(request, contract, bundle) as read,
     ):
@@ -153,7 +153,7 @@ def _run(request: BackfillRequest, contract: Contract, bundle: Bundle) -> Backfi
         days_done_before=len(parts) - len(missing),
         rows=sum(day.transactions for day in scored),
         alerts=sum(day.alerts for day in scored),
-        out=request.out,
+        out=_out(request, bundle),
         origin=origin_of(request.name) if request.name else None,
         quarantined=len(read.rejects),
         duplicates=read.duplicates,
@@ -164,7 +164,7 @@ def _run(request: BackfillRequest, contract: Contract, bundle: Bundle) -> Backfi
 
 def _plan(request: BackfillRequest, contract: Contract, bundle: Bundle) -> BackfillResult:
     """What `_run` would do; nothing is scored, locked or written."""
-    kept = planned(_out(request), request.name, contract, bundle)
+    kept = planned(_out(request, bundle), request.name, contract, bundle)
     with _before(request, contract, bundle), _read(request, contract, bundle) as read:
         parts = read.past.partitions
     missing = {part.day for part in kept.missing(parts)}
@@ -178,7 +178,7 @@ def _plan(request: BackfillRequest, contract: Contract, bundle: Bundle) -> Backf
         days_done_before=len(parts) - len(missing),
         rows=sum(day.transactions for day in plan if day.day in missing),
         alerts=None,
-        out=request.out,
+        out=_out(request, bundle),
         origin=origin_of(request.name) if request.name else None,
         quarantined=len(read.rejects),
         duplicates=read.duplicates,
@@ -187,8 +187,8 @@ def _plan(request: BackfillRequest, contract: Contract, bundle: Bundle) -> Backf
     )
 
 
-def _out(request: BackfillRequest) -> Path | None:
-    return Path(request.out) if request.out else None
+def _out(request: BackfillRequest, bundle: Bundle) -> str | None:
+    return place_for(request.out, bundle.version) if request.out else None
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def _read(request: BackfillRequest, contract: Contract, bundle: Bundle, beside: 
         window = (day_start(request.start), day_start(request.end))
         yield backfill_stream.read_since(contract, request.transactions, since, window, bundle)
         return
-    scratch = _out(request) or Path("out") / f"backfill-{request.name}"
+    scratch = scratch_for(_out(request, bundle), request.name)
     with backfilling.read(
         contract,
         request.transactions,

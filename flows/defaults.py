@@ -32,6 +32,10 @@ def quality_reports() -> str:
     return f"s3://{load_settings().reports_bucket}/quality"
 
 
+def backfills() -> str:
+    return f"s3://{load_settings().reports_bucket}/backfills/{{version}}"
+
+
 def backfill_reports() -> str:
     return f"s3://{load_settings().reports_bucket}/backfill"
 

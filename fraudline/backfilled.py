@@ -39,10 +39,20 @@ def check_outputs(out: str | None, name: str | None) -> None:
         raise BadInput("nowhere to put decisions: give --out, --name or both")
     if name is not None:
         origin_of(name)
+    if "://" in (out or ""):
+        _check_stored(str(out))
+        return
     path = Path(out or "")
     # A folder of that name that is there already was made on purpose; "scores.v2" is a folder's name, too.
     if path.suffix[1:].isalpha() and path.suffix != ".parquet" and not path.is_dir():
         raise BadInput(f"--out {path} reads like a file: name a folder, or a file that ends in .parquet")
+
+
+def _check_stored(out: str) -> None:
+    if not out.startswith("s3://"):
+        raise BadInput(f"--out {out} is no place for decisions: name a folder, a file here or s3://bucket/prefix")
+    if out.endswith(".parquet"):
+        raise BadInput(f"--out {out} would be one object: name a prefix, which gets one a day, or a file here")
 
 
 def origin_of(name: str) -> str:

@@ -1,5 +1,6 @@
 """Where a backfill's days go, and which of them are there already."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backfill_decisions import DecisionTarget
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.named_backfill import NamedBackfills, held, missing
+from fraudline.adapters.named_backfill import BackfillOutput, NamedBackfills, held, held_output, missing
 from fraudline.adapters.output_lock import only_run
-from fraudline.adapters.partitions import Done, PartitionFile, PartitionFolder, Target
+from fraudline.adapters.partitions import Done, LocalFolder, PartitionFile, PartitionFolder, Target, place_of
 from fraudline.backfilling import Partition, ScoredDay
 from fraudline.bundle import Bundle
 from fraudline.contract import Contract
@@ -63,19 +64,35 @@ class _Only:
         self.target.close(complete)
 
 
+def place_for(out: str, version: str) -> str:
+    """The output that was asked for: `{version}` stands for the version's name.
+
+    >>> place_for("s3://fraudline-reports/backfills/{version}", "2026-01-31-0123456789ab")
+    's3://fraudline-reports/backfills/2026-01-31-0123456789ab'
+    """
+    return out.replace("{version}", version)
+
+
+def scratch_for(out: str | None, name: str | None) -> Path:
+    """Where a large backfill works: beside an output that is here, else in a folder called as the output is."""
+    if out is not None and "://" not in out:
+        return Path(out)
+    return Path("out") / f"backfill-{name or re.sub('[^A-Za-z0-9._-]+', '-', str(out))}"
+
+
 @contextmanager
-def outputs(out: Path | None, name: str | None, contract: Contract, bundle: Bundle) -> Iterator[Outputs]:
+def outputs(out: str | None, name: str | None, contract: Contract, bundle: Bundle) -> Iterator[Outputs]:
     """Files, the decisions table under `name`, or both; within the block no other run writes to any of them."""
     targets: list[Target] = []
     days: list[Days] = []
     with ExitStack() as stack:
         if out is not None:
-            stack.enter_context(only_run(out))
-            if out.suffix == ".parquet":
-                targets.append(PartitionFile(out))
+            if out.endswith(".parquet"):
+                stack.enter_context(only_run(Path(out)))
+                targets.append(PartitionFile(Path(out)))
                 days.append(Everything())
             else:
-                folder = PartitionFolder(out, contract.name, bundle.version)
+                folder = stack.enter_context(_folder(out, contract, bundle))
                 targets.append(folder)
                 days.append(folder)
         if name is not None:
@@ -86,12 +103,25 @@ def outputs(out: Path | None, name: str | None, contract: Contract, bundle: Bund
         yield Outputs(targets, days)
 
 
-def planned(out: Path | None, name: str | None, contract: Contract, bundle: Bundle) -> Outputs:
+@contextmanager
+def _folder(out: str, contract: Contract, bundle: Bundle) -> Iterator[PartitionFolder]:
+    """One file a day, here or in a bucket, which two machines may be asked to write into."""
+    place = place_of(out)
+    if isinstance(place, LocalFolder):
+        with only_run(place.path):
+            yield PartitionFolder(place, contract.name, bundle.version)
+    else:
+        rows = BackfillOutput(DynamoDB(AwsJson("dynamodb")), load_settings().leases_table, place.location)
+        with held_output(rows, contract.name, bundle.version) as hold:
+            yield PartitionFolder(place, contract.name, bundle.version, hold.check)
+
+
+def planned(out: str | None, name: str | None, contract: Contract, bundle: Bundle) -> Outputs:
     """The same to look at only: nothing is locked, nothing can be written."""
     days: list[Days] = []
     if out is not None:
-        is_file = out.suffix == ".parquet"
-        days.append(Everything() if is_file else PartitionFolder(out, contract.name, bundle.version))
+        is_file = out.endswith(".parquet")
+        days.append(Everything() if is_file else PartitionFolder(place_of(out), contract.name, bundle.version))
     if name is not None:
         _, done = _named(name).head_for(contract.name, bundle.version)
         days.append(_Done(done))

@@ -5,10 +5,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.before import Before, DiffTarget, Files, Record, SameFeatures
+from fraudline.adapters.before import Before, Days, DiffTarget, OneFile, Record, SameFeatures
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.partitions import place_of
 from fraudline.adapters.registry import Registry
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import Contract
@@ -46,12 +47,18 @@ def is_path(compare_to: str) -> bool:
 def stored_before(compare_to: str, contract: Contract, start: date) -> Before:
     """The decisions of record, or those in files."""
     if compare_to != RECORD:
-        return Files(Path(compare_to), contract)
+        return _files(compare_to, contract)
     settings = load_settings()
     decisions = Decisions(DynamoDB(AwsJson("dynamodb")), settings.decisions_table, contract)
     # A producer's clock may be ahead: what counts on the first day may have come before midnight.
     first_day = (start - timedelta(days=1)).isoformat()
     return Record(decisions, open_objects(f"s3://{settings.landing_bucket}"), contract, first_day)
+
+
+def _files(place: str, contract: Contract) -> Before:
+    if "://" not in place and not Path(place).exists():
+        raise BadInput(f"there is no {place} to compare with: name the output of a backfill, a version, or record")
+    return OneFile(Path(place)) if Path(place).is_file() else Days(place_of(place), contract)
 
 
 @step(name="load the other version", retries=2, retry_delay_seconds=2)

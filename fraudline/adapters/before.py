@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +13,8 @@ from fraudline.adapters.archive import read_archive
 from fraudline.adapters.backoff import within
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.landing import PREFIX
-from fraudline.adapters.objects import Objects
-from fraudline.adapters.partitions import MANIFEST, Manifest
+from fraudline.adapters.objects import NotFound, Objects
+from fraudline.adapters.partitions import MANIFEST, Place, day_key, read_manifest
 from fraudline.backfilling import ScoredDay, decisions
 from fraudline.builds import NOTHING_BUILT
 from fraudline.bundle import Bundle
@@ -59,39 +58,50 @@ class DiffTarget:
         """Nothing is held open."""
 
 
-class Files:
-    """The decisions of a backfill in files: a folder with one a day, or a single one."""
+class Days:
+    """The decisions of a backfill with one file a day, in a folder or a bucket."""
 
-    def __init__(self, path: Path, contract: Contract) -> None:
-        self.name = f"the decisions in {path}"
-        self._path = path
-        if not path.exists():
-            raise BadInput(f"there is no {path} to compare with: name the output of a backfill, a version, or record")
-        if path.is_dir():
-            _check_manifest(path, contract)
-        else:
-            self._check_columns(path)
+    def __init__(self, place: Place, contract: Contract) -> None:
+        self.name = f"the decisions in {place.location}"
+        self._place = place
+        _check_manifest(place, contract)
 
     def of_day(self, day: ScoredDay) -> pa.Table:
-        if not self._path.is_dir():
-            return self._read(self._path, day.part.day)
-        path = self._path / f"{day.part.day}.parquet"
-        return self._read(path) if path.exists() else _SCHEMA.empty_table()
-
-    def _read(self, path: Path, day: str | None = None) -> pa.Table:
-        self._check_columns(path)
+        key = day_key(day.part.day)
         try:
-            return pq.read_table(path, filters=None if day is None else _of_day(day))
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(path, error) from error
+            data = self._place.get(key)
+        except NotFound:
+            return _SCHEMA.empty_table()
+        return _read(pa.BufferReader(data), f"{self._place.location}/{key}")
 
-    def _check_columns(self, path: Path) -> None:
-        try:
-            names = pq.read_schema(path).names
-        except (pa.ArrowException, OSError) as error:
-            raise _unreadable(path, error) from error
-        if missing := [name for name in (*COLUMNS, "timestamp") if name not in names]:
-            raise BadInput(f"{path} lacks column {missing[0]!r}: compare with what `fraudline backfill` wrote")
+
+class OneFile:
+    """The decisions of a backfill in one file of this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = f"the decisions in {path}"
+        self._path = path
+        _check_columns(path, str(path))
+
+    def of_day(self, day: ScoredDay) -> pa.Table:
+        return _read(self._path, str(self._path), _of_day(day.part.day))
+
+
+def _read(source: Path | pa.BufferReader, name: str, filters: pc.Expression | None = None) -> pa.Table:
+    _check_columns(source, name)
+    try:
+        return pq.read_table(source, filters=filters)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(name, error) from error
+
+
+def _check_columns(source: Path | pa.BufferReader, name: str) -> None:
+    try:
+        names = pq.read_schema(source).names
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(name, error) from error
+    if missing := [column for column in (*COLUMNS, "timestamp") if column not in names]:
+        raise BadInput(f"{name} lacks column {missing[0]!r}: compare with what `fraudline backfill` wrote")
 
 
 def _of_day(day: str) -> pc.Expression:
@@ -100,21 +110,19 @@ def _of_day(day: str) -> pc.Expression:
     return (pc.field("timestamp") >= bounds[0]) & (pc.field("timestamp") < bounds[1])
 
 
-def _unreadable(path: Path, error: Exception) -> BadInput:
-    return BadInput(f"{path} cannot be read to compare with: {str(error).splitlines()[0]}")
+def _unreadable(name: str, error: Exception) -> BadInput:
+    return BadInput(f"{name} cannot be read to compare with: {str(error).splitlines()[0]}")
 
 
-def _check_manifest(folder: Path, contract: Contract) -> None:
-    path = folder / MANIFEST
-    if not path.exists():
-        raise BadInput(f"{folder} has no {MANIFEST}: compare with the output of a backfill, a version, or record")
-    try:
-        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except msgspec.DecodeError as error:
-        raise BadInput(f"{path} is damaged ({error}): compare with another folder") from error
+def _check_manifest(place: Place, contract: Contract) -> None:
+    manifest = read_manifest(place)
+    if manifest is None:
+        raise BadInput(
+            f"{place.location} has no {MANIFEST}: compare with the output of a backfill, a version, or record"
+        )
     if manifest.contract != contract.name:
         raise BadInput(
-            f"{folder} holds a backfill of contract {manifest.contract!r}, not of {contract.name!r}:"
+            f"{place.location} holds a backfill of contract {manifest.contract!r}, not of {contract.name!r}:"
             " compare with one of the same contract"
         )
 

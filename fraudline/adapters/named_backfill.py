@@ -1,8 +1,9 @@
-"""A backfill that goes by a name: who works on it, when it began and which of its days are done.
+"""A backfill that goes by a name, or into a bucket: who works on it, when it began and which of its days are done.
 
-Its rows lie beside the stream's leases, under a consumer that no group can be called: `backfill#<name>`. One run at a
-time holds the head row; a thread renews it, and whoever has lost it writes no more. All decisions tell the time at
-which the backfill began, so that a day done again, by whichever run, gives the same rows.
+Its rows lie beside the stream's leases, under a consumer that no group can be called: `backfill#<name>`, or
+`backfill-output#s3://...`, which knows no days: its manifest does. One run at a time holds the head row; a thread
+renews it, and whoever has lost it writes no more. All decisions under a name tell the time at which the backfill began,
+so that a day done again, by whichever run, gives the same rows.
 """
 
 import os
@@ -42,12 +43,13 @@ class Head(msgspec.Struct, frozen=True):
     expires_at: int = 0
 
 
-class NamedBackfills:
-    """The rows of one backfill."""
+class HeldRows:
+    """The rows of what one run at a time writes: `what` and the `option` that names it are told in errors."""
 
-    def __init__(self, dynamodb: DynamoDB, leases_table: str, name: str) -> None:
-        self.name = name
-        self.origin = origin_of(name)
+    def __init__(self, dynamodb: DynamoDB, leases_table: str, origin: str, what: str, option: str) -> None:
+        self.origin = origin
+        self._what = what
+        self._option = option
         self._dynamodb = dynamodb
         self._table = leases_table
 
@@ -66,8 +68,8 @@ class NamedBackfills:
             return Head(contract, version, now_micros()), {}
         if (head.contract, head.model_version) != (contract, version):
             raise BadInput(
-                f"backfill {self.name!r} has decisions of {head.contract!r} by {head.model_version}:"
-                " give this one another --name"
+                f"{self._what} has decisions of {head.contract!r} by {head.model_version}:"
+                f" give this one another {self._option}"
             )
         return head, done
 
@@ -76,13 +78,13 @@ class NamedBackfills:
         now = now_micros()
         if head.owner and now < head.expires_at:
             raise NotReady(
-                f"another run writes backfill {self.name!r} ({head.owner}; if it was killed, its hold ends within"
-                f" {TERM_SECONDS:.0f} s): wait for it to end, or give this one another --name"
+                f"another run writes {self._what} ({head.owner}; if it was killed, its hold ends within"
+                f" {TERM_SECONDS:.0f} s): wait for it to end, or give this one another {self._option}"
             )
         try:
             return self._put(head, owner=owner, epoch=head.epoch + 1)
         except LostRace as error:
-            raise NotReady(f"another run of backfill {self.name!r} was faster: wait for it to end") from error
+            raise NotReady(f"another run that writes {self._what} was faster: wait for it to end") from error
 
     def renew(self, head: Head) -> Head:
         """The head for another term; `LostRace` if it is somebody else's by now."""
@@ -116,6 +118,20 @@ class NamedBackfills:
         return self._dynamodb.single(operation, self._table, body, _deadline())
 
 
+class NamedBackfills(HeldRows):
+    """The rows of the backfill of a name."""
+
+    def __init__(self, dynamodb: DynamoDB, leases_table: str, name: str) -> None:
+        super().__init__(dynamodb, leases_table, origin_of(name), f"backfill {name!r}", "--name")
+
+
+class BackfillOutput(HeldRows):
+    """The row of who writes into a bucket."""
+
+    def __init__(self, dynamodb: DynamoDB, leases_table: str, location: str) -> None:
+        super().__init__(dynamodb, leases_table, f"backfill-output#{location}", location, "--out")
+
+
 def _deadline() -> Deadline:
     return within(_ASK_SECONDS)
 
@@ -123,7 +139,7 @@ def _deadline() -> Deadline:
 class Hold:
     """One run's hold on a backfill."""
 
-    def __init__(self, rows: NamedBackfills, head: Head, done: dict[str, Done]) -> None:
+    def __init__(self, rows: HeldRows, head: Head, done: dict[str, Done]) -> None:
         self._rows = rows
         self._head = head
         self._done = done
@@ -180,6 +196,17 @@ def missing(parts: Sequence[Partition], done: dict[str, Done]) -> list[Partition
 def held(rows: NamedBackfills, contract: str, version: str) -> Iterator[Hold]:
     """Within the block no other run writes under the name."""
     head, done = rows.head_for(contract, version)
-    owner = f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4().hex[:8]}"
-    with Hold(rows, rows.take(head, owner), done) as hold:
+    with Hold(rows, rows.take(head, _owner()), done) as hold:
         yield hold
+
+
+@contextmanager
+def held_output(rows: BackfillOutput, contract: str, version: str) -> Iterator[Hold]:
+    """Within the block no other run writes there. Whose decisions are there is the manifest's to tell."""
+    head, _ = rows.read()
+    with Hold(rows, rows.take(head or Head(contract, version, now_micros()), _owner()), {}) as hold:
+        yield hold
+
+
+def _owner() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}, {uuid.uuid4().hex[:8]}"

@@ -1,9 +1,10 @@
-"""Where a backfill leaves its decisions: one Parquet file, or a folder with one a day and a manifest of those done."""
+"""Where a backfill leaves its decisions: one Parquet file, or a place with one a day and a manifest of those done."""
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fraudline.adapters.objects import NotFound, open_objects
 from fraudline.backfilling import Partition, ScoredDay
 from fraudline.errors import BadInput, Unavailable
 
@@ -63,17 +65,82 @@ def fill(targets: Sequence[Target], days: Iterable[ScoredDay]) -> None:
             target.close(complete)
 
 
-class PartitionFolder:
-    """`DATE.parquet` a day and `_manifest.json`; a day is done once the manifest says so."""
+class Place(Protocol):
+    """What days are kept in: `fraudline.adapters.objects.Objects` is one, too."""
 
-    def __init__(self, folder: Path, contract: str, model_version: str) -> None:
-        self._folder = folder
-        if folder.exists() and not folder.is_dir():
-            raise BadInput(f"{folder} is a file: name a folder, or a file that ends in .parquet")
-        self._manifest = self._read() or Manifest(contract, model_version, {})
+    @property
+    def location(self) -> str: ...
+
+    def get(self, key: str) -> bytes:
+        """`NotFound` if there is none."""
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Whoever reads sees what was there before or this."""
+        ...
+
+    def exists(self, key: str) -> bool: ...
+
+
+@dataclass(frozen=True)
+class LocalFolder:
+    """A folder of this machine."""
+
+    path: Path
+
+    def __post_init__(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise BadInput(f"{self.path} is a file: name a folder, or a file that ends in .parquet")
+
+    @property
+    def location(self) -> str:
+        return str(self.path)
+
+    def get(self, key: str) -> bytes:
+        try:
+            return (self.path / key).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"there is no {key} in {self.path}") from None
+
+    def put(self, key: str, data: bytes) -> None:
+        write_whole(self.path / key, data)
+
+    def exists(self, key: str) -> bool:
+        return (self.path / key).exists()
+
+
+def place_of(location: str) -> Place:
+    """A folder here, or `s3://bucket/prefix`."""
+    return open_objects(location) if "://" in location else LocalFolder(Path(location))
+
+
+def read_manifest(place: Place) -> Manifest | None:
+    """What a place holds, if it is the output of a backfill; `BadInput` where nobody can tell."""
+    try:
+        return msgspec.json.decode(place.get(MANIFEST), type=Manifest)
+    except NotFound:
+        return None
+    except msgspec.DecodeError as error:
+        raise BadInput(
+            f"{place.location}/{MANIFEST} is damaged ({error}): remove the folder and run the backfill again"
+        ) from error
+
+
+class PartitionFolder:
+    """`DATE.parquet` a day and `_manifest.json`; a day is done once the manifest says so.
+
+    `check` is asked before anything is written, and raises once somebody else may be writing there.
+    """
+
+    def __init__(
+        self, place: Place, contract: str, model_version: str, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self._place = place
+        self._check = check
+        self._manifest = read_manifest(place) or Manifest(contract, model_version, {})
         if (self._manifest.contract, self._manifest.model_version) != (contract, model_version):
             raise BadInput(
-                f"{folder} holds a backfill of {self._manifest.contract!r} by {self._manifest.model_version}:"
+                f"{place.location} holds a backfill of {self._manifest.contract!r} by {self._manifest.model_version}:"
                 " name another folder for this one"
             )
 
@@ -82,29 +149,28 @@ class PartitionFolder:
         return [part for part in parts if not self._is_done(part)]
 
     def write(self, day: ScoredDay) -> None:
-        write_parquet(self._path(day.part), day.decisions)
+        self._check()
+        self._place.put(day_key(day.part.day), parquet_bytes(day.decisions))
         done = {**self._manifest.partitions, day.part.day: _done(day)}
         self._manifest = msgspec.structs.replace(self._manifest, partitions=dict(sorted(done.items())))
-        write_whole(self._folder / MANIFEST, msgspec.json.format(msgspec.json.encode(self._manifest), indent=1))
+        self._check()
+        self._place.put(MANIFEST, msgspec.json.format(msgspec.json.encode(self._manifest), indent=1))
 
     def close(self, complete: bool) -> None:
         """Nothing is left to do: each day is whole as soon as it is written."""
 
     def _is_done(self, part: Partition) -> bool:
         done = self._manifest.partitions.get(part.day)
-        return done is not None and done.fingerprint == part.fingerprint and self._path(part).exists()
+        return done is not None and done.fingerprint == part.fingerprint and self._place.exists(day_key(part.day))
 
-    def _path(self, part: Partition) -> Path:
-        return self._folder / f"{part.day}.parquet"
 
-    def _read(self) -> Manifest | None:
-        path = self._folder / MANIFEST
-        if not path.exists():
-            return None
-        try:
-            return msgspec.json.decode(path.read_bytes(), type=Manifest)
-        except msgspec.DecodeError as error:
-            raise BadInput(f"{path} is damaged ({error}): remove the folder and run the backfill again") from error
+def day_key(day: str) -> str:
+    """What a day's file is called.
+
+    >>> day_key("2026-01-31")
+    '2026-01-31.parquet'
+    """
+    return f"{day}.parquet"
 
 
 class PartitionFile:
@@ -150,11 +216,11 @@ def _done(day: ScoredDay) -> Done:
     return Done(day.part.fingerprint, day.decisions.num_rows, pc.sum(day.decisions["is_fraud"]).as_py() or 0)
 
 
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """A whole file or none."""
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A file of its own."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", use_dictionary=_repeated(table.schema))
-    write_whole(path, sink.getvalue().to_pybytes())
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _repeated(schema: pa.Schema) -> list[str]:

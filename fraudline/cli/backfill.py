@@ -41,7 +41,11 @@ def backfill(
         str | None, typer.Option(help="Also what the stream keeps since then, such as 2026-01-31T12:00:00Z.")
     ] = None,
     out: Annotated[
-        str | None, typer.Option(help="FILE.parquet, or a folder: one file a day and a manifest, resumable.")
+        str | None,
+        typer.Option(
+            help="A folder or s3://bucket/prefix: one file a day and a manifest, resumable; {version} in it stands for"
+            " the model's. Or one FILE.parquet."
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="Into the decisions table, under the origin backfill#NAME; resumable.")
@@ -70,7 +74,8 @@ def backfill(
     since = _moment(stream_from) if stream_from else None
     check_window(first, last)
     check_outputs(out, name)
-    if name or since or compare_to == "record" or not transactions:
+    stored = any("://" in place for place in (out or "", compare_to or ""))
+    if name or since or stored or compare_to == "record" or not transactions:
         use_stack()
     version = checked_registry(models, checked_input(contract, transactions or [])).resolve(model)
     with bar("Starting"):

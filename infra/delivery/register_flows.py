@@ -27,7 +27,8 @@ def job_template(place: Mapping[str, str], template: dict[str, Any]) -> dict[str
     """prefect-aws's `template`, its defaults set for this deployment. `place` holds the `DEPLOY_*` variables.
 
     The network goes into the request itself: given as a variable, the worker would look it up in EC2 and
-    need the right to. Tags come from the task definition, for the budget knows what a run costs by them.
+    need the right to. Tags come from the task definition, for the budget knows what a run costs by them. The disk of
+    a run's task is a variable of ours: a backfill is shuffled on it.
     """
     filled = deepcopy(template)
     defaults = {
@@ -38,7 +39,15 @@ def job_template(place: Mapping[str, str], template: dict[str, Any]) -> dict[str
     }
     for name, default in defaults.items():
         filled["variables"]["properties"][name]["default"] = default
+    # Fargate gives 20 GiB for nothing and takes 21 as the least to ask for.
+    filled["variables"]["properties"]["disk"] = {
+        "title": "Disk",
+        "description": "GiB of disk of a run's task, 21 to 200",
+        "type": "integer",
+        "default": 21,
+    }
     request = filled["job_configuration"]["task_run_request"]
+    request["overrides"]["ephemeralStorage"] = {"sizeInGiB": "{{ disk }}"}
     request["propagateTags"] = "TASK_DEFINITION"
     request["networkConfiguration"] = {
         "awsvpcConfiguration": {

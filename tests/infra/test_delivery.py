@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 from fraudline.adapters.clients import client
 from fraudline.local.emulator import Emulator
@@ -34,6 +35,7 @@ def load(name: str) -> ModuleType:
 
 shift_traffic = load("shift_traffic")
 run_task = load("run_task")
+register_flows = load("register_flows")
 
 
 def package(answer: str) -> bytes:
@@ -280,6 +282,13 @@ def test_the_registering_task_gets_every_variable_that_registration_reads() -> N
     assert all(f"    {name} " in main for name in DEPLOY)
 
 
+def pool_template() -> dict[str, Any]:
+    from prefect_aws.workers import ECSWorker
+
+    template: dict[str, Any] = register_flows.job_template(DEPLOY, ECSWorker.get_default_base_job_template())
+    return template
+
+
 # In a process of its own: its Prefect server and settings shall meet no other test's.
 REGISTERS = """
 import asyncio, json, os, sys
@@ -296,7 +305,9 @@ async def look():
     async with get_client() as prefect:
         pool = await prefect.read_work_pool("fraudline")
         env = {"PREFECT_API_AUTH_STRING": "admin:secret", "PREFECT_API_URL": "http://prefect"}
-        job = await ECSJobConfiguration.from_template_and_values(pool.base_job_template, {"env": env}, client=prefect)
+        job = await ECSJobConfiguration.from_template_and_values(
+            pool.base_job_template, {"env": env, "disk": 200}, client=prefect
+        )
         deployment = await prefect.read_deployment_by_name("hello/hello")
         return {
             "type": pool.type,
@@ -344,6 +355,23 @@ def test_the_worker_need_not_ask_ec2_where_flows_run(registered: dict[str, Any])
     network = registered["request"]["networkConfiguration"]["awsvpcConfiguration"]
     assert network["subnets"] == ["subnet-1", "subnet-2"]
     assert network["securityGroups"] == ["sg-1"]
+
+
+def test_every_job_variable_of_the_deployments_is_one_of_the_pools() -> None:
+    deployments = yaml.safe_load((INFRA.parent / "prefect.yaml").read_text())["deployments"]
+    asked = {variable for deployment in deployments for variable in deployment["work_pool"]["job_variables"]}
+    assert asked <= set(pool_template()["variables"]["properties"])
+
+
+def test_a_run_is_given_the_disk_it_asks_for(registered: dict[str, Any]) -> None:
+    assert registered["request"]["overrides"]["ephemeralStorage"] == {"sizeInGiB": 200}
+
+
+def test_a_run_that_asks_for_no_disk_gets_the_least_that_ecs_takes() -> None:
+    variable = pool_template()["variables"]["properties"]["disk"]
+    shape = client("ecs").meta.service_model.shape_for("TaskOverride").members["ephemeralStorage"]
+    assert shape.members["sizeInGiB"].type_name == variable["type"] == "integer"
+    assert variable["default"] == 21
 
 
 def test_a_run_is_counted_by_the_budget_as_its_definition_is(registered: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from fraudline import backfilling
 from fraudline.adapters.files import load_transactions
-from fraudline.adapters.partitions import MANIFEST, PartitionFile, PartitionFolder, fill
+from fraudline.adapters.partitions import MANIFEST, LocalFolder, PartitionFile, PartitionFolder, fill
 from fraudline.backfilling import Partition, partitions, score_partitions
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
@@ -57,7 +57,7 @@ def days(table: TransactionTable, start: date = START, end: date = END) -> list[
 
 def run(table: TransactionTable, bundle: Bundle, folder: Path, stop_after: int | None = None) -> list[str]:
     """Score what is missing, as the flow does; the days that were written."""
-    target = PartitionFolder(folder, CONTRACT.name, bundle.version)
+    target = PartitionFolder(LocalFolder(folder), CONTRACT.name, bundle.version)
     missing = target.missing(days(table))
     written = []
     for day in score_partitions(table, missing, bundle):
@@ -231,7 +231,7 @@ def test_what_builds_and_people_knew_of_a_row_is_part_of_its_input(table: Transa
 
 def test_a_wider_window_keeps_the_days_it_has(table: TransactionTable, bundle: Bundle, tmp_path: Path) -> None:
     run(table, bundle, tmp_path)
-    folder = PartitionFolder(tmp_path, CONTRACT.name, bundle.version)
+    folder = PartitionFolder(LocalFolder(tmp_path), CONTRACT.name, bundle.version)
     wider = days(table, date(2026, 1, 10), date(2026, 1, 18))
     assert [part.day for part in folder.missing(wider)] == ["2026-01-10", "2026-01-11", "2026-01-17"]
 
@@ -268,20 +268,20 @@ def test_another_versions_folder_is_not_written_into(table: TransactionTable, bu
     run(table, bundle, tmp_path)
     for contract, version in ((CONTRACT.name, "2026-01-01-abc"), ("cards", bundle.version)):
         with pytest.raises(BadInput, match="name another folder for this one"):
-            PartitionFolder(tmp_path, contract, version)
+            PartitionFolder(LocalFolder(tmp_path), contract, version)
 
 
 def test_a_file_where_a_folder_should_be_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("x")
     with pytest.raises(BadInput, match=r"out is a file: name a folder, or a file that ends in \.parquet"):
-        PartitionFolder(tmp_path / "out", "ecommerce", "v")
+        PartitionFolder(LocalFolder(tmp_path / "out"), "ecommerce", "v")
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"{}", b"[1]"])
 def test_a_damaged_manifest_is_refused_with_the_remedy(tmp_path: Path, data: bytes) -> None:
     (tmp_path / MANIFEST).write_bytes(data)
     with pytest.raises(BadInput, match=r"is damaged .* remove the folder and run the backfill again"):
-        PartitionFolder(tmp_path, "ecommerce", "v")
+        PartitionFolder(LocalFolder(tmp_path), "ecommerce", "v")
 
 
 def test_a_place_that_cannot_be_written_leaves_nothing(table: TransactionTable, bundle: Bundle, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from fraudline.adapters.large_backfill import PastOnDisk, land_files, scratch_be
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.output_lock import only_run
-from fraudline.adapters.partitions import PartitionFile, PartitionFolder, fill
+from fraudline.adapters.partitions import LocalFolder, PartitionFile, PartitionFolder, fill
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.workers import Workers, dask_cluster, processes
 from fraudline.backfilling import Past, PastInMemory
@@ -119,7 +119,10 @@ def on_disk(contract: Contract, paths: list[Path], bundle: Bundle, scratch: Path
 
 
 def write(past: Past, bundle: Bundle, out: Path) -> None:
-    targets = [PartitionFolder(out / "days", bundle.contract.name, bundle.version), PartitionFile(out / "all.parquet")]
+    targets = [
+        PartitionFolder(LocalFolder(out / "days"), bundle.contract.name, bundle.version),
+        PartitionFile(out / "all.parquet"),
+    ]
     fill(targets, past.score(past.partitions))
 
 
@@ -185,7 +188,7 @@ def test_only_the_days_that_are_missing_are_scored(threads: Workers, tmp_path: P
     shutil.copytree(tmp_path / "memory", tmp_path / "disk")
     for day in ("2026-01-13", "2026-01-15"):
         (tmp_path / "disk" / "days" / f"{day}.parquet").unlink()
-    folder = PartitionFolder(tmp_path / "disk" / "days", contract.name, bundle.version)
+    folder = PartitionFolder(LocalFolder(tmp_path / "disk" / "days"), contract.name, bundle.version)
     with scratch_beside(tmp_path / "disk") as scratch:
         past = on_disk(contract, paths, bundle, scratch, threads)
         missing = folder.missing(past.partitions)
