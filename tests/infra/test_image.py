@@ -1,9 +1,10 @@
 """The image holds the locked versions and nothing that the Dockerfile does not name."""
 
 import re
-from pathlib import Path
+from datetime import date
 
 from flows.backfill import BackfillRequest
+from tasks.backfill_outputs import scratch_for
 
 from .conftest import INFRA, REPO
 
@@ -28,9 +29,10 @@ def test_all_that_is_copied_is_let_into_the_build_and_nothing_else() -> None:
     assert copied == set(re.findall(r"^!(\S+)$", ignore, re.MULTILINE))
 
 
-def test_a_backfill_may_write_where_it_does_without_being_told() -> None:
+def test_a_backfill_may_work_where_it_does_without_being_told() -> None:
     assert "RUN install --directory --owner=fraudline /app/out\n" in DOCKERFILE
-    assert Path(str(BackfillRequest.model_fields["out"].default)).parts[0] == "out"
+    untouched = BackfillRequest(start=date(2026, 1, 1), end=date(2026, 1, 2)).out
+    assert scratch_for(untouched, None).parts[0] == scratch_for(None, "april").parts[0] == "out"
 
 
 def test_it_runs_as_an_unprivileged_user() -> None:
