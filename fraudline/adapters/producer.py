@@ -5,6 +5,7 @@ of the same call. So no call holds a key twice, and a key's next record goes onl
 whose answer got lost is repeated: the stream may then hold a record twice, which its consumer counts once.
 """
 
+import math
 import random
 import time
 from collections import deque
@@ -76,8 +77,8 @@ class Producer:
         `progress` is told after each call how many records it took. A record that no stream takes is `BadInput`; a
         stream that takes none is `Unavailable`. Both say how many were taken before: send the others again, or all.
         """
-        if rate is not None and not rate > 0:
-            raise BadInput(f"a rate of {rate} records a second sends nothing: give a number above 0")
+        if rate is not None and not 0 < rate < math.inf:
+            raise BadInput(f"nothing can be sent at {rate} records a second: give a number above 0")
         sending = _Sending(self, records, rate)
         for taken in sending.run():
             if progress:

@@ -65,7 +65,8 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         justify: Literal["left", "right"] = "right" if isinstance(rows[0][column], int | float | Decimal) else "left"
         # What a row is called stands first: it stays in one piece where there is room for it.
         whole = number == 0 and max(len(_shown(row[column])) for row in rows) <= out.width // 2
-        table.add_column(column, justify=justify, overflow="fold", no_wrap=whole)
+        # Where a heading does not fit it breaks between its words.
+        table.add_column(column.replace("_", " "), justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(_shown(value) for value in row.values()))
     out.print(table)

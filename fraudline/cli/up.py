@@ -1,5 +1,6 @@
 """`fraudline up` and `fraudline down`."""
 
+import math
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +9,7 @@ import typer
 
 from fraudline.cli.common import err, out, print_pairs
 from fraudline.cli.status import DEFAULT_STACK
+from fraudline.errors import BadInput
 
 OutOption = Annotated[Path, typer.Option(help="Where the stack keeps its state and its logs.")]
 
@@ -28,6 +30,8 @@ def up(
 
     Everything listens on 127.0.0.1 only. What it holds is there again at the next start.
     """
+    if not math.isfinite(rate):
+        raise BadInput(f"--rate {rate} is no number of transactions a second: give one such as 2, or 0 for none")
     from fraudline.local.stack import Plan, running_stack
     from tasks.stopping import stop_flag
 

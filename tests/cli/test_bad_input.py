@@ -77,6 +77,7 @@ CASES = {
     "a demo on a missing file": (("demo", "--data", "nope.csv", "--out", "d"), 2, ("nope.csv",)),
     "a demo on an empty file": (("demo", "--data", "empty.csv", "--out", "d"), 2, ("empty.csv is empty",)),
     "a demo into somebody's folder": (("demo", "--out", "models"), 2, ("models holds files", "--out")),
+    "a rate that is no number": (("up", "--rate", "inf"), 2, ("--rate inf", "0 for none")),
     "one port for two servers": (("up", "--port", "4999", "--aws-port", "4999"), 2, ("port 4999", "name two")),
     "sending a missing file": (("send", "-t", "tx.csv", "nope.csv"), 2, ("nope.csv",)),
     "sending without credentials": (("send", "-t", "tx.csv"), 5, ("no AWS credentials", "fraudline-transactions")),

@@ -20,6 +20,13 @@ def test_what_a_row_is_called_is_in_one_piece(capsys: pytest.CaptureFixture[str]
     assert VERSION in capsys.readouterr().out
 
 
+def test_a_heading_breaks_between_its_words(capsys: pytest.CaptureFixture[str]) -> None:
+    common.print_rows("Days", [{f"days_done_before_{number}": VERSION for number in range(4)}])
+    lines = capsys.readouterr().out.splitlines()
+    heading = [line.split("┃")[1].strip() for line in lines if line.startswith("┃")]
+    assert " ".join(heading).strip() == "days done before 0"
+
+
 def test_a_name_that_is_longer_than_the_terminal_is_folded_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     common.print_rows("Quarantine", [{"key": PLACE, "rows": 12, "reasons": "amount_not_positive 12"}])
     told = capsys.readouterr().out
