@@ -45,8 +45,9 @@ def build_generation(
 
     `history` is what the first generation was warmed up from, in the order it counts. What is stored already goes
     forward and never back, so a build may be killed and repeated at any time. `NotReady`, and nothing written, if a
-    generation in use has counted other transactions. `confirm` raises if history and archive no longer tell of the
-    same people as when their reading began: it is asked before profiles are written, and again before marks are.
+    generation in use, or an earlier build of this one, has counted other transactions. `confirm` raises if history and
+    archive no longer tell of the same people as when their reading began: it is asked before profiles are written, and
+    again before marks are.
     """
     rows = leases.rows()
     marks = {shard: checkpoint_mark(lease) for shard, lease in rows.items()}
@@ -83,7 +84,9 @@ def _up_to_checkpoints(landing: Objects, leases: Leases, marks: Mapping[str, Mar
 def _compare(
     generation: Generation, counted: Mapping[str, Counted], profiles: Profiles, rows: Mapping[str, Lease], refused: int
 ) -> None:
-    for other in {lease.generation for lease in rows.values()} - {"", generation.name}:
+    anew = "" if rows else ", or empty the profiles table, as nothing has been scored yet"
+    # Its own profiles, too: those of another history would stand, for at their position nothing is behind.
+    for other in {generation.name, *(lease.generation for lease in rows.values())} - {""}:
         odd = sum(
             len(differing(counted, stored(profiles, generation, ids, within(_SECONDS), other)))
             for ids in _chunks(list(counted))
@@ -91,7 +94,7 @@ def _compare(
         if odd > refused:
             raise NotReady(
                 f"{odd:,} profiles would not have counted what those of generation {other} have: build from the"
-                " history, up to the day, that it was warmed up from, and from a whole archive; nothing was written"
+                f" history, up to the day, that it was warmed up from, and a whole archive{anew}; nothing was written"
             )
 
 

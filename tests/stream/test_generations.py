@@ -128,6 +128,19 @@ def test_a_group_that_changes_its_features_halfway_ends_as_if_it_had_always_had_
     assert_always()
 
 
+def test_a_second_warm_up_from_another_history_does_not_pass_for_done(resources: Settings) -> None:
+    """More files, or another day: what the first one wrote would stand, and nobody would be told."""
+    decode = Validator(OLD).decode
+    past = [decode(data) for _, data in clean_events(200, users=40, seed=9, late=0.0)]
+    history = [transaction for transaction in past if isinstance(transaction, Transaction)]
+    assert build(resources, "ecommerce", history[:150]).written > 0
+    written = profiles_of(resources, OLD_GENERATION)
+    with pytest.raises(NotReady, match="empty the profiles table, as nothing has been scored yet"):
+        build(resources, "ecommerce", history)
+    assert profiles_of(resources, OLD_GENERATION) == written
+    assert build(resources, "ecommerce", history[:150]).written == 0
+
+
 def test_it_starts_from_the_history_that_the_first_generation_was_warmed_up_from(
     resources: Settings, undisturbed: Settings, send: Send, old: Orders, new: Orders, longer: str
 ) -> None:
