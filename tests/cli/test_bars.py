@@ -68,6 +68,7 @@ def test_nobody_is_told_on_the_terminal_that_anybody_counts_their_runs(tmp_path:
     """Prefect's client would, on the first terminal that it meets, and send word of it."""
     person = Person(tmp_path / "home", tmp_path)
     person.home.mkdir()
+    (tmp_path / "labels.csv").write_text("transaction_id,label,known_at\nT1,1,2026-01-31T00:00:00Z\n")
     environment = {**person.environment, "TERM": "xterm"}
     told = seen(80, [PROGRAM, "labels", "apply", "labels.csv"], environment, tmp_path)
     assert "fraudline: no AWS credentials" in told
