@@ -132,20 +132,19 @@ def _runs(candidate: str, python: str) -> bool:
 
 
 def _write(out: Path, parts: Parts) -> bytes:
-    """The zip, whole or not at all."""
-    partial = out.with_name(f".{out.name}.partial")
+    """The zip, whole or not at all; a run beside this one writes elsewhere until its own is whole."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(partial, "w") as archive:
-            for name in sorted(parts):
-                entry = zipfile.ZipInfo(name, _TIME)
-                entry.create_system = 3
-                entry.external_attr = (0o755 if ".so" in Path(name).suffixes else 0o644) << 16
-                archive.writestr(entry, parts[name], zipfile.ZIP_DEFLATED, 9)
-        partial.replace(out)
+        with TemporaryDirectory(dir=out.parent, prefix=".") as own:
+            partial = Path(own) / "partial"
+            with zipfile.ZipFile(partial, "w") as archive:
+                for name in sorted(parts):
+                    entry = zipfile.ZipInfo(name, _TIME)
+                    entry.create_system = 3
+                    entry.external_attr = (0o755 if ".so" in Path(name).suffixes else 0o644) << 16
+                    archive.writestr(entry, parts[name], zipfile.ZIP_DEFLATED, 9)
+            data = partial.read_bytes()
+            partial.replace(out)
     except OSError as error:
         raise Unavailable(f"{out} cannot be written: {error.strerror or error}; name another file") from error
-    finally:
-        if partial.is_file():
-            partial.unlink()
-    return out.read_bytes()
+    return data

@@ -118,6 +118,28 @@ def test_a_placeholder_of_a_version_manager_is_no_interpreter(tmp_path: Path, mo
     assert packaging._interpreter("3.13") is None
 
 
+class Overtaken(dict[str, bytes]):
+    """Parts of a package; before the first of them is written, another run to the same file begins and ends."""
+
+    def __init__(self, out: Path, other: dict[str, bytes], own: dict[str, bytes]) -> None:
+        super().__init__(own)
+        self._others = [(out, other)]
+
+    def __getitem__(self, name: str) -> bytes:
+        if self._others:
+            packaging._write(*self._others.pop())
+        return super().__getitem__(name)
+
+
+def test_of_two_runs_to_one_file_each_writes_its_own_and_the_last_one_stands_whole(tmp_path: Path) -> None:
+    out, own = tmp_path / "function.zip", {"a.py": b"one = 1", "b.py": b"two = 2"}
+    data = packaging._write(out, Overtaken(out, {"a.py": b"three = 3"}, own))
+    with zipfile.ZipFile(out) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == own
+    assert out.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [out]
+
+
 @pytest.mark.parametrize(("python", "arch"), [("3.10", "x86_64"), ("3.11", "riscv")])
 def test_a_target_that_lambda_does_not_have_is_refused(tmp_path: Path, python: str, arch: str) -> None:
     with pytest.raises(BadInput, match="choose"):
