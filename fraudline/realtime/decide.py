@@ -12,8 +12,8 @@ from fraudline.stream import NOTHING
 from fraudline.transaction import Transaction
 from fraudline.validation import Validator
 
-# found: the entity's profile was read; new: it has none yet; missing: it could not be read in time, so the score knows
-# no history; recorded: the stream has decided on this very transaction already, and that is the answer.
+# found: the entity's profile was read; new: it has none yet; missing: it could not be read in time or is damaged, so
+# the score knows no history; recorded: the stream has decided on this very transaction already, and that is the answer.
 ProfileState = Literal["found", "new", "missing", "recorded"]
 
 
@@ -21,7 +21,8 @@ class Stored(NamedTuple):
     """What is stored of one transaction: its entities' histories and the stream's decision, where there are any.
 
     `position` is what the partition entity's profile has counted; `lagged` follows the contract's later entities;
-    `built_through` is the hour they are built through (None where the contract has none).
+    `built_through` is the hour they are built through (None where the contract has none). `damage` is what reading it
+    raised, where it is missing for that.
     """
 
     state: ProfileState
@@ -30,6 +31,7 @@ class Stored(NamedTuple):
     lagged: tuple[LaggedHistory | None, ...] = ()
     built_through: int | None = None
     recorded: Decision | None = None
+    damage: Exception | None = None
 
 
 MISSING = Stored("missing")

@@ -102,11 +102,13 @@ class Function:
         except (TimeoutError, Unavailable) as error:
             told = str(error) or type(error).__name__
             self._telemetry.event("WARNING", "profiles were not read in time", "ProfileReadsFailed", error=told)
-        except Exception as error:  # a damaged profile must not keep a shop waiting for its answer
+        except Exception as error:  # a defect of ours must not keep a shop waiting for its answer
             self._tell_defect("profiles could not be read", error)
         return [MISSING] * len(transactions)
 
     def _decide(self, decider: Decider, transaction: Transaction, stored: Stored, now: int) -> Result:
+        if stored.damage is not None:
+            self._tell_defect("what is stored of a transaction is damaged", stored.damage)
         if stored.recorded is not None and stored.recorded.digest != digest(transaction):
             return Result(answers.conflicting())
         try:

@@ -65,7 +65,7 @@ class StoredProfiles:
             self._hours[decider.generation] = through
             profiles, decisions = self._found(asked, deadline)
         return [
-            _stored(decider, profiles, of, through, decisions.get(transaction.id))
+            _stored_or_damaged(decider, profiles, of, through, decisions.get(transaction.id))
             for of, transaction in zip(keys, transactions, strict=True)
         ]
 
@@ -73,6 +73,19 @@ class StoredProfiles:
         found = self._dynamodb.read(asked, deadline)
         profiles = {item["entity"]["S"]: item for item in found[self._profiles]}
         return profiles, {item["transaction_id"]["S"]: item for item in found[self._decisions]}
+
+
+def _stored_or_damaged(
+    decider: Decider,
+    profiles: Items,
+    keys: Sequence[str],
+    through: int | None,
+    recorded: dict[str, Any] | None,
+) -> Stored:
+    try:
+        return _stored(decider, profiles, keys, through, recorded)
+    except Exception as error:  # whatever a damaged item raises: it must not cost those beside it their history
+        return Stored("missing", damage=error)
 
 
 def _stored(

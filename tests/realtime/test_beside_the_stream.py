@@ -31,6 +31,8 @@ from fraudline.settings import Settings
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
 from fraudline.transaction import Transaction
 from tests.realtime.bundles import bundle_files, population, version_of
+from tests.realtime.conftest import Run
+from tests.realtime.events import http_json
 
 ALL = Shard("shardId-000000000000", 0, 2**128 - 1)
 LATE = 4_000_000_000_000_000
@@ -66,6 +68,12 @@ class World:
             recorded = self.recorder.record([decision], SECONDS)
             assert not recorded.failed | recorded.late
         return decision
+
+    def profile_keys(self, data: dict[str, object]) -> list[Item]:
+        """Where the profiles of a transaction's entities are, the partition entity's first."""
+        transaction = self.decider.validator.validate(data)
+        assert isinstance(transaction, Transaction)
+        return [{"entity": {"S": key}} for key in self.decider.profile_keys(transaction)]
 
     def on_the_stream(self, number: int, data: dict[str, object]) -> Decision:
         """The stream's decision on the same, written with the profile it moves."""
@@ -110,6 +118,14 @@ def busiest() -> list[dict[str, object]]:
     return [data for data in population() if data["user_id"] == user][:40]
 
 
+def someone_else() -> list[dict[str, object]]:
+    """The records of a user who is not `busiest`, of whom there are several."""
+    user = busiest()[0]["user_id"]
+    users = [str(data["user_id"]) for data in population() if data["user_id"] != user]
+    other = max(set(users), key=users.count)
+    return [data for data in population() if data["user_id"] == other]
+
+
 def test_a_users_history_written_by_the_stream_gives_the_same_bits_at_checkout(world: World) -> None:
     for number, data in enumerate(busiest()):
         assert bits(world.at_checkout(data)) == bits(world.on_the_stream(number, data))
@@ -137,6 +153,26 @@ def test_an_id_that_the_profile_has_counted_gets_the_streams_decision_back(world
     data = busiest()[0]
     theirs = world.on_the_stream(1, data)
     assert world.at_checkout(data) == theirs
+
+
+def test_a_damaged_profile_costs_its_own_user_the_history_and_nobody_beside_it(world: World, run: Run) -> None:
+    damaged, sound = busiest()[:2], someone_else()[:2]
+    for number, data in enumerate((damaged[0], sound[0])):
+        world.on_the_stream(number, data)
+    table, (key,) = client("dynamodb"), world.profile_keys(damaged[1])
+    cut_off = table.get_item(TableName=world.settings.profiles_table, Key=key)["Item"]["history"]["B"][:-1]
+    table.put_item(
+        TableName=world.settings.profiles_table,
+        Item={**key, "position": {"S": "0"}, "history": {"B": cut_off}},
+    )
+    running = run(world.stored, profile_deadline_ms="5000")
+    body = json.loads(running.ask(http_json({"transactions": [sound[1], damaged[1], sound[0]]}))["body"])
+    assert [item["profile"] for item in body["answers"]] == ["found", "missing", "recorded"]
+    assert body["answers"][1]["fraud_probability"] == run().score(damaged[1])["fraud_probability"]
+    (defect,) = (line for line in running.lines if line["level"] == "ERROR")
+    assert (defect["Defects"], defect["place"].partition(":")[0]) == (1, "profiles.py")
+    assert running.last["ProfileMisses"] == 1
+    assert str(damaged[1]["user_id"]) not in running.stream.getvalue()
 
 
 @pytest.mark.parametrize("world", ["cards"], indirect=True)
