@@ -15,6 +15,7 @@ from botocore.session import Session
 
 from fraudline.adapters.automations import NOTICES
 from fraudline.cli.app import app
+from fraudline.settings import Settings
 from tests.support.pipeline import ROOT
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
@@ -80,7 +81,13 @@ def test_prefects_commands_and_their_options_exist(line: str) -> None:
     assert {option for option in options if option not in shown} == set()
 
 
-@pytest.mark.parametrize("line", sorted(commands("aws")))
+def aws_calls() -> set[str]:
+    """Calls to AWS, also those whose answer a line keeps or passes on."""
+    lines = (line.strip() for block in _BLOCK.findall(RUNBOOK) for line in block.splitlines())
+    return {*commands("aws"), *(call for line in lines for call in re.findall(r"\$\((aws [^()]+)\)", line))}
+
+
+@pytest.mark.parametrize("line", sorted(aws_calls()))
 def test_the_calls_to_aws_exist(line: str) -> None:
     service, operation, *words = shlex.split(line)[1:]
     if (service, operation) == ("logs", "tail"):
@@ -90,7 +97,14 @@ def test_the_calls_to_aws_exist(line: str) -> None:
     operations = {xform_name(name, "-"): name for name in model.operation_names}
     members = model.operation_model(operations[operation]).input_shape.members
     options = {word.removeprefix("--").removeprefix("no-") for word in words if word.startswith("--")}
-    assert options - {xform_name(member, "-") for member in members} <= {"force-new-deployment"}
+    assert options - {xform_name(member, "-") for member in members} <= {"force-new-deployment", "query", "output"}
+
+
+def test_a_variable_is_a_setting_or_is_set_in_a_line_above() -> None:
+    known = set(Settings.model_construct().to_environment())
+    for line in "\n".join(_BLOCK.findall(RUNBOOK)).splitlines():
+        assert set(re.findall(r"\$\{?([A-Z_]+)", line)) - known == set(), line
+        known |= set(re.findall(r"^\s*(?:export )?([A-Z_]+)=", line))
 
 
 def test_deployments_named_are_those_of_prefect_yaml() -> None:
