@@ -19,7 +19,13 @@ READ_KEYS = 100
 WRITE_ITEMS = 25
 _LOST = frozenset({"ConditionalCheckFailed", "DuplicateItem"})
 _TRY_AGAIN = frozenset(
-    {"ProvisionedThroughputExceeded", "ThrottlingError", "RequestLimitExceeded", "InternalServerError"}
+    {
+        "ProvisionedThroughputExceeded",
+        "ThrottlingError",
+        "RequestLimitExceeded",
+        "InternalServerError",
+        "TransactionConflict",
+    }
 )
 _CONDITIONS = frozenset({"ConditionalCheckFailedException", "TransactionCanceledException"})
 
