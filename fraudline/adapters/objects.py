@@ -12,7 +12,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -208,7 +208,7 @@ class FolderObjects:
 @contextmanager
 def _written(path: Path, data: bytes) -> Iterator[str]:
     """A hidden file beside `path` that holds `data` on disk, for the time of the block."""
-    if path.is_dir():
+    if path.is_dir() and not _is_cleared(path):
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
@@ -221,6 +221,14 @@ def _written(path: Path, data: bytes) -> Iterator[str]:
         yield partial
     finally:
         Path(partial).unlink(missing_ok=True)
+
+
+def _is_cleared(path: Path) -> bool:
+    """Whether a folder is gone that held nothing but folders: deleted objects leave such, and S3 knows none."""
+    with suppress(OSError):
+        for folder, _, _ in os.walk(path, topdown=False):
+            os.rmdir(folder)
+    return not path.is_dir()
 
 
 def _keys_below(folder: Path, at: str, prefix: str) -> Iterator[str]:
