@@ -11,8 +11,8 @@ many the next retrain takes.
 Either way each time that something changed is an object in `attempts/<run>/`: the history of every row.
 """
 
-from collections.abc import Collection, Iterator
-from typing import Any, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -47,33 +47,42 @@ class BatchQuarantine:
 
     def history(self, key: str) -> list[Attempt]:
         """Every attempt at every row of the run, oldest first."""
-        keys = list(self._objects.list(f"attempts/{_run(key)}/"))
-        return [attempt for name in keys for attempt in _lines(self._objects.get(name), Attempt, name)]
+        return self._attempts(self._told(key))
 
     def redrive(self, key: str, contract: Contract) -> Redriven:
-        """Try a run's rows again, corrected where a person has done so. Done twice it changes nothing more."""
+        """Try a run's rows again, corrected where a person has done so. Done twice it changes nothing more.
+
+        `LostRace` if another redrive of the run was faster: then nothing was changed.
+        """
         if key.startswith(REFUSED_LABELS):
             raise BadInput(f"{key} holds labels: mend them in a file of labels, then run `fraudline labels apply`")
-        rejects, history = self.show(key), self.history(key)
+        rejects, told = self.show(key), self._told(key)
+        history = self._attempts(told)
         done = {attempt.line for attempt in history if not attempt.problems}
-        attempts, records = self._try_again(key, contract, rejects, done)
+        attempts = self._try_again(key, contract, rejects, done)
         latest = {attempt.line: attempt for attempt in history}
         if news := [attempt for attempt in attempts if latest.get(attempt.line) != attempt]:
-            # Transactions first: cut off in between, the next redrive finds the rows not done and writes the same.
-            self._append(f"redriven/{_run(key)}{SUFFIX}", records)
-            self._remember(key, news)
+            self._remember(key, len(told) + 1, news)
+        # What is remembered counts: of a redrive that was cut off in between, this one brings the rows back.
+        self._bring_back(key, [*history, *news])
         returned = sum(not attempt.problems for attempt in attempts)
         result = Redriven(returned=returned, returned_before=len(done))
         result.refused.update(attempt.problems[0].code for attempt in attempts if attempt.problems)
         return result
 
+    def _told(self, key: str) -> list[str]:
+        """The objects that tell of attempts at the run's rows, oldest first."""
+        return list(self._objects.list(f"attempts/{_run(key)}/"))
+
+    def _attempts(self, names: Iterable[str]) -> list[Attempt]:
+        return [attempt for name in names for attempt in _lines(self._objects.get(name), Attempt, name)]
+
     def _try_again(
         self, key: str, contract: Contract, rejects: tuple[RejectedRow, ...], done: Collection[int]
-    ) -> tuple[list[Attempt], list[dict[str, Any]]]:
-        """The attempts, and the records that come back by them."""
+    ) -> list[Attempt]:
         if key.startswith(REFUSED):
             return try_again(contract, rejects, self._corrections(key), done)
-        return judge_again(contract, load_suite(contract, _stage(key)), rejects, done), []
+        return judge_again(contract, load_suite(contract, _stage(key)), rejects, done)
 
     def _corrections(self, key: str) -> dict[Place, str]:
         name = f"corrections/{_run(key)}{SUFFIX}"
@@ -83,21 +92,28 @@ class BatchQuarantine:
             return {}
         return {(row.source, row.row): row.raw for row in rows}
 
-    def _append(self, key: str, records: list[dict[str, Any]]) -> None:
-        try:
-            present = self._objects.get(key)
-        except NotFound:
-            present = b""
-        known = set(present.splitlines())
-        lines = [line for line in map(msgspec.json.encode, records) if line not in known]
-        if lines:
-            self._objects.put(key, present + b"\n".join([*lines, b""]))
-
-    def _remember(self, key: str, attempts: list[Attempt]) -> None:
-        number = sum(1 for _ in self._objects.list(f"attempts/{_run(key)}/")) + 1
+    def _remember(self, key: str, number: int, attempts: Sequence[Attempt]) -> None:
+        """The next attempts after those that were read: whoever has read the same ones has no other place for his."""
         data = b"".join(msgspec.json.encode(attempt) + b"\n" for attempt in attempts)
         if not self._objects.put_new(f"attempts/{_run(key)}/{number:06d}{SUFFIX}", data):
             raise LostRace(f"another redrive of {key} is under way: run it again when that is done")
+
+    def _bring_back(self, key: str, attempts: Sequence[Attempt]) -> None:
+        """The records of all rows that came back, beside what is there."""
+        name = f"redriven/{_run(key)}{SUFFIX}"
+        records = [msgspec.json.encode(attempt.record) for attempt in attempts if attempt.record is not msgspec.UNSET]
+        while records:
+            tag, present = self._objects.tag(name), self._present(name)
+            known = set(present.splitlines())
+            lines = [record for record in records if record not in known]
+            if not lines or self._objects.put_if(name, present + b"\n".join([*lines, b""]), tag):
+                return
+
+    def _present(self, name: str) -> bytes:
+        try:
+            return self._objects.get(name)
+        except NotFound:
+            return b""
 
 
 def _run(key: str) -> str:

@@ -16,7 +16,7 @@ class Guarded:
     def __init__(self, objects: Objects, erased: Callable[[], Erased]) -> None:
         self._objects = objects
         self._erased = erased
-        self.list, self.exists, self.delete = objects.list, objects.exists, objects.delete
+        self.list, self.exists, self.delete, self.tag = objects.list, objects.exists, objects.delete, objects.tag
 
     @property
     def location(self) -> str:
@@ -41,6 +41,9 @@ class Guarded:
 
     def put_new(self, key: str, data: bytes) -> bool:
         return self._objects.put_new(key, self._without(key, data))
+
+    def put_if(self, key: str, data: bytes, tag: str) -> bool:
+        return self._objects.put_if(key, self._without(key, data), tag)
 
     def _without(self, key: str, data: bytes) -> bytes:
         erased = self._erased()

@@ -5,6 +5,8 @@ code point) and create atomically: a reader sees a whole object or none, and of 
 """
 
 import errno
+import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -46,6 +48,15 @@ class Objects(Protocol):
         """Create an object; False (and nothing written) if there is one already.
 
         A retry after a lost answer may say False for what this very call wrote: whoever must know compares.
+        """
+
+    def tag(self, key: str) -> str:
+        """What tells the object from one with other bytes; empty if there is none."""
+
+    def put_if(self, key: str, data: bytes, tag: str) -> bool:
+        """Create or replace an object that still has this `tag`; False (and nothing written) if it has another by now.
+
+        Of two who have read one tag the first to ask so wins. What `put_new` says of lost answers goes here, too.
         """
 
     def list(self, prefix: str = "") -> Iterator[str]:
@@ -166,6 +177,20 @@ class FolderObjects:
                     return False
                 return True
 
+    def tag(self, key: str) -> str:
+        try:
+            return hashlib.sha256(self.get(key)).hexdigest()
+        except NotFound:
+            return ""
+
+    def put_if(self, key: str, data: bytes, tag: str) -> bool:
+        path = self._path(key)
+        with _explained(path), _locked(path.parent):
+            is_still = self.tag(key) == tag
+            if is_still:
+                self.put(key, data)
+            return is_still
+
     def list(self, prefix: str = "") -> Iterator[str]:
         with _explained(self._folder):
             yield from _keys_below(self._folder, "", prefix)
@@ -221,6 +246,18 @@ def _written(path: Path, data: bytes) -> Iterator[str]:
         yield partial
     finally:
         Path(partial).unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Within the block no other process that asks is in it for the same folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_cleared(path: Path) -> bool:

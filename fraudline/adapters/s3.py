@@ -42,12 +42,23 @@ class S3Objects:
             self._client.put_object(**self._at(key), Body=data)
 
     def put_new(self, key: str, data: bytes) -> bool:
+        return self._put_on(key, data, IfNoneMatch="*")
+
+    def tag(self, key: str) -> str:
+        return str(self._head(key).get("ETag", ""))
+
+    def put_if(self, key: str, data: bytes, tag: str) -> bool:
+        return self._put_on(key, data, **({"IfMatch": tag} if tag else {"IfNoneMatch": "*"}))
+
+    def _put_on(self, key: str, data: bytes, **condition: str) -> bool:
+        """False if the condition does not hold."""
         with self._explained():
             for attempt in range(_CONFLICT_ATTEMPTS):
                 try:
-                    self._client.put_object(**self._at(key), Body=data, IfNoneMatch="*")
+                    self._client.put_object(**self._at(key), Body=data, **condition)
                 except ClientError as error:
-                    if error_code(error) == "PreconditionFailed":
+                    # There is none any more of which a tag was read.
+                    if error_code(error) in ("PreconditionFailed", "NoSuchKey"):
                         return False
                     if error_code(error) != "ConditionalRequestConflict":
                         raise
@@ -77,14 +88,18 @@ class S3Objects:
                 raise NotFound(f"there is no {key!r} in {self.location}") from None
 
     def exists(self, key: str) -> bool:
+        return bool(self._head(key))
+
+    def _head(self, key: str) -> dict[str, Any]:
+        """What S3 tells of an object; nothing if there is none."""
         with self._explained():
             try:
-                self._client.head_object(**self._at(key))
+                told: dict[str, Any] = self._client.head_object(**self._at(key))
             except ClientError as error:
                 if error_code(error) not in ("404", "NoSuchKey"):
                     raise
-                return False
-            return True
+                return {}
+            return told
 
     def delete(self, key: str) -> None:
         with self._explained():

@@ -24,6 +24,7 @@ class Attempt(msgspec.Struct, frozen=True):
     """One row tried once: what was tried, and what still was wrong with it (nothing: it came back).
 
     `line` counts from 0 in the quarantine object, which never changes; rows of several files may share a number.
+    `record` is the transaction as which a refused row came back; earlier releases kept it beside the attempts alone.
     """
 
     line: int
@@ -31,6 +32,7 @@ class Attempt(msgspec.Struct, frozen=True):
     row: int
     raw: str
     problems: tuple[Problem, ...] = ()
+    record: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True)
@@ -44,24 +46,22 @@ class Redriven:
 
 def try_again(
     contract: Contract, rejects: Sequence[RejectedRow], corrections: Mapping[Place, str], done: Collection[int]
-) -> tuple[list[Attempt], list[dict[str, Any]]]:
-    """An attempt for each line not `done`, and the records of those that are transactions now.
+) -> list[Attempt]:
+    """An attempt for each line not `done`, with the record of one that is a transaction now.
 
     `corrections` gives what a row should have been by (source, row).
     """
     validator = Validator(contract)
     attempts: list[Attempt] = []
-    records: list[dict[str, Any]] = []
     for line, reject in enumerate(rejects):
         if line in done:
             continue
         raw = corrections.get(reject.place, reject.raw)
         outcome = _validated(validator, reject, raw)
         problems = outcome.problems if isinstance(outcome, Rejected) else ()
-        attempts.append(Attempt(line, reject.source, reject.row, raw, problems))
-        if isinstance(outcome, Transaction):
-            records.append(_record(contract, outcome))
-    return attempts, records
+        record = _record(contract, outcome) if isinstance(outcome, Transaction) else msgspec.UNSET
+        attempts.append(Attempt(line, *reject.place, raw, problems, record))
+    return attempts
 
 
 def judge_again(

@@ -93,6 +93,30 @@ def test_of_many_creators_one_wins_and_its_bytes_stay(objects: Objects) -> None:
     assert [objects.get("history/00000001.json")] == [str(me).encode() for me, wrote in won.items() if wrote]
 
 
+def test_what_was_read_is_replaced_only_if_it_is_still_there(objects: Objects) -> None:
+    assert objects.tag("a/b") == ""
+    assert not objects.put_if("a/b", b"none was read", '"0123456789abcdef0123456789abcdef"')
+    assert objects.put_if("a/b", b"first", "")
+    assert not objects.put_if("a/b", b"second", "")
+    first = objects.tag("a/b")
+    assert objects.put_if("a/b", b"second", first)
+    assert objects.tag("a/b") != first
+    assert not objects.put_if("a/b", b"third", first)
+    assert objects.get("a/b") == b"second"
+
+
+def test_of_many_who_add_to_what_they_have_read_none_is_lost(objects: Objects) -> None:
+    def add(me: int) -> None:
+        while True:
+            tag = objects.tag("a/b")
+            present = objects.get("a/b") if tag else b""
+            if objects.put_if("a/b", present + bytes([me]), tag):
+                return
+
+    in_parallel(add, times=16)
+    assert sorted(objects.get("a/b")) == list(range(16))
+
+
 def test_deleting_is_done_once_and_harmless_twice(objects: Objects) -> None:
     objects.put("a/b", b"1")
     objects.delete("a/b")
@@ -159,6 +183,8 @@ def test_a_key_that_could_leave_its_store_is_refused_by_every_method(
         lambda: objects.fetch(key, tmp_path / "copy"),
         lambda: objects.put(key, b""),
         lambda: objects.put_new(key, b""),
+        lambda: objects.put_if(key, b"", ""),
+        lambda: objects.tag(key),
         lambda: objects.exists(key),
         lambda: objects.delete(key),
     ]
