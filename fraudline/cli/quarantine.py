@@ -111,16 +111,17 @@ def _beginning_with(prefix: str, store: Any) -> list[str]:
 
 
 def _store(at: str | None) -> Any:
-    from fraudline.adapters.objects import open_objects
-
     if not at or "://" in at:
         use_stack()
     elif not Path(at).exists():
         raise BadInput(f"there is no folder {at}: name the one where the run put its rows")
     if at:
         from fraudline.adapters.batch_quarantine import BatchQuarantine
+        from fraudline.adapters.guarded import open_guarded
 
-        return BatchQuarantine(open_objects(at))
+        # What a person puts there may be older than an erasure.
+        return BatchQuarantine(open_guarded(at))
+    from fraudline.adapters.objects import open_objects
     from fraudline.adapters.quarantine import Quarantine
     from fraudline.settings import load_settings
 
