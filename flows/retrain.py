@@ -7,6 +7,7 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
+from fraudline.adapters.clock import require_begun
 from fraudline.adapters.registry import open_registry
 from fraudline.candidates import candidates_named
 from fraudline.clock import day_start
@@ -74,6 +75,7 @@ class RetrainResult:
 @flow(name="retrain", flow_run_name="retrain-{request.contract}-{request.as_of}")
 def retrain(request: RetrainRequest) -> RetrainResult:
     """Train candidates on what was known as of a date, publish the best as a version, promote it if it wins."""
+    require_begun(request.as_of)
     contract = load_contract(request.contract)
     plan = Plan(contract, day_start(request.as_of), request.seed)
     candidates = candidates_named(request.candidates)

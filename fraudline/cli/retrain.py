@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from fraudline.adapters.clock import require_begun
 from fraudline.cli.checks import checked_input, checked_registry
 from fraudline.cli.common import (
     ContractOption,
@@ -47,6 +48,7 @@ def retrain(
     A rejected challenger is a normal outcome (exit code 0) that says why.
     """
     day = parse_date(as_of, "--as-of")
+    require_begun(day)
     checked_registry(models, checked_input(contract, transactions))
     with working("Starting"):
         from flows.retrain import RetrainRequest

@@ -17,6 +17,7 @@ SLIPS = {
     "an unknown format": ((*RETRAIN, "-t", "notes.txt"), 2, "notes.txt"),
     "an unknown contract": ((*RETRAIN, "-t", "tx.csv", "-c", "nosuch"), 2, "'nosuch'"),
     "models that are a file": ((*RETRAIN, "-t", "tx.csv", "--models", "tx.csv"), 2, "'tx.csv' is a file"),
+    "a day that is still to come": (("retrain", "--as-of", "2099-02-18", "-t", "tx.csv"), 2, "as of 2099-02-18"),
     "no champion yet": ((*BACKFILL, *WINDOW), 3, "no champion"),
     "a start after the end": ((*BACKFILL, "--start", "2026-02-16", "--end", "2026-02-14"), 2, "swap"),
     "a backfill to nowhere": (("backfill", "-t", "tx.csv", *WINDOW), 2, "--name"),

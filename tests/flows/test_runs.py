@@ -5,13 +5,14 @@ import json
 import re
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fraudline.adapters.registry import open_registry
+from fraudline.errors import BadInput
 from tests.realtime.bundles import bundle_files, version_of
 from tests.support.pipeline import Pipeline
 
@@ -28,6 +29,13 @@ def test_a_retrain_that_is_told_nothing_trains_on_all_that_has_landed_as_of_its_
     assert run["state"]["type"] == "COMPLETED"
     assert pipeline.result.decision.action == "promote"
     assert pipeline.result.rows == pipeline.result.valid > 5000
+
+
+def test_a_form_with_a_day_that_is_still_to_come_trains_nothing() -> None:
+    from flows.retrain import RetrainRequest, retrain
+
+    with pytest.raises(BadInput, match="as of 2099-01-01"):
+        retrain.fn(RetrainRequest(as_of=date(2099, 1, 1), transactions=["nothing-is-read.csv"]))
 
 
 def test_a_run_is_found_by_contract_version_and_decision(pipeline: Pipeline) -> None:

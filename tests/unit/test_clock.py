@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fraudline.adapters.clock import require_begun
 from fraudline.clock import (
     day_start,
     format_day,
@@ -17,6 +18,7 @@ from fraudline.clock import (
     to_micros,
 )
 from fraudline.durations import DAY, HOUR, floor_day, floor_hour, parse_duration
+from fraudline.errors import BadInput
 
 ZONES = ("UTC", "Europe/Rome", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham")
 FIRST, LAST = day_start(date(1990, 1, 1)), day_start(date(2100, 1, 1)) - 1
@@ -107,3 +109,9 @@ def test_durations_are_whole_hours_or_days() -> None:
 def test_any_other_duration_is_refused_by_name(text: str) -> None:
     with pytest.raises(ValueError, match="is not a duration"):
         parse_duration(text)
+
+
+def test_a_day_that_is_still_to_come_is_no_day_to_know_anything_as_of() -> None:
+    require_begun(datetime.now(UTC).date())
+    with pytest.raises(BadInput, match=r"as of 2099-01-01, it is \d{4}-\d\d-\d\d \(UTC\)"):
+        require_begun(date(2099, 1, 1))
