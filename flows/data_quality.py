@@ -65,7 +65,7 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
         result = quality.judge(contract, landed, suite, context)
     quality.keep(result, landed, out, reference)
     quality.show(result, out)
-    return gate(result)
+    return gate(result, request.suite)
 
 
 def _of_deployment(request: DataQualityRequest, contract: Contract) -> tuple[Landed, Context]:

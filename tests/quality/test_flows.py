@@ -122,6 +122,16 @@ def test_a_critical_failure_fails_the_run_with_one_sentence_after_its_report_is_
     assert (tmp_path / "out" / "report.html").exists()
 
 
+def test_who_is_told_to_correct_the_suite_is_told_the_one_that_judged(clean: pd.DataFrame, tmp_path: Path) -> None:
+    broken, own = clean.head(2_000).assign(amount=5.0), _lenient(tmp_path)
+    with pytest.raises(QualityGate) as kept:
+        data_quality.fn(request(broken, tmp_path))
+    assert str(kept.value).endswith("correct the data or expectations/ecommerce/landed.json")
+    with pytest.raises(QualityGate) as given:
+        data_quality.fn(request(broken, tmp_path, suite=own))
+    assert str(given.value).endswith(f"correct the data or {own}")
+
+
 def test_the_archive_of_the_stream_is_judged_by_the_account_of_its_batches_and_by_its_decisions(
     resources: Settings, contract: Contract, tmp_path: Path, models: str
 ) -> None:
