@@ -17,6 +17,9 @@ from fraudline.settings import load_settings
 from tasks import landing, monitoring, quality
 from tasks.artifacts import tag_run
 
+# Stages that judge all that has landed, whatever the window.
+OF_ALL: tuple[Stage, ...] = ("training", "labels")
+
 
 class DataQualityRequest(BaseModel):
     """What to judge, and where its reports go."""
@@ -49,7 +52,7 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
     """Judge, report, and fail with one sentence if the window as a whole is not fit for use."""
     contract = load_contract(request.contract)
     tag_run(contract=contract.name)
-    out, models = request.out, request.models
+    out, models, window = request.out, request.models, None
     if request.transactions:
         landed = landing.load(contract, request.transactions)
         context = Context(as_of=to_micros(request.as_of)) if request.as_of else Context()
@@ -57,6 +60,7 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
         landed, context = _of_deployment(request, contract)
         # Hours are compared with hours and days with days.
         out, models = f"{out}/{request.stage}/{request.window}", models or defaults.models()
+        window = None if request.stage in OF_ALL else request.window
     reference = monitoring.training_reference(models, contract) if models else None
     suite = quality.suite(contract, request.stage, request.suite)
     if request.stage == "decisions":
@@ -64,14 +68,14 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
     else:
         result = quality.judge(contract, landed, suite, context)
     quality.keep(result, landed, out, reference)
-    quality.show(result, out)
+    quality.show(result, out, window)
     return gate(result, request.suite)
 
 
 def _of_deployment(request: DataQualityRequest, contract: Contract) -> tuple[Landed, Context]:
     """All that has landed where labels are judged, which come late; else the archive's last whole window."""
     now = to_micros(request.as_of or defaults.due())
-    if request.stage in ("training", "labels"):
+    if request.stage in OF_ALL:
         # What the stream delivered since then is no clock that runs ahead: a run may start late, or be repeated.
         return landing.load_all(contract, now, known_before=now), Context(as_of=now)
     start, end = whole_window(request.window, now)

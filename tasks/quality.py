@@ -50,9 +50,12 @@ def keep(result: QualityResult, landed: Landed, out: str, reference: dict[str, A
 
 
 @step(name="show the result")
-def show(result: QualityResult, out: str) -> None:
-    """A table of all expectations, a summary that links the page, and an event for automations."""
-    name = f"{result.contract}-{result.stage}".replace("_", "-")
+def show(result: QualityResult, out: str, window: str | None = None) -> None:
+    """A table of all expectations, a summary that links the page, and an event for automations.
+
+    Of the stream each `window` ("hour", "day") has keys of its own, so that hours do not hide the day.
+    """
+    name = "-".join(filter(None, (result.contract, result.stage, window))).replace("_", "-")
     verdict = "passed" if result.passed else "failed"
     rows = [_row(outcome) for outcome in result.expectations]
     artifacts.show_table(f"quality-{name}", rows, f"Expectations on {result.stage} data: {verdict}")
