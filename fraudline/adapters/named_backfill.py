@@ -88,7 +88,10 @@ class HeldRows:
 
     def renew(self, head: Head) -> Head:
         """The head for another term; `LostRace` if it is somebody else's by now."""
-        return self._put(head)
+        try:
+            return self._put(head)
+        except LostRace as error:
+            raise LostRace(f"another run took {self._what} over from this one: wait for it to end") from error
 
     def release(self, head: Head) -> None:
         """Let others have it at once; fine if it has to expire by itself."""
@@ -164,6 +167,9 @@ class Hold:
         """`LostRace` (or why it could not be renewed) once the backfill may be another run's."""
         if self._lost:
             raise self._lost
+        if now_micros() >= self._head.expires_at:
+            # All of this process slept, and what renews it has not found out yet.
+            self._head = self._rows.renew(self._head)
 
     def note(self, day: str, done: Done) -> None:
         self.check()

@@ -51,7 +51,7 @@ class Objects(Protocol):
         """
 
     def tag(self, key: str) -> str:
-        """What tells the object from one with other bytes; empty if there is none."""
+        """The SHA-256 of the object's bytes in hex, in either store; empty if there is none."""
 
     def put_if(self, key: str, data: bytes, tag: str) -> bool:
         """Create or replace an object that still has this `tag`; False (and nothing written) if it has another by now.

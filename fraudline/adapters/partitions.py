@@ -1,5 +1,6 @@
 """Where a backfill leaves its decisions: one Parquet file, or a place with one a day and a manifest of those done."""
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,17 +16,21 @@ import pyarrow.parquet as pq
 
 from fraudline.adapters.objects import NotFound, open_objects
 from fraudline.backfilling import Partition, ScoredDay
-from fraudline.errors import BadInput, Unavailable
+from fraudline.errors import BadInput, LostRace, Unavailable
 
 MANIFEST = "_manifest.json"
 
 
-class Done(msgspec.Struct, frozen=True):
-    """A finished partition and the input it was made from."""
+class Done(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A finished partition, the input it was made from and the SHA-256 of its file.
+
+    That is empty of one without a file, and of one of an earlier release.
+    """
 
     fingerprint: str
     rows: int
     alerts: int
+    digest: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -75,16 +80,18 @@ class Place(Protocol):
         """`NotFound` if there is none."""
         ...
 
-    def put(self, key: str, data: bytes) -> None:
-        """Whoever reads sees what was there before or this."""
+    def tag(self, key: str) -> str:
+        """The SHA-256 of what is there; empty if nothing is."""
         ...
 
-    def exists(self, key: str) -> bool: ...
+    def put_if(self, key: str, data: bytes, tag: str) -> bool:
+        """If what is there still has this tag; whoever reads sees that or this."""
+        ...
 
 
 @dataclass(frozen=True)
 class LocalFolder:
-    """A folder of this machine."""
+    """A folder of this machine, whose kernel keeps other runs out for as long as this one lives."""
 
     path: Path
 
@@ -102,11 +109,20 @@ class LocalFolder:
         except FileNotFoundError:
             raise NotFound(f"there is no {key} in {self.path}") from None
 
-    def put(self, key: str, data: bytes) -> None:
-        write_whole(self.path / key, data)
+    def tag(self, key: str) -> str:
+        try:
+            return digest(self.get(key))
+        except NotFound:
+            return ""
 
-    def exists(self, key: str) -> bool:
-        return (self.path / key).exists()
+    def put_if(self, key: str, data: bytes, tag: str) -> bool:
+        write_whole(self.path / key, data)
+        return True
+
+
+def digest(data: bytes) -> str:
+    """The SHA-256 of a file, in hex."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def place_of(location: str) -> Place:
@@ -149,19 +165,33 @@ class PartitionFolder:
         return [part for part in parts if not self._is_done(part)]
 
     def write(self, day: ScoredDay) -> None:
-        self._check()
-        self._place.put(day_key(day.part.day), parquet_bytes(day.decisions))
-        done = {**self._manifest.partitions, day.part.day: _done(day)}
+        data = parquet_bytes(day.decisions)
+        self._put(day_key(day.part.day), data)
+        done = {**self._manifest.partitions, day.part.day: _done(day, data)}
         self._manifest = msgspec.structs.replace(self._manifest, partitions=dict(sorted(done.items())))
+        self._put(MANIFEST, msgspec.json.format(msgspec.json.encode(self._manifest), indent=1))
+
+    def _put(self, key: str, data: bytes) -> None:
+        # Looked at before it is asked: who takes over after the question changes what was seen.
+        tag = self._place.tag(key)
         self._check()
-        self._place.put(MANIFEST, msgspec.json.format(msgspec.json.encode(self._manifest), indent=1))
+        # What is there by now may be ours: an answer was lost, and the call was made again.
+        if not self._place.put_if(key, data, tag) and self._place.tag(key) != digest(data):
+            raise LostRace(f"another run has written {self._place.location}/{key} meanwhile: wait for it to end")
 
     def close(self, complete: bool) -> None:
         """Nothing is left to do: each day is whole as soon as it is written."""
 
     def _is_done(self, part: Partition) -> bool:
+        """Whether it was done from this input, and its file is still the one: a file may come late, or its manifest not.
+
+        One in which somebody was erased is another file, too, and is made again from what it was made of.
+        """
         done = self._manifest.partitions.get(part.day)
-        return done is not None and done.fingerprint == part.fingerprint and self._place.exists(day_key(part.day))
+        if done is None or done.fingerprint != part.fingerprint:
+            return False
+        tag = self._place.tag(day_key(part.day))
+        return tag == done.digest if done.digest else tag != ""
 
 
 def day_key(day: str) -> str:
@@ -212,8 +242,9 @@ class PartitionFile:
         return self._writer
 
 
-def _done(day: ScoredDay) -> Done:
-    return Done(day.part.fingerprint, day.decisions.num_rows, pc.sum(day.decisions["is_fraud"]).as_py() or 0)
+def _done(day: ScoredDay, data: bytes) -> Done:
+    alerts = pc.sum(day.decisions["is_fraud"]).as_py() or 0
+    return Done(day.part.fingerprint, day.decisions.num_rows, alerts, digest(data))
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

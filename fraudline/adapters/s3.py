@@ -1,7 +1,9 @@
 """The objects port on S3."""
 
+import base64
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +47,33 @@ class S3Objects:
         return self._put_on(key, data, IfNoneMatch="*")
 
     def tag(self, key: str) -> str:
-        return str(self._head(key).get("ETag", ""))
+        return self._tagged(key)[0]
 
     def put_if(self, key: str, data: bytes, tag: str) -> bool:
-        return self._put_on(key, data, **({"IfMatch": tag} if tag else {"IfNoneMatch": "*"}))
+        found, version = self._tagged(key)
+        if found != tag:
+            return False
+        condition = {"IfMatch": version} if tag else {"IfNoneMatch": "*"}
+        return self._put_on(key, data, ChecksumSHA256=base64.b64encode(sha256(data).digest()).decode(), **condition)
 
-    def _put_on(self, key: str, data: bytes, **condition: str) -> bool:
-        """False if the condition does not hold."""
+    def _tagged(self, key: str) -> tuple[str, str]:
+        """The object's tag, and what S3 itself calls this version of it."""
+        with self._explained():
+            told = self._head(key, ChecksumMode="ENABLED")
+            if not told:
+                return "", ""
+            if "ChecksumSHA256" in told and told.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+                return base64.b64decode(told["ChecksumSHA256"]).hex(), told["ETag"]
+            # Written without one: by `put`, or by hand.
+            answer = self._client.get_object(**self._at(key))
+            return sha256(answer["Body"].read()).hexdigest(), answer["ETag"]
+
+    def _put_on(self, key: str, data: bytes, **told: str) -> bool:
+        """False if the condition that S3 is told does not hold."""
         with self._explained():
             for attempt in range(_CONFLICT_ATTEMPTS):
                 try:
-                    self._client.put_object(**self._at(key), Body=data, **condition)
+                    self._client.put_object(**self._at(key), Body=data, **told)
                 except ClientError as error:
                     # There is none any more of which a tag was read.
                     if error_code(error) in ("PreconditionFailed", "NoSuchKey"):
@@ -90,11 +108,11 @@ class S3Objects:
     def exists(self, key: str) -> bool:
         return bool(self._head(key))
 
-    def _head(self, key: str) -> dict[str, Any]:
+    def _head(self, key: str, **asked: str) -> dict[str, Any]:
         """What S3 tells of an object; nothing if there is none."""
         with self._explained():
             try:
-                told: dict[str, Any] = self._client.head_object(**self._at(key))
+                told: dict[str, Any] = self._client.head_object(**self._at(key), **asked)
             except ClientError as error:
                 if error_code(error) not in ("404", "NoSuchKey"):
                     raise
