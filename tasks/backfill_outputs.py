@@ -1,9 +1,10 @@
 """Where a backfill's days go, and which of them are there already."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -14,10 +15,11 @@ from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.named_backfill import BackfillOutput, NamedBackfills, held, held_output, missing
 from fraudline.adapters.output_lock import only_run
 from fraudline.adapters.partitions import Done, LocalFolder, PartitionFile, PartitionFolder, Target, place_of
+from fraudline.adapters.tombstones import erased_people, require_nobody_new
 from fraudline.backfilling import Partition, ScoredDay
 from fraudline.bundle import Bundle
 from fraudline.contract import Contract
-from fraudline.settings import load_settings
+from fraudline.settings import erasure_key, load_settings
 
 
 class Days(Protocol):
@@ -82,38 +84,59 @@ def scratch_for(out: str | None, name: str | None) -> Path:
 
 @contextmanager
 def outputs(out: str | None, name: str | None, contract: Contract, bundle: Bundle) -> Iterator[Outputs]:
-    """Files, the decisions table under `name`, or both; within the block no other run writes to any of them."""
+    """Files, the decisions table under `name`, or both; within the block no other run writes to any of them.
+
+    To be entered before the input is read: none takes a day any more once somebody is erased who was not by then.
+    """
+    check = _nobody_new(out, name, contract)
     targets: list[Target] = []
     days: list[Days] = []
     with ExitStack() as stack:
         if out is not None:
             if out.endswith(".parquet"):
                 stack.enter_context(only_run(Path(out)))
-                targets.append(PartitionFile(Path(out)))
+                targets.append(PartitionFile(Path(out), check))
                 days.append(Everything())
             else:
-                folder = stack.enter_context(_folder(out, contract, bundle))
+                folder = stack.enter_context(_folder(out, contract, bundle, check))
                 targets.append(folder)
                 days.append(folder)
         if name is not None:
             hold = stack.enter_context(held(_named(name), contract.name, bundle.version))
-            table = DecisionTarget(_decisions(contract), hold, bundle)
+            table = DecisionTarget(_decisions(contract), hold, bundle, check)
             targets.append(table)
             days.append(table)
         yield Outputs(targets, days)
 
 
+def _nobody_new(out: str | None, name: str | None, contract: Contract) -> Callable[[], None]:
+    """What raises `NotReady` once somebody is erased whom the input may still tell of; nobody is known without a key.
+
+    Whoever writes into a deployment must have its key, if it has forgotten anybody.
+    """
+    is_in_deployment = name is not None or (out is not None and "://" in out)
+    if not is_in_deployment and erasure_key() is None:
+        return lambda: None
+    settings = load_settings()
+    return partial(require_nobody_new, settings, contract, erased_people(settings, contract))
+
+
 @contextmanager
-def _folder(out: str, contract: Contract, bundle: Bundle) -> Iterator[PartitionFolder]:
+def _folder(out: str, contract: Contract, bundle: Bundle, check: Callable[[], None]) -> Iterator[PartitionFolder]:
     """One file a day, here or in a bucket, which two machines may be asked to write into."""
     place = place_of(out)
     if isinstance(place, LocalFolder):
         with only_run(place.path):
-            yield PartitionFolder(place, contract.name, bundle.version)
+            yield PartitionFolder(place, contract.name, bundle.version, check)
     else:
         rows = BackfillOutput(DynamoDB(AwsJson("dynamodb")), load_settings().leases_table, place.location)
         with held_output(rows, contract.name, bundle.version) as hold:
-            yield PartitionFolder(place, contract.name, bundle.version, hold.check)
+
+            def both() -> None:
+                check()
+                hold.check()
+
+            yield PartitionFolder(place, contract.name, bundle.version, both)
 
 
 def planned(out: str | None, name: str | None, contract: Contract, bundle: Bundle) -> Outputs:

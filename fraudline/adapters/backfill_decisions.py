@@ -1,6 +1,6 @@
 """The decisions table as the target of a backfill."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 import msgspec
@@ -24,13 +24,17 @@ _WRITTEN_AT_ONCE = 250
 class DecisionTarget:
     """Writes days under the origin of a named backfill; a day is done once all its decisions are there.
 
-    A transaction that the input has lost since an earlier run keeps the decision of that run.
+    A transaction that the input has lost since an earlier run keeps the decision of that run. `check` raises where a
+    day must not be written (any more): it is asked before, and again before the day is noted.
     """
 
-    def __init__(self, decisions: Decisions, hold: Hold, bundle: Bundle) -> None:
+    def __init__(
+        self, decisions: Decisions, hold: Hold, bundle: Bundle, check: Callable[[], None] = lambda: None
+    ) -> None:
         self._decisions = decisions
         self._hold = hold
         self._bundle = bundle
+        self._check = check
         self._threads = ThreadPoolExecutor(_THREADS, "backfill")
 
     def missing(self, parts: Sequence[Partition]) -> list[Partition]:
@@ -38,6 +42,7 @@ class DecisionTarget:
         return self._hold.missing(parts)
 
     def write(self, day: ScoredDay) -> None:
+        self._check()
         writes: set[Future[None]] = set()
         for some in self._chunks(day):
             self._hold.check()
@@ -47,6 +52,7 @@ class DecisionTarget:
         while writes:
             writes = _after_one(writes)
         alerts = pc.sum(day.decisions["is_fraud"]).as_py() or 0
+        self._check()
         self._hold.note(day.part.day, Done(day.part.fingerprint, day.decisions.num_rows, alerts))
 
     def close(self, complete: bool) -> None:

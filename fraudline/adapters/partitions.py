@@ -183,7 +183,7 @@ class PartitionFolder:
         """Nothing is left to do: each day is whole as soon as it is written."""
 
     def _is_done(self, part: Partition) -> bool:
-        """Whether it was done from this input, and its file is still the one: a file may come late, or its manifest not.
+        """Whether it was done from this input, and its file is the one: another may come late, or without a manifest.
 
         One in which somebody was erased is another file, too, and is made again from what it was made of.
         """
@@ -206,16 +206,19 @@ def day_key(day: str) -> str:
 class PartitionFile:
     """All partitions in one Parquet file, which takes the place of an earlier one once it is whole.
 
-    Rows wait until there are enough of them for a group: the bytes are those of one table written at once.
+    Rows wait until there are enough of them for a group: the bytes are those of one table written at once. `check`
+    raises where it must not be written (any more): it is asked with each day, and last before it takes its place.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._check = check
         self._resources = ExitStack()
         self._writer: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []
 
     def write(self, day: ScoredDay) -> None:
+        self._check()
         with sentences_of(self._path):
             writer = self._writer or self._open(day.decisions.schema)
             self._waiting.append(day.decisions)
@@ -226,14 +229,14 @@ class PartitionFile:
                 self._waiting = [table.slice(whole)]
 
     def close(self, complete: bool) -> None:
-        if complete and self._writer:
-            with sentences_of(self._path):
+        with self._resources, sentences_of(self._path):
+            if complete and self._writer:
                 rest = pa.concat_tables(self._waiting)
                 if rest.num_rows:
                     self._writer.write_table(rest)
                 self._writer.close()
+                self._check()
                 os.replace(self._partial, self._path)
-        self._resources.close()
 
     def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
         self._partial = self._resources.enter_context(partial_beside(self._path))
