@@ -1,5 +1,6 @@
 """The flows against a real Prefect server: what they show, what they tell, and how they fail."""
 
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -37,9 +38,11 @@ from fraudline.durations import DAY, SECOND
 from fraudline.errors import NotReady
 from fraudline.features.offline import offline_features
 from fraudline.quality.histograms import reference
-from fraudline.quality.monitoring import Monitored
+from fraudline.quality.monitor_report import monitor_figures
+from fraudline.quality.monitoring import LiveSkew, Monitored
 from fraudline.quality.monitoring import monitor as measure
 from fraudline.quality.outcome import QualityGate
+from fraudline.quality.skew import Difference, Skew
 from fraudline.quality.suite import encode_suite
 from fraudline.scoring_matrix import score_matrix
 from fraudline.settings import Settings
@@ -256,6 +259,19 @@ def test_the_monitor_of_a_stream_fails_on_skew_and_names_the_feature(
     with pytest.raises(SkewFound, match="is_night"):
         monitor.fn(asked)
     assert list(open_objects(str(tmp_path)).list("runs/"))
+
+
+def test_the_figures_tell_a_hundred_differences_between_paths_and_how_many_more(
+    landed_clean: Landed, models: str, contract: Contract
+) -> None:
+    many = tuple(Difference(f"t{number}", "is_night", 1.0, 0.0) for number in range(250))
+    skew = LiveSkew(Skew(900, 0, many), Skew(900, 0, many[:3]), 0, {})
+    end = to_micros(datetime(2026, 2, 19, tzinfo=UTC))
+    seen = measure(landed_clean.table, champion(models, contract), end - DAY, end, skew)
+    paths, offline = (json.loads(monitor_figures(seen))["skew"][name] for name in ("paths", "offline"))
+    assert [len(each["differences"]) for each in (paths, offline)] == [100, 3]
+    assert [each["more_differences"] for each in (paths, offline)] == [150, 0]
+    assert [each["transactions_by_feature"] for each in (paths, offline)] == [{"is_night": 250}, {"is_night": 3}]
 
 
 def test_a_monitor_without_a_champion_says_what_to_do_first(tmp_path: Path) -> None:
