@@ -12,11 +12,10 @@ from fraudline.adapters.before import Before, DiffTarget, SecondPass
 from fraudline.adapters.registry import open_registry
 from fraudline.backfilled import NAME, check_outputs, check_window, origin_of
 from fraudline.bundle import Bundle
-from fraudline.clock import day_start, to_micros
+from fraudline.clock import to_micros
 from fraudline.contract import Contract, load_contract
-from fraudline.errors import BadInput
 from fraudline.quality.places import refused_key
-from tasks import backfill_stream, backfilling, comparing, landing
+from tasks import backfilling, comparing, landing
 from tasks.artifacts import show_table, tag_run
 from tasks.backfill_outputs import outputs, place_for, planned, scratch_for
 from tasks.comparing import Compared
@@ -110,18 +109,12 @@ class BackfillResult:
 @flow(name="backfill", flow_run_name="backfill-{request.contract}-{request.start}")
 def backfill(request: BackfillRequest) -> BackfillResult:
     """Score the transactions of [start, end) with a version, as it would have scored them then."""
-    _check(request)
+    check_window(request.start, request.end)
+    check_outputs(request.out, request.name)
     contract = load_contract(request.contract)
     bundle = backfilling.model(open_registry(request.models, contract.name), contract, request.model)
     tag_run(contract=contract.name, version=bundle.version)
     return _plan(request, contract, bundle) if request.dry_run else _run(request, contract, bundle)
-
-
-def _check(request: BackfillRequest) -> None:
-    check_window(request.start, request.end)
-    check_outputs(request.out, request.name)
-    if request.dask and request.stream_from:
-        raise BadInput("--dask works on files: leave out --stream-from")
 
 
 def _run(request: BackfillRequest, contract: Contract, bundle: Bundle) -> BackfillResult:
@@ -194,15 +187,11 @@ def _out(request: BackfillRequest, bundle: Bundle) -> str | None:
 @contextmanager
 def _read(request: BackfillRequest, contract: Contract, bundle: Bundle, beside: str = "") -> Iterator[backfilling.Read]:
     """The transactions to score, and those before them."""
-    if request.stream_from:
-        since = to_micros(request.stream_from)
-        window = (day_start(request.start), day_start(request.end))
-        yield backfill_stream.read_since(contract, request.transactions, since, window, bundle)
-        return
     scratch = scratch_for(_out(request, bundle), request.name)
+    since = to_micros(request.stream_from) if request.stream_from else None
     with backfilling.read(
         contract,
-        request.transactions,
+        backfilling.Sources(request.transactions, since),
         (request.start, request.end),
         bundle,
         scratch.with_name(scratch.name + beside),

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from fraudline.backfilling import score_rows
 from fraudline.contract import Contract
-from fraudline.features.offline import LaterPrimitives, OfflineFeatures, explained_by_amount, later_primitives
+from fraudline.features.offline import Explained, LaterPrimitives, OfflineFeatures, later_primitives
 from fraudline.scoring import Scorer
 from fraudline.spilling import Columns, later_entity_table, partition_entity_table, rows_of_lists, rows_within
 from fraudline.table import Integers
@@ -24,25 +24,29 @@ Floats = npt.NDArray[np.float64]
 Ranges = Sequence[tuple[int, int]]
 
 
-def explained_frauds(contract: Contract, columns: pa.Table, category_texts: Sequence[pa.StringArray]) -> Integers:
-    """The numbers of the rows labelled fraud whose amount alone explains it."""
+def explained_frauds(contract: Contract, columns: pa.Table, category_texts: Sequence[pa.StringArray]) -> Explained:
+    """The rows that somebody said are fraud whose amount alone explains it."""
     table = partition_entity_table(contract, columns, category_texts)
-    fraud: npt.NDArray[np.bool_] = columns["label"].to_numpy() == 1
-    return table.source_row[explained_by_amount(table) & fraud]
+    return Explained.of(table, columns["fraud"].to_numpy())
 
 
 def lagged_columns(
-    contract: Contract, columns: pa.Table, index: int, explained: Integers, wanted: Ranges
+    contract: Contract,
+    columns: pa.Table,
+    statements: pa.Table | None,
+    index: int,
+    explained: Explained,
+    wanted: Ranges,
 ) -> tuple[Columns, npt.NDArray[np.uint16]]:
     """Later entity `index`'s primitives at the wanted rows beside their numbers, and each row's home partition.
 
-    They stand by home partition. `explained` are the numbers of the frauds of all partitions that their amounts
-    explain.
+    They stand by home partition. `explained` are the frauds of all partitions that their amounts explain; `statements`
+    are those on the labels of the rows, if they tell more than the labels.
     """
-    table = later_entity_table(contract, columns, index)
+    table = later_entity_table(contract, columns, index, statements)
     mask = rows_within(table.source_row, wanted)
     home = columns["home"].to_numpy()[mask]
-    values, of = later_primitives(table, index, np.isin(table.source_row, explained), mask, home)
+    values, of = later_primitives(table, index, explained, mask, home)
     return {"row": table.source_row[mask][of], "values": values}, home[of]
 
 

@@ -129,7 +129,7 @@ def score_partitions(
     The stream may have counted one id for two entities (docs/exactly-once.md). Both are history, but decisions go by
     id: the copy that counted first is decided on, which no later row can change.
     """
-    first, features = _first_copies(table), OfflineFeatures(table)
+    first, features = is_first(table.ids), OfflineFeatures(table)
     for some in _at_once(parts):
         wanted = np.zeros(len(table), bool)
         for part in some:
@@ -175,9 +175,9 @@ def score_rows(
     return scores, matrix
 
 
-def _first_copies(table: TransactionTable) -> npt.NDArray[np.bool_]:
-    """Of each id the first row; ids are numbered as they appear."""
-    codes = encode(table.ids).codes
+def is_first(ids: pa.StringArray) -> npt.NDArray[np.bool_]:
+    """Which of the ids have not come before; they are numbered as they appear."""
+    codes = encode(ids).codes
     return codes > np.maximum.accumulate(np.r_[np.int32(-1), codes[:-1]])
 
 

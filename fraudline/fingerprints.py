@@ -1,7 +1,7 @@
 """Of what input a day's scores were made: a digest of all transactions up to it."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudline.table import Statements, TransactionTable
+from fraudline.table import TransactionTable
 
 
 class Fingerprint:
@@ -29,8 +29,7 @@ class Fingerprint:
         columns += table.flags
         columns += (column for column in (table.built_through, table.missed_by) if column is not None)
         columns += entities
-        if table.said is not None:
-            columns += _by_row(table.said, self._rows)
+        columns += _told_besides(table, self._rows)
         self._rows += len(table)
         parts: list[Any] = [np.ascontiguousarray(column).data for column in columns]
         parts += [_lines(text) for text in (table.ids, *(codes.text() for codes in table.categories))]
@@ -40,11 +39,20 @@ class Fingerprint:
         return hashlib.sha256(b"".join(digest.digest() for digest in self._digests)).hexdigest()
 
 
-def _by_row(said: Statements, first: int) -> Iterator[npt.NDArray[Any]]:
-    """Statements in the order of their rows, of which the first of this piece has number `first`."""
-    order = np.argsort(said.row, kind="stable")
-    yield said.row[order] + first
-    yield from (column[order] for column in (said.label, said.known_at, said.missed_by))
+def _told_besides(table: TransactionTable, first: int) -> list[npt.NDArray[Any]]:
+    """The statements on rows whose labels do not tell all that was said; the first of them has number `first`.
+
+    In the order of their rows. Whether others are told in words of their own is no matter.
+    """
+    said = table.said
+    if said is None:
+        return [np.zeros(0, np.int64)] * 4
+    row, missed_by = said.row, 0 if table.missed_by is None else table.missed_by[said.row]
+    plain = np.bincount(row, minlength=len(table))[row] == 1
+    plain &= (said.label == table.label[row]) & (said.known_at == table.known_at[row]) & (said.missed_by == missed_by)
+    besides = said.take(~plain)
+    besides = besides.take(np.argsort(besides.row, kind="stable"))
+    return [besides.row + first, besides.label, besides.known_at, besides.missed_by]
 
 
 def _lines(texts: pa.StringArray) -> bytes:

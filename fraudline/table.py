@@ -125,12 +125,15 @@ class TransactionTable:
         return self.take(order.to_numpy())
 
     def sorted(self) -> "TransactionTable":
-        """`in_order`, and nothing of the order they came in is left: codes are numbered anew."""
-        table = self.in_order()
+        """`in_order`, and nothing of the order they came in is left."""
+        return self.in_order().numbered_anew()
+
+    def numbered_anew(self) -> "TransactionTable":
+        """The same rows, their texts numbered as they appear."""
         return replace(
-            table,
-            entities=tuple(codes.by_appearance() for codes in table.entities),
-            categories=tuple(codes.by_appearance() for codes in table.categories),
+            self,
+            entities=tuple(codes.by_appearance() for codes in self.entities),
+            categories=tuple(codes.by_appearance() for codes in self.categories),
         )
 
     def labels_known_by(self, as_of: int) -> "TransactionTable":

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from fraudline.adapters.input_files import InputFile, found_files
-from fraudline.adapters.large_backfill import PastOnDisk, is_large, land_files, scratch_beside, shuffled
+from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.compact_verdicts import NO_VERDICTS
+from fraudline.adapters.history import nothing_landed
+from fraudline.adapters.input_files import found_files
+from fraudline.adapters.kinesis import Stream
+from fraudline.adapters.large_backfill import PastOnDisk, is_large, is_large_history, scratch_beside, shuffled
+from fraudline.adapters.large_landing import Landing, land_files, landing_of, read_files, read_history
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.partitions import Target, fill
 from fraudline.adapters.registry import Registry
-from fraudline.adapters.tombstones import erased_where_known
+from fraudline.adapters.stream_runs import land_stream
+from fraudline.adapters.tombstones import erased_people, erased_where_known
 from fraudline.adapters.workers import Workers, dask_cluster, processes
 from fraudline.backfilling import Partition, Past, PastInMemory, ScoredDay
 from fraudline.bundle import Bundle, load_bundle
@@ -23,8 +29,9 @@ from fraudline.contract import Contract
 from fraudline.erasure_files import pseudonyms
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
+from fraudline.settings import load_settings
 from tasks import landing
-from tasks.meter import meter
+from tasks.meter import Meter, meter
 from tasks.progress import say
 from tasks.steps import step
 
@@ -51,44 +58,83 @@ class Read:
     duplicates: int
 
 
+@dataclass(frozen=True)
+class Sources:
+    """What a backfill reads: these files, else all that has landed; then what the stream keeps since a moment."""
+
+    locations: Sequence[str]
+    # Microseconds since the epoch.
+    stream_from: int | None = None
+
+    @property
+    def are_files(self) -> bool:
+        return bool(self.locations) and self.stream_from is None
+
+
 @contextmanager
 def read(
-    contract: Contract, locations: Sequence[str], window: tuple[date, date], bundle: Bundle, out: Path, dask: str | None
+    contract: Contract, sources: Sources, window: tuple[date, date], bundle: Bundle, out: Path, dask: str | None
 ) -> Iterator[Read]:
-    """These files, else all that has landed; the days of `window` (its end excluded) are to be scored.
+    """What there is to read; the days of `window` (its end excluded) are to be scored.
 
-    Files of many rows, wherever they lie, are worked on disk, beside `out`, by the processes of this machine or of the
-    cluster at `dask`; what has landed is one table.
+    Much of it, wherever it lies, is worked on disk, beside `out`, by the processes of this machine or of the cluster at
+    `dask`; little is one table. How much a stream still keeps shows when it is read.
     """
-    if dask and not locations:
-        raise BadInput("--dask works on files: name some with --transactions")
-    files = list(found_files(locations)) if locations else []
     start, end = (day_start(day) for day in window)
-    if dask or is_large(files):
+    if dask or sources.stream_from is not None or _are_large(sources.locations):
         with scratch_beside(out) as scratch, dask_cluster(dask) if dask else processes() as workers:
-            yield _shuffled(contract, files, (start, end), bundle, scratch, workers)
+            yield _shuffled(contract, sources, (start, end), bundle, scratch, workers)
     else:
-        landed = landing.history(contract, locations, end)
+        landed = landing.history(contract, sources.locations, end)
         yield Read(PastInMemory.of(landed.table, start, end, bundle), landed.rejects, landed.duplicates)
+
+
+def _are_large(locations: Sequence[str]) -> bool:
+    return is_large(list(found_files(locations))) if locations else is_large_history(landing.landed())
 
 
 @step(name="read and sort by entity")
 def _shuffled(
     contract: Contract,
-    files: Sequence[InputFile],
+    sources: Sources,
     window: tuple[int, int],
     bundle: Bundle,
     scratch: Path,
     workers: Workers,
 ) -> Read:
     progress = meter(f"backfill-progress-{contract.name}")
-    found = land_files(contract, files, scratch, workers, progress)
-    say(f"Read {found.rows:,} rows from {len(files):,} files")
-    erased = erased_where_known(contract)
+    erased = erased_where_known(contract) if sources.are_files else erased_people(load_settings(), contract)
+    found = _landed(contract, sources, window[1], bundle, scratch, workers, progress)
+    say(f"Read {found.rows:,} rows from {len(found.sources):,} files and objects")
     past = shuffled(
         contract, found, window, bundle, lambda ids, entity: pseudonyms(ids, entity, erased), scratch, workers, progress
     )
     return Read(past, with_originals(found.rejects, scratch), found.duplicates)
+
+
+def _landed(
+    contract: Contract,
+    sources: Sources,
+    as_of: int,
+    bundle: Bundle,
+    scratch: Path,
+    workers: Workers,
+    progress: Meter,
+) -> Landing:
+    if sources.are_files:
+        return land_files(contract, list(found_files(sources.locations)), scratch, workers, progress)
+    verdicts, streamed = NO_VERDICTS, None
+    if sources.locations:
+        parts = [read_files(contract, list(found_files(sources.locations)), scratch, workers, progress)]
+    else:
+        parts = read_history(contract, landing.landed(), scratch, workers, progress)
+        verdicts = landing.compact_verdicts(as_of)
+    if sources.stream_from is not None:
+        stream = Stream(AwsJson("kinesis"), load_settings().stream)
+        streamed = land_stream(stream, bundle, sources.stream_from, scratch, progress)
+    elif not any(part.rows for part in parts):
+        raise nothing_landed(landing.landed())
+    return landing_of(contract, parts, workers, streamed, verdicts, as_of)
 
 
 @dataclass(frozen=True)

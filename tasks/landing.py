@@ -8,13 +8,14 @@ from fraudline.adapters.archive import EVER
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clock import now_micros
+from fraudline.adapters.compact_verdicts import CompactVerdicts
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.files import load_transactions, rejected_lines
 from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.history import FILES, load_history
 from fraudline.adapters.label_files import LabelFile, LabelRow, labels_of, load_labels
 from fraudline.adapters.labels import Labels
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.objects import Objects, open_objects
 from fraudline.adapters.tombstones import erased_people, erased_where_known
 from fraudline.columns import Landed, RejectedRow
 from fraudline.contract import Contract
@@ -42,10 +43,23 @@ def load_all(contract: Contract, as_of: int, known_before: int = ALL_TIMES) -> L
     What the stream delivered at `known_before` or later is left out.
     """
     settings = load_settings()
-    verdicts = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table).all(within(LABEL_SECONDS))
-    landing = f"s3://{settings.landing_bucket}"
-    landed = load_history(contract, landing, verdicts, as_of, _tell, known_before)
-    return replace(landed, table=with_pseudonyms(landed.table, erased_people(settings, contract)))
+    verdicts = _labels().all(within(LABEL_SECONDS))
+    table = load_history(contract, landed(), verdicts, as_of, _tell, known_before)
+    return replace(table, table=with_pseudonyms(table.table, erased_people(settings, contract)))
+
+
+def compact_verdicts(as_of: int) -> CompactVerdicts:
+    """All verdicts known at `as_of` (microseconds), where a dictionary of them would be too large."""
+    return CompactVerdicts.of(_labels().each(within(LABEL_SECONDS)), as_of)
+
+
+def _labels() -> Labels:
+    return Labels(DynamoDB(AwsJson("dynamodb")), load_settings().labels_table)
+
+
+def landed() -> Objects:
+    """The deployment's landing bucket."""
+    return open_objects(f"s3://{load_settings().landing_bucket}")
 
 
 def history(contract: Contract, locations: Sequence[str], as_of: int, known_before: int = ALL_TIMES) -> Landed:
@@ -56,10 +70,10 @@ def history(contract: Contract, locations: Sequence[str], as_of: int, known_befo
 @step(name="load the past", retries=2, retry_delay_seconds=5)
 def past(contract: Contract, locations: Sequence[str]) -> Landed:
     """What was before the stream: these files, else those that have landed, if any have."""
-    landed = open_objects(f"s3://{load_settings().landing_bucket}")
-    if not locations and not any(True for _ in landed.list(FILES)):
+    objects = landed()
+    if not locations and not any(True for _ in objects.list(FILES)):
         return Landed(0, from_transactions(contract, []), ())
-    read = load_transactions(contract, locations or [f"{landed.location}/{FILES}"], _tell)
+    read = load_transactions(contract, locations or [f"{objects.location}/{FILES}"], _tell)
     return replace(read, table=with_pseudonyms(read.table, erased_people(load_settings(), contract)))
 
 

@@ -1,7 +1,7 @@
 """Reads the archive that stream scoring writes back into columns: history, in the order and at the times it counted."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any, NamedTuple
@@ -43,8 +43,7 @@ def read_archive(
     seen, if the caller has read it. What arrived or was counted at `known_before` (microseconds) or later is left out.
     """
     sources: list[Source] = []
-    archives = _archives(objects, PREFIX + prefix, sources)
-    parts = [_columns(contract, part) for part in _parts(archives, known_before)]
+    parts = list(pieces(objects, contract, objects.list(PREFIX + prefix), sources, known_before))
     if not parts:
         return Landed(0, from_transactions(contract, []), (), sources=tuple(sources))
     order = _order(parts)
@@ -63,6 +62,17 @@ def read_archive(
     )
 
 
+def pieces(
+    objects: Objects, contract: Contract, keys: Iterable[str], sources: list[Source], known_before: int = EVER
+) -> Iterator[tuple[Landed, pa.StringArray]]:
+    """The rows of these batches, many at a time, and the positions of those that are transactions.
+
+    Each batch is noted in `sources` as it is read; rows are numbered from the first row of the first batch on.
+    """
+    archives = _archives(objects, keys, sources)
+    yield from (_columns(contract, part) for part in _parts(archives, known_before))
+
+
 def _order(parts: Sequence[tuple[Landed, pa.StringArray]]) -> npt.NDArray[np.uint64]:
     """The places of all rows by (effective time, position). Chunks stay chunks: one array of texts holds 2 GiB."""
     times = pa.chunked_array([landed.table.effective_time for landed, _ in parts])
@@ -74,9 +84,8 @@ def _order(parts: Sequence[tuple[Landed, pa.StringArray]]) -> npt.NDArray[np.uin
     return places
 
 
-def _archives(objects: Objects, prefix: str, sources: list[Source]) -> Iterator[Archived]:
-    """The batches, each noted in `sources` as it is read."""
-    for key, data in read_all(objects, objects.list(prefix)):
+def _archives(objects: Objects, keys: Iterable[str], sources: list[Source]) -> Iterator[Archived]:
+    for key, data in read_all(objects, keys):
         archived = decode_archive(data)
         sources.append(Source(f"{objects.location}/{key}", len(archived.rows)))
         yield archived

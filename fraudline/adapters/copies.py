@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fraudline.adapters.file_runs import Unit, units_of
 from fraudline.adapters.input_files import InputFile, LocalFile, StoredFile
-from fraudline.adapters.landing_runs import LandedUnit, Unit, units_of
+from fraudline.adapters.runs import LandedUnit
 from fraudline.contract import Contract
 
 

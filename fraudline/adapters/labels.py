@@ -5,7 +5,7 @@ with that build's hour, in one transaction that fails if a newer build has begun
 hours before its own, and none of its own: which of those it would have found is no matter.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fraudline.adapters.backoff import Deadline, attempts
@@ -51,8 +51,12 @@ class Labels:
 
     def all(self, deadline: Deadline) -> dict[str, tuple[Verdict, ...]]:
         """Every verdict there is, by transaction id."""
+        return dict(self.each(deadline))
+
+    def each(self, deadline: Deadline) -> Iterator[tuple[str, tuple[Verdict, ...]]]:
+        """The same, one transaction after the other."""
         rows = self._dynamodb.scan(self._table, lambda: deadline)
-        return {_id(row): _verdicts(row) for row in rows if "verdicts" in row}
+        return ((_id(row), _verdicts(row)) for row in rows if "verdicts" in row)
 
     def begin_build(self, through: int, deadline: Deadline) -> None:
         """Say that a build up to this hour is about to read; `LostRace` if one up to a later hour has begun."""

@@ -1,16 +1,14 @@
-"""The past on disk: files larger than memory, shuffled by entity and scored by many processes.
+"""The past on disk: input larger than memory, shuffled by entity and scored by many processes.
 
-`shuffled` reads the files into sorted runs, one worker a unit; puts the days together in time order, which numbers the
-rows, tells the fingerprints and deals the rows out to partitions by each entity; `PastOnDisk.score` works the
-partitions pass by pass (`backfill_passes`) and gives the days in order. All of it lies in one folder, of nobody's use
-afterwards.
+`shuffled` puts the days of all sorted runs (`large_landing`) together in the order they count, which numbers the rows,
+tells the fingerprints and deals the rows out to partitions by each entity; `PastOnDisk.score` works the partitions pass
+by pass (`backfill_passes`) and gives the days in order. All of it lies in one folder, of nobody's use afterwards.
 """
 
 import shutil
-from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +17,28 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraudline.adapters.ahead import ahead
-from fraudline.adapters.copies import Copies
+from fraudline.adapters.archive_runs import archive_rows
+from fraudline.adapters.file_runs import rows_of
 from fraudline.adapters.input_files import InputFile
-from fraudline.adapters.landing_runs import REPEATED_ROWS, LandedUnit, Repeated, Run, land, repeated, rows_of
+from fraudline.adapters.large_landing import Landing, Rename, landed_files
+from fraudline.adapters.objects import Objects
 from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.spill_files import read_batch, write_batches
+from fraudline.adapters.stream_runs import Progress
 from fraudline.adapters.workers import Workers
 from fraudline.backfill_passes import Floats, Ranges, explained_frauds, gathered, lagged_columns, scored_rows
 from fraudline.backfilling import Partition, ScoredDay, decisions, nothing_to_score
 from fraudline.bundle import Bundle
 from fraudline.clock import format_day
-from fraudline.columns import RejectedRow, Source
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
+from fraudline.features.offline import Explained
 from fraudline.fingerprints import Fingerprint
 from fraudline.scoring import Scorer
-from fraudline.spilling import Dealer, cut, from_numbers, from_texts, with_texts
-from fraudline.table import Codes, Integers, TransactionTable
-from fraudline.vocabulary import Vocabulary, vocabulary
+from fraudline.spilling import Dealer, cut, from_texts, with_texts
+from fraudline.table import Integers
 
 # Up to so many rows are done in one table before processes have started.
 MEMORY_ROWS = 500_000
@@ -46,11 +46,6 @@ MEMORY_ROWS = 500_000
 PARTITION_ROWS = 2**18
 # Files open at once while rows are dealt out.
 MAX_OPEN = 512
-
-# Ids and the name of their entity to ids under which erased people stay.
-Rename = Callable[[pa.StringArray, str], pa.StringArray]
-# What is done, how many rows of how many.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -61,10 +56,21 @@ class Shuffle:
     folder: Path
     partitions: int
     category_texts: Sequence[pa.StringArray]
+    stated: bool
 
     def part(self, index: int, part: int) -> pa.Table:
         """The columns of one partition by entity `index`."""
         with pa.OSFile(str(_part_path(self.folder, index, part))) as file:
+            return pa.ipc.open_stream(file).read_all()
+
+    def statements(self, index: int, part: int) -> pa.Table | None:
+        """What was said of the labels of one partition by later entity `index`, if that tells more than its labels."""
+        if not self.stated:
+            return None
+        path = _statements_path(self.folder, index, part)
+        if not path.exists():
+            return pa.table({name: pa.array([], pa.int64()) for name in ("row", "label", "known_at", "missed_by")})
+        with pa.OSFile(str(path)) as file:
             return pa.ipc.open_stream(file).read_all()
 
     def lagged(self, index: int, part: int) -> Path:
@@ -73,7 +79,11 @@ class Shuffle:
 
     @property
     def explained(self) -> Path:
-        return self.folder / "explained.npy"
+        return self.folder / "explained.npz"
+
+    def parts_of(self, index: int) -> list[int]:
+        """The partitions by entity `index` that have rows."""
+        return [part for part in range(self.partitions) if _part_path(self.folder, index, part).exists()]
 
     @property
     def later(self) -> range:
@@ -85,6 +95,10 @@ def _part_path(folder: Path, index: int, part: int) -> Path:
     return folder / f"part-{index}-{part}.arrow"
 
 
+def _statements_path(folder: Path, index: int, part: int) -> Path:
+    return folder / f"said-{index}-{part}.arrow"
+
+
 def _day_path(folder: Path, day: str) -> Path:
     return folder / f"day-{day}.arrow"
 
@@ -92,6 +106,11 @@ def _day_path(folder: Path, day: str) -> Path:
 def is_large(files: Sequence[InputFile]) -> bool:
     """Whether these files hold more rows than are worked in memory at once."""
     return sum(map(rows_of, files)) > MEMORY_ROWS
+
+
+def is_large_history(landing: Objects) -> bool:
+    """The same of all that has landed."""
+    return is_large(landed_files(landing)) or archive_rows(landing) > MEMORY_ROWS
 
 
 @contextmanager
@@ -107,96 +126,6 @@ def scratch_beside(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@dataclass(frozen=True)
-class Landing:
-    """All files in sorted runs."""
-
-    sources: tuple[Source, ...]
-    runs: tuple[Run, ...]
-    rejects: tuple[RejectedRow, ...]
-    duplicates: int
-    # Numbers of the rows that are no first copies of their ids, ascending.
-    dropped: Integers
-
-    @property
-    def rows(self) -> int:
-        return sum(source.rows for source in self.sources)
-
-    def days(self) -> list[int]:
-        """All days (since the epoch) that have rows."""
-        return sorted({day for run in self.runs for day in run.days})
-
-    def vocabularies(self, contract: Contract, rename: Rename) -> list[Vocabulary]:
-        """The texts of all runs: by entity, then by category."""
-        texts = zip(*(run.texts() for run in self.runs), strict=True)
-        entities = [entity.name for entity in contract.entities] + [None] * len(contract.categories)
-        return [
-            vocabulary(parts if entity is None else [rename(part, entity) for part in parts])
-            for entity, parts in zip(entities, texts, strict=True)
-        ]
-
-    def day(self, contract: Contract, texts: Sequence[Vocabulary], day: int) -> TransactionTable:
-        """The transactions of a day in (timestamp, id) order, texts numbered in their vocabularies."""
-        found = [(number, run) for number, run in enumerate(self.runs) if day in run.days]
-        batches = [run.day(day) for _, run in found]
-        numbers = [number for number, _ in found]
-        table = from_numbers(contract, batches, [_numbered(i, t, numbers, batches) for i, t in enumerate(texts)])
-        firsts = np.cumsum([0, *(source.rows for source in self.sources)])
-        shift = np.repeat(firsts[[run.source for _, run in found]], list(map(len, batches)))
-        table = replace(table, source_row=table.source_row + shift)
-        if len(self.dropped):
-            table = table.take(~np.isin(table.source_row, self.dropped))
-        return table if len(found) == 1 else table.in_order()
-
-
-def _numbered(column: int, texts: Vocabulary, runs: Sequence[int], batches: Sequence[pa.RecordBatch]) -> Codes:
-    pairs = zip(runs, batches, strict=True)
-    return Codes(np.concatenate([texts.numbers[run][batch[f"text_{column}"]] for run, batch in pairs]), texts.values)
-
-
-def land_files(
-    contract: Contract, files: Sequence[InputFile], folder: Path, workers: Workers, progress: Progress
-) -> Landing:
-    """Read files into runs below `folder`; as many objects as workers are kept busy by are copied there at a time."""
-    copies, done = Copies(contract, files, folder), list[LandedUnit]()
-    for unit in workers.results(land, ((contract, unit, folder) for unit in copies.units())):
-        done.append(unit)
-        copies.has_read(unit)
-        progress("Read", sum(part.rows for part in done), 0)
-    done.sort(key=lambda part: part.source)
-    rows: dict[int, int] = defaultdict(int)
-    for part in done:
-        rows[part.source] += part.rows
-    sources = tuple(Source(file.name, rows[source]) for source, file in enumerate(files))
-    runs = tuple(run for part in done for run in part.runs)
-    parts = sum(rows.values()) // REPEATED_ROWS + 1
-    again: list[Repeated] = list(
-        workers.results(repeated, [(contract, runs, sources, part, parts) for part in range(parts)])
-    )
-    rejects = [reject for part in done for reject in part.rejects] + [r for part in again for r in part.rejects]
-    places = {source.name: index for index, source in enumerate(sources)}
-    if not runs:
-        raise _nothing_valid(contract, sources, rejects)
-    return Landing(
-        sources,
-        runs,
-        tuple(sorted(rejects, key=lambda reject: (places[reject.source], reject.row))),
-        sum(part.duplicates for part in again),
-        np.sort(np.concatenate([np.zeros(0, np.int64), *(part.rows for part in again)])),
-    )
-
-
-def _nothing_valid(contract: Contract, sources: Sequence[Source], rejects: Sequence[RejectedRow]) -> BadInput:
-    rows = sum(source.rows for source in sources)
-    if not rejects:
-        return BadInput(f"{sources[0].name} has no rows: name a file with transactions")
-    reason, count = Counter(reject.reason for reject in rejects).most_common(1)[0]
-    return BadInput(
-        f"{sources[0].name} has no valid transaction among {rows} rows, most often for {reason} ({count}):"
-        f" check that contract {contract.name!r} describes it, with `fraudline quality`"
-    )
-
-
 def shuffled(
     contract: Contract,
     landing: Landing,
@@ -208,23 +137,34 @@ def shuffled(
     progress: Progress,
 ) -> "PastOnDisk":
     """The past up to the end of the window, dealt out to partitions; `rename` gives erased people their pseudonyms."""
+    if not landing.runs:
+        raise BadInput("there are no transactions to score: name a file that has some")
     start, end = window
-    days = [day for day in landing.days() if day * DAY < end]
     rows = landing.rows
-    count = max(1, min(-(-rows // PARTITION_ROWS), MAX_OPEN // len(contract.entities)))
+    count = max(1, min(-(-rows // PARTITION_ROWS), MAX_OPEN // (2 * len(contract.entities))))
     texts = landing.vocabularies(contract, rename)
     entities, categories = texts[: len(contract.entities)], texts[len(contract.entities) :]
-    dealer, fingerprint = Dealer([len(entity.values) for entity in entities], count), Fingerprint()
-    found, first = list[Partition](), 0
-    with _Parts(folder) as parts:
+    landing = landing.counted(entities[0])
+    # What a file says of a label follows from its columns; builds, people and other files may have said more.
+    stated = landing.missed_by is not None
+    dealer, fingerprint = Dealer([len(entity.values) for entity in entities], count, landing.recorded), Fingerprint()
+    found, undecided, first = list[Partition](), list[Integers](), 0
+    days = [day for day in landing.days() if day * DAY < end]
+    with _Parts() as parts:
         for day, table in ahead((day, landing.day(contract, texts, day)) for day in days):
+            if not len(table):
+                continue
             codes = dealer.entity_codes(table)
             digest = fingerprint.of(table, codes)
             for index, part, batch in dealer.deal(table, codes, first):
-                parts.write(index, part, batch)
+                parts.write(_part_path(folder, index, part), batch)
+            if stated:
+                for index, part, batch in dealer.deal_statements(table.statements(), codes, first):
+                    parts.write(_statements_path(folder, index, part), batch)
             if day * DAY >= start:
                 found.append(Partition(format_day(day * DAY), first, first + len(table), digest))
-                write_batches(_day_path(folder, found[-1].day), [with_texts(table)])
+                undecided.append(first + np.flatnonzero(np.isin(table.source_row, landing.repeated.undecided)))
+                write_batches(_day_path(folder, found[-1].day), [with_texts(table, landing.recorded)])
             first += len(table)
             progress("Sorted", first, rows)
     if not found:
@@ -232,31 +172,24 @@ def shuffled(
         raise nothing_to_score(start, end, spanned[0] * DAY, spanned[-1] * DAY)
     for run in landing.runs:
         run.remove()
-    shuffle = Shuffle(contract, folder, count, [category.values for category in categories])
-    return PastOnDisk(shuffle, found, bundle, parts.written, workers, progress)
+    shuffle = Shuffle(contract, folder, count, [category.values for category in categories], stated)
+    return PastOnDisk(shuffle, found, bundle, np.concatenate(undecided), workers, progress)
 
 
 class _Parts:
-    """The files of all partitions, written side by side."""
+    """Files of batches, written side by side."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._open = ExitStack()
-        self._writers: dict[tuple[int, int], Any] = {}
+        self._writers: dict[Path, Any] = {}
 
-    @property
-    def written(self) -> frozenset[tuple[int, int]]:
-        """Entity index and number of the partitions that have rows."""
-        return frozenset(self._writers)
-
-    def write(self, index: int, part: int, batch: pa.RecordBatch) -> None:
+    def write(self, path: Path, batch: pa.RecordBatch) -> None:
         if not len(batch):
             return
-        writer = self._writers.get((index, part))
+        writer = self._writers.get(path)
         if writer is None:
-            file = self._open.enter_context(pa.OSFile(str(_part_path(self._folder, index, part)), "wb"))
-            writer = self._open.enter_context(pa.ipc.new_stream(file, batch.schema))
-            self._writers[index, part] = writer
+            file = self._open.enter_context(pa.OSFile(str(path), "wb"))
+            writer = self._writers[path] = self._open.enter_context(pa.ipc.new_stream(file, batch.schema))
         writer.write_batch(batch)
 
     def __enter__(self) -> "_Parts":
@@ -273,7 +206,8 @@ class PastOnDisk:
     shuffle: Shuffle
     partitions: Sequence[Partition]
     bundle: Bundle
-    written: frozenset[tuple[int, int]]
+    # Numbers of rows that count and are not decided on.
+    undecided: Integers
     workers: Workers
     progress: Progress
     with_features: bool = False
@@ -292,26 +226,26 @@ class PastOnDisk:
     def _days(self, parts: Sequence[Partition], scores: Floats, features: Floats | None) -> Generator[ScoredDay]:
         done = 0
         for part in parts:
-            rows = slice(done, done + part.end - part.begin)
             table = from_texts(self.shuffle.contract, read_batch(_day_path(self.shuffle.folder, part.day), 0))
-            matrix = None if features is None else np.array(features[rows])
-            yield ScoredDay(part, table, decisions(table, np.array(scores[rows]), self.bundle), matrix)
-            done = rows.stop
-
-    def _numbers(self, index: int) -> list[int]:
-        return sorted(part for entity, part in self.written if entity == index)
+            decided = np.flatnonzero(~np.isin(np.arange(part.begin, part.end), self.undecided))
+            rows, day = done + decided, table if len(decided) == len(table) else table.take(decided)
+            yield ScoredDay(
+                part, day, decisions(day, scores[rows], self.bundle), None if features is None else features[rows]
+            )
+            done += part.end - part.begin
 
     def _find_explained(self) -> None:
-        if not any(entity.risk for entity in self.shuffle.contract.lagged_entities):
-            tasks: list[tuple[Any, ...]] = []
-        else:
-            tasks = [(self.shuffle, part) for part in self._numbers(0)]
+        tasks: list[tuple[Any, ...]] = []
+        if any(entity.risk for entity in self.shuffle.contract.lagged_entities):
+            tasks = [(self.shuffle, part) for part in self.shuffle.parts_of(0)]
         found = list(self.workers.results(_explained, tasks))
-        np.save(self.shuffle.explained, np.sort(np.concatenate([np.zeros(0, np.int64), *found])))
+        counted = [np.zeros(0, np.int64), *(explained.counted for explained in found)]
+        seen = [np.zeros(0, np.int64), *(explained.seen_by_builds for explained in found)]
+        np.savez(self.shuffle.explained, np.sort(np.concatenate(counted)), np.sort(np.concatenate(seen)))
 
     def _find_lagged(self, wanted: Ranges) -> None:
         for index in self.shuffle.later:
-            tasks = [(self.shuffle, index, part, wanted) for part in self._numbers(index)]
+            tasks = [(self.shuffle, index, part, wanted) for part in self.shuffle.parts_of(index)]
             for done, _ in enumerate(self.workers.results(_lagged, tasks), start=1):
                 self.progress(f"By {self.shuffle.contract.entities[index].name}", done, len(tasks))
 
@@ -322,9 +256,10 @@ class PastOnDisk:
         scores = self._on_disk("scores", (rows,))
         width = len(feature_set(self.shuffle.contract).names)
         features = self._on_disk("features", (rows, width)) if self.with_features else None
-        lagged = {index: self._numbers(index) for index in self.shuffle.later}
+        lagged = {index: self.shuffle.parts_of(index) for index in self.shuffle.later}
         tasks = [
-            (self.shuffle, part, lagged, wanted, self.bundle.scorer, self.with_features) for part in self._numbers(0)
+            (self.shuffle, part, lagged, wanted, self.bundle.scorer, self.with_features)
+            for part in self.shuffle.parts_of(0)
         ]
         done = 0
         for numbers, values, matrix in self.workers.results(_score, tasks):
@@ -340,13 +275,15 @@ class PastOnDisk:
         return np.memmap(self.shuffle.folder / name, np.float64, "w+", shape=shape)
 
 
-def _explained(shuffle: Shuffle, part: int) -> Integers:
+def _explained(shuffle: Shuffle, part: int) -> Explained:
     return explained_frauds(shuffle.contract, shuffle.part(0, part), shuffle.category_texts)
 
 
 def _lagged(shuffle: Shuffle, index: int, part: int, wanted: Ranges) -> None:
-    explained = np.load(shuffle.explained)
-    columns, home = lagged_columns(shuffle.contract, shuffle.part(index, part), index, explained, wanted)
+    with np.load(shuffle.explained) as numbers:
+        explained = Explained(*numbers.values())
+    statements = shuffle.statements(index, part)
+    columns, home = lagged_columns(shuffle.contract, shuffle.part(index, part), statements, index, explained, wanted)
     with sentences_of(shuffle.folder):
         write_batches(shuffle.lagged(index, part), list(cut(columns, home, shuffle.partitions)))
 

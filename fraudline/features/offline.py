@@ -4,9 +4,9 @@ The twin of `online.py`. Rows are grouped by entity in the order they count; the
 before the first row of a window, are exactly what the online tiles hold.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -105,28 +105,21 @@ class OfflineFeatures:
             yield at, function(*(primitives[name] for name in definition.primitives))
 
     def _later(self, rows: Integers) -> list[LaterPrimitives]:
-        """What each later entity gives these rows.
+        """What each later entity gives these rows."""
+        group = np.zeros(len(rows), np.uint16)
+        return [
+            LaterPrimitives.of(*_by_build(self._table, partial(self._lagged_history, index), rows, group))
+            for index in range(1, len(self._table.entities))
+        ]
 
-        Those that the stream decided on are shown what the builds before their decision saw; all others, what happened.
-        """
-        built = self._table.built_through
-        decided = np.zeros(len(rows), bool) if built is None else built[rows] != NOT_RECORDED
-        parts: list[list[tuple[Integers, Integers]]] = [[] for _ in self._table.contract.lagged_entities]
-        for chosen, of_decided in ((np.flatnonzero(~decided), False), (np.flatnonzero(decided), True)):
-            if len(chosen):
-                for found, history in zip(parts, self._lagged_histories(of_decided), strict=True):
-                    values, of = _lagged(history, self._table, rows[chosen], np.zeros(len(chosen), np.uint16))
-                    found.append((values, chosen[of]))
-        return [_joined(found) for found in parts if found]
-
-    def _lagged_histories(self, of_decided: bool) -> list["_LaggedHistory"]:
+    def _lagged_history(self, index: int, of_decided: bool) -> "_LaggedHistory":
         if of_decided not in self._lagged:
             table = self._table
             past = table.as_builds_saw_it() if of_decided else table
             explained = (self._partition if past is table else _PartitionHistory(past)).explained()
             entities = range(1, len(table.entities))
             self._lagged[of_decided] = [_LaggedHistory(past, index, explained, of_decided) for index in entities]
-        return self._lagged[of_decided]
+        return self._lagged[of_decided][index - 1]
 
 
 def explained_by_amount(table: TransactionTable) -> Mask:
@@ -134,22 +127,62 @@ def explained_by_amount(table: TransactionTable) -> Mask:
     return _PartitionHistory(table).explained()
 
 
+@dataclass(frozen=True)
+class Explained:
+    """Numbers (`source_row`) of the frauds that their amounts alone would explain.
+
+    What is usual is told by the rows before: as they counted, or as builds of later entities counted them.
+    """
+
+    counted: Integers
+    seen_by_builds: Integers
+
+    @staticmethod
+    def of(table: TransactionTable, frauds: Mask) -> "Explained":
+        """Among the `frauds` of all rows of some members of the partition entity."""
+        past = table.as_builds_saw_it()
+        counted = table.source_row[explained_by_amount(table) & frauds]
+        if past is table:
+            return Explained(counted, counted)
+        seen = past.source_row[explained_by_amount(past)]
+        return Explained(counted, np.intersect1d(seen, table.source_row[frauds]))
+
+
 def later_primitives(
-    table: TransactionTable, index: int, explained: Mask, rows: Mask, group: npt.NDArray[Any]
+    table: TransactionTable, index: int, explained: Explained, rows: Mask, group: npt.NDArray[Any]
 ) -> tuple[Integers, Integers]:
     """What later entity `index` gives features at the rows wanted (a mask), from all rows of some of its members.
 
     (rows wanted, `later_primitive_names`), those of one `group` (by wanted row) together, and which of the wanted rows
-    each is of. `explained` is told by `explained_by_amount` of all rows. The table is of files: the stream decided none
-    of it.
+    each is of. `explained` is of all rows there are.
     """
-    return _lagged(_LaggedHistory(table, index, explained, False), table, np.flatnonzero(rows), group)
+
+    def history(of_decided: bool) -> _LaggedHistory:
+        past = table.as_builds_saw_it() if of_decided else table
+        numbers = explained.seen_by_builds if of_decided else explained.counted
+        return _LaggedHistory(past, index, np.isin(past.source_row, numbers), of_decided)
+
+    return _by_build(table, history, np.flatnonzero(rows), group)
 
 
-def _joined(parts: Sequence[tuple[Integers, Integers]]) -> LaterPrimitives:
-    if len(parts) == 1:
-        return LaterPrimitives.of(*parts[0])
-    return LaterPrimitives.of(np.concatenate([values for values, _ in parts]), np.concatenate([of for _, of in parts]))
+def _by_build(
+    table: TransactionTable, history: Callable[[bool], "_LaggedHistory"], rows: Integers, group: npt.NDArray[Any]
+) -> tuple[Integers, Integers]:
+    """Primitives of one later entity at these rows, by group, and which of the rows each is of.
+
+    Those that the stream decided on are shown what the builds before their decision saw; all others, what happened.
+    """
+    built = table.built_through
+    decided = np.zeros(len(rows), bool) if built is None else built[rows] != NOT_RECORDED
+    if decided.all() or not decided.any():
+        return _lagged(history(bool(decided.any())), table, rows, group)
+    halves = [
+        (_lagged(history(of_decided), table, rows[chosen], group[chosen]), chosen)
+        for of_decided, chosen in ((False, np.flatnonzero(~decided)), (True, np.flatnonzero(decided)))
+    ]
+    of = np.concatenate([chosen[of] for (_, of), chosen in halves])
+    by_group = np.argsort(group[of], kind="stable")
+    return np.concatenate([values for (values, _), _ in halves])[by_group], of[by_group]
 
 
 def _lagged(
@@ -459,7 +492,8 @@ class _Labels:
         self._frauds, self._plain = _before(events.sign * fraud), _before(events.sign * plain)
         # Positions of the last cleared and last fraudulent label before each position, -1 for none.
         self._cleared_at, self._fraud_at = _last_before(~fraud), _last_before(fraud)
-        self._plain_at = np.flatnonzero(plain)
+        # What is withdrawn counts in sums with its sign, here as an event like others: entities before must not matter.
+        self._plain_at, self._plain_before = np.flatnonzero(plain), _before(plain)
         self._withdrawn = _runs_with_withdrawals(events, self._codes, plain)
 
     def primitives(self, entity: Entity, codes: npt.NDArray[np.int32], end: Integers, now: Integers) -> Primitives:
@@ -495,7 +529,7 @@ class _Labels:
         """Position of the first unexplained fraud at or after `since`, -1 where there is no run."""
         if not len(self._plain_at):
             return np.full(len(since), -1)
-        begin = self._plain_at[np.minimum(self._plain[since], len(self._plain_at) - 1)]
+        begin = self._plain_at[np.minimum(self._plain_before[since], len(self._plain_at) - 1)]
         return np.where(run > 0, begin, -1)
 
     def _elapsed(self, now: Integers, position: Integers) -> Integers:

@@ -195,6 +195,26 @@ def test_a_run_after_withdrawals_is_that_of_the_labels_left_standing(seed: int) 
         assert history.labels[3:] == list(run_of(standing))
 
 
+def test_a_label_that_was_corrected_leaves_the_runs_of_other_entities_alone() -> None:
+    contract = load_contract("cards")
+    begin = 1_772_000_000_000_000 // DAY * DAY
+    deployment = Deployment(contract)
+
+    def payment(number: int, terminal: str, time: int) -> Transaction:
+        return Transaction(f"t{number}", time, 500, (f"card {number}", terminal), (), (), None)
+
+    deployment.decide(payment(1, "corrected", begin), 0)
+    deployment.decide(payment(2, "used for fraud", begin + DAY), 0)
+    known = begin + 2 * DAY + contract.label_delay
+    for id_, label, after in (("t1", 1, -3 * HOUR), ("t2", 1, 0), ("t1", 0, HOUR)):
+        deployment.say(id_, label, known + after)
+    deployment.build(known + DAY)
+    deployment.decide(payment(3, "used for fraud", known + DAY), known + DAY)
+    deployment.assert_offline_follows()
+    age = feature_set(contract).names.index("terminal_run_days")
+    assert deployment.decided[-1][age] == (known + DAY - (begin + 2 * DAY)) / DAY
+
+
 # Readers far behind
 
 

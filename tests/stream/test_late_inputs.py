@@ -103,7 +103,7 @@ class Shop:
         return materialize.fn(MaterializeRequest(now=from_micros(self.now)))
 
     def history(self) -> TransactionTable:
-        landing = f"s3://{self.settings.landing_bucket}"
+        landing = open_objects(f"s3://{self.settings.landing_bucket}")
         return load_history(CARDS, landing, self.labels().all(within(SECONDS)), EVER).table
 
     def assert_offline_follows(self) -> None:

@@ -38,7 +38,7 @@ def archive(folder: Path, name: str, scored_at: int, *rows: tuple[int, int, int]
 
 
 def as_of(folder: Path) -> Landed:
-    return load_history(ECOMMERCE, str(folder), {}, AS_OF, known_before=AS_OF)
+    return load_history(ECOMMERCE, FolderObjects(folder), {}, AS_OF, known_before=AS_OF)
 
 
 def test_a_retrain_as_of_a_day_is_the_same_whatever_comes_late_afterwards(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_retrain_as_of_a_day_is_the_same_whatever_comes_late_afterwards(tmp_pa
         "a/1-2.jsonl.gz",
         "z/1-2.jsonl.gz",
     ]
-    everything = load_history(ECOMMERCE, str(tmp_path), {}, AS_OF).table
+    everything = load_history(ECOMMERCE, FolderObjects(tmp_path), {}, AS_OF).table
     assert sorted(everything.ids.to_pylist()) == ["t1", "t2", "t3", "t4"]
 
 
