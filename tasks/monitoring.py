@@ -58,9 +58,12 @@ def champion(models: str, contract: Contract) -> Bundle:
 
 @step(name="tell the champion's age", retries=2, retry_delay_seconds=2)
 def tell_age(models: str, settings: Settings, contract: Contract, now: datetime) -> float:
-    """Days since a champion was last made, also as a metric: an alarm waits for the one that nobody replaced."""
+    """Days since a champion was last made, also as a metric: an alarm waits for the one that nobody replaced.
+
+    0 where it was made after `now`, as for a window of the past.
+    """
     made = [entry.when for entry in open_registry(models, contract.name).history() if entry.action in MAKES_CHAMPION]
-    days = (now - made[-1]).total_seconds() / 86_400 if made else 0.0
+    days = max(0.0, (now - made[-1]).total_seconds() / 86_400) if made else 0.0
     emit({"Environment": settings.environment, "Contract": contract.name}, "ChampionAgeDays", days)
     return days
 

@@ -47,7 +47,7 @@ from fraudline.quality.suite import encode_suite
 from fraudline.scoring_matrix import score_matrix
 from fraudline.settings import Settings
 from fraudline.simulate import soil, weave
-from tasks.monitoring import champion
+from tasks.monitoring import champion, tell_age
 from tests.realtime.bundles import bundle_files
 from tests.stream.bundles import small_bundle
 from tests.stream.events import clean_events, dirty_events, sent, transaction
@@ -272,6 +272,14 @@ def test_the_figures_tell_a_hundred_differences_between_paths_and_how_many_more(
     assert [len(each["differences"]) for each in (paths, offline)] == [100, 3]
     assert [each["more_differences"] for each in (paths, offline)] == [150, 0]
     assert [each["transactions_by_feature"] for each in (paths, offline)] == [{"is_night": 250}, {"is_night": 3}]
+
+
+@pytest.mark.parametrize(("month", "days"), [(1, 0.0), (3, 28.0)])
+def test_a_champion_is_never_younger_than_new_whatever_window_is_looked_at(
+    contract: Contract, models: str, month: int, days: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tell_age(models, Settings(), contract, datetime(2026, month, 19, tzinfo=UTC)) == days
+    assert json.loads(capsys.readouterr().out)["ChampionAgeDays"] == days
 
 
 def test_a_monitor_without_a_champion_says_what_to_do_first(tmp_path: Path) -> None:
