@@ -144,22 +144,24 @@ class MicroBatches:
 
     def decide(self, batch: Batch, reading: Reading, view: View) -> Outcome:
         """Score what is new, in order; the rest is a duplicate, refused, or done by an earlier attempt."""
-        sorted_ = _sort(reading.events, view)
-        scored, failed, profiles = self._score(batch, sorted_.fresh, view)
-        refused = sorted((*reading.refused, *sorted_.conflicts, *failed), key=lambda r: r.position)
+        copies, (scored, failed, profiles) = self._score(batch, reading.events, view)
+        refused = sorted((*reading.refused, *copies.conflicts, *failed), key=lambda r: r.position)
         return Outcome(
             tuple([self._decision(batch, event) for event in scored]),
             tuple([_row(event) for event in scored]),
             tuple(_change(profile) for profile in profiles.values()),
             tuple(refused),
-            tuple(sorted_.duplicates),
+            tuple(copies.duplicates),
         )
 
-    def _score(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
+    def _score(self, batch: Batch, events: Sequence[Event], view: View) -> "tuple[_Copies, _Scores]":
+        copies = _Copies(view)
+        fresh = [event for event in events if copies.is_fresh(event)]
         try:
-            return self._score_together(batch, events, view)
+            return copies, self._score_together(batch, fresh, view)
         except Exception:  # whatever a scorer may raise: find out below which records it is about
-            return self._score_apart(batch, events, view)
+            copies = _Copies(view)
+            return copies, self._score_apart(batch, events, view, copies)
 
     def _score_together(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
         working: dict[str, _Working] = {}
@@ -170,12 +172,17 @@ class MicroBatches:
             raise OverflowError("a profile has counted more than fits")
         return _Scores(scored, [], working)
 
-    def _score_apart(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
-        """One by one, so that a record that no scorer or profile takes is refused alone and never counted."""
+    def _score_apart(self, batch: Batch, events: Sequence[Event], view: View, copies: "_Copies") -> "_Scores":
+        """One by one, so that a record that no scorer or profile takes is refused alone and never counted.
+
+        Nor is it the first copy of its id: one that follows is judged as if it came in a later batch.
+        """
         working: dict[str, _Working] = {}
         scored: list[_Scored] = []
         failed: list[Refusal] = []
         for event in events:
+            if not copies.is_fresh(event):
+                continue
             profile = self._profile(event, working, view)
             try:
                 # On a copy: what fails must leave no trace.
@@ -187,13 +194,13 @@ class MicroBatches:
                 raise
             except Exception as error:
                 problem = Problem("", SCORER_ERROR, f"the scorer failed: {type(error).__name__}: {error}")
-                failed.append(Refusal(event.record.position, (problem,)))
+                failed.append(copies.refused(event, problem))
             else:
                 if self._online.has_room(trial.history):
                     working[event.transaction.entities[0]] = trial
                     scored.append(judged)
                 else:
-                    failed.append(Refusal(event.record.position, (self._full(),)))
+                    failed.append(copies.refused(event, self._full()))
         return _Scores(scored, failed, {id_: p for id_, p in working.items() if p.has_moved})
 
     def _full(self) -> Problem:
@@ -299,35 +306,37 @@ class _Scores(NamedTuple):
     profiles: dict[str, _Working]
 
 
-class _Sorted(NamedTuple):
-    fresh: list[Event]
-    duplicates: list[str]
-    conflicts: list[Refusal]
+class _Copies:
+    """Which events count now, asked in their order, by what is recorded of their ids and what profiles have counted."""
 
+    def __init__(self, view: View) -> None:
+        self.duplicates: list[str] = []
+        self.conflicts: list[Refusal] = []
+        self._view = view
+        self._first = dict(view.recorded)
 
-def _sort(events: Sequence[Event], view: View) -> _Sorted:
-    """Which events count now, by what is recorded of their ids and what their profiles have counted."""
-    fresh: list[Event] = []
-    duplicates: list[str] = []
-    conflicts: list[Refusal] = []
-    first_copies = dict(view.recorded)
-    for event in events:
+    def is_fresh(self, event: Event) -> bool:
+        """Whether the event is the first of its id; if not, it is a duplicate, a conflict or an earlier attempt's."""
         position, id_ = event.record.position, event.transaction.id
-        if view.counted is not None and position not in view.counted:
-            continue
-        profile = view.profiles.get(event.transaction.entities[0])
+        if self._view.counted is not None and position not in self._view.counted:
+            return False
+        profile = self._view.profiles.get(event.transaction.entities[0])
         if profile is not None and position <= profile.position:
             # Counted by an earlier attempt; or delivered again, if somebody moved the checkpoint back.
-            duplicates.append(position)
-            continue
-        if id_ not in first_copies:
-            first_copies[id_] = event.digest
-            fresh.append(event)
-        elif first_copies[id_] == event.digest:
-            duplicates.append(position)
+            self.duplicates.append(position)
+        elif id_ not in self._first:
+            self._first[id_] = event.digest
+            return True
+        elif self._first[id_] == event.digest:
+            self.duplicates.append(position)
         else:
-            conflicts.append(Refusal(position, (_conflict(),)))
-    return _Sorted(fresh, duplicates, conflicts)
+            self.conflicts.append(Refusal(position, (_conflict(),)))
+        return False
+
+    def refused(self, event: Event, problem: Problem) -> Refusal:
+        """The refusal of a fresh event, which leaves its id to the next that comes under it."""
+        del self._first[event.transaction.id]
+        return Refusal(event.record.position, (problem,))
 
 
 def _conflict() -> Problem:

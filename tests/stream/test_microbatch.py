@@ -11,10 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudline.archive import Account
+from fraudline.clock import format_micros
 from fraudline.decision import Decision
-from fraudline.durations import DAY, MINUTE
+from fraudline.durations import DAY, HOUR, MINUTE, floor_hour
+from fraudline.errors import Unavailable
 from fraudline.features.constants import SQUARE_CAP
 from fraudline.features.online import OnlineFeatures
+from fraudline.features.profile import LaggedHistory
 from fraudline.microbatch import (
     ENTITY_FULL,
     SCORER_ERROR,
@@ -80,10 +83,19 @@ class Memory:
         assert (stored.position if stored else "") == change.read_position, "a profile was moved twice"
         self.profiles[change.key] = StoredProfile(change.position, change.history)
 
+    @property
+    def ends(self) -> dict[str, str]:
+        """What became of every record, by its position: scored, a duplicate, or why it was refused."""
+        found = dict[str, str]()
+        for account, counted in self.archive.values():
+            found |= dict.fromkeys(counted, "scored") | dict.fromkeys(account.duplicates, "duplicate")
+            found |= {refusal.position: refusal.reason for refusal in account.refused}
+        return found
 
-def run(events: Iterable[Sent], cuts: Iterable[int] = ()) -> Memory:
+
+def run(events: Iterable[Sent], cuts: Iterable[int] = (), bundle: ScoringBundle = BUNDLE) -> Memory:
     """Memory after all events in batches that end at `cuts`."""
-    memory, all_records = Memory(), records(events)
+    memory, all_records = Memory(bundle), records(events)
     edges = sorted({0, len(all_records), *(cut for cut in cuts if cut < len(all_records))})
     for begin, end in pairwise(edges):
         memory.attempt(batch(all_records[begin:end]))
@@ -97,6 +109,7 @@ def test_however_a_stream_is_cut_the_outcome_is_the_same(cuts: list[int]) -> Non
     whole, cut = run(events), run(events, cuts)
     assert cut.decisions == whole.decisions
     assert cut.profiles == whole.profiles
+    assert cut.ends == whole.ends
     assert sum(account.read for account, _ in cut.archive.values()) == len(events)
     assert all(balances(account) for account, _ in cut.archive.values())
 
@@ -181,6 +194,65 @@ def test_a_record_the_scorer_fails_on_is_refused_alone_and_never_counted(fails: 
     assert refusals(outcome) == {"9": SCORER_ERROR}
     assert {i: d.score for i, d in moody.decisions.items()} == {i: d.score for i, d in calm.decisions.items()}
     assert {k: p.history for k, p in moody.profiles.items()} == {k: p.history for k, p in calm.profiles.items()}
+
+
+def test_who_has_had_nothing_but_refused_records_gets_no_profile() -> None:
+    """One that has counted nothing would stand where the first that counts something has to be new."""
+    bad = sent(transaction(999, "U999", BEGIN, random.Random(1), amount=13.0))
+    moody = Memory(bundle=replace(BUNDLE, scorer=Moody(BUNDLE, ZeroDivisionError("no"))))  # type: ignore[arg-type]
+    outcome = moody.attempt(batch(records([bad, *clean_events(5, users=2)])))
+    assert refusals(outcome) == {"1": SCORER_ERROR}
+    assert {change.key.split("#")[1] for change in outcome.changes} == {"U0", "U1"}
+
+
+def test_what_is_refused_is_told_in_the_order_of_the_stream_whatever_it_is_refused_for() -> None:
+    (key, data), *_ = clean_events(1, users=1)
+    other = json.dumps({**json.loads(data), "amount": 1.5}).encode()
+    bad = sent(transaction(999, "U9", BEGIN, random.Random(1), amount=13.0))
+    moody = Memory(bundle=replace(BUNDLE, scorer=Moody(BUNDLE, ZeroDivisionError("no"))))  # type: ignore[arg-type]
+    outcome = moody.attempt(batch(records([(key, data), bad, (key, other), (key, b"torn"), (key, other)])))
+    told = [SCORER_ERROR, CONFLICTING_ID, "not_json", CONFLICTING_ID]
+    assert list(refusals(outcome).items()) == [(str(number), reason) for number, reason in enumerate(told, 2)]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.sampled_from([5.0, 7.0, 13.0])), min_size=2, max_size=10),
+    st.lists(st.integers(1, 9), max_size=4),
+)
+def test_a_record_that_was_never_counted_is_the_first_copy_of_none_however_a_stream_is_cut(
+    drawn: list[tuple[int, float]], cuts: list[int]
+) -> None:
+    events = [sent(transaction(n, "U1", BEGIN + n, random.Random(n), amount=amount)) for n, amount in drawn]
+    moody = replace(BUNDLE, scorer=Moody(BUNDLE, ZeroDivisionError("no")))  # type: ignore[arg-type]
+    whole, cut = run(events, bundle=moody), run(events, cuts, bundle=moody)
+    assert (cut.decisions, cut.profiles, cut.ends) == (whole.decisions, whole.profiles, whole.ends)
+    first = dict[int, float]()
+    for (number, amount), end in zip(drawn, (whole.ends[record.position] for record in records(events)), strict=True):
+        if amount == 13.0 and number not in first:
+            assert end == SCORER_ERROR
+        elif first.setdefault(number, amount) != amount:
+            assert end == CONFLICTING_ID
+
+
+def test_what_cannot_be_read_for_the_moment_is_no_fault_of_the_record() -> None:
+    """A batch that is to look at later entities as they were before what is kept of them is done again, not refused."""
+    bundle = small_bundle("cards")
+    record = {
+        "TRANSACTION_ID": 1,
+        "CUSTOMER_ID": 7,
+        "TERMINAL_ID": 3,
+        "TX_AMOUNT": 5,
+        "TX_DATETIME": format_micros(BEGIN),
+    }
+    part = records([("7", json.dumps(record).encode())])
+    intent = Intent(part[-1].sequence, 1, bundle.version, 1_800_000_000_000_000, floor_hour(BEGIN) - 2 * HOUR)
+    core, begun = MicroBatches(bundle), Batch(WHOLE, part, intent)
+    reading = core.read(begun)
+    assert not reading.refused
+    kept = LaggedHistory(complete_from=floor_hour(BEGIN))
+    with pytest.raises(Unavailable, match="run `fraudline materialize`"):
+        core.decide(begun, reading, View({}, dict.fromkeys(reading.lagged_keys, kept), {}))
 
 
 def test_a_decision_tells_up_to_where_its_profile_had_counted() -> None:
