@@ -16,9 +16,9 @@ from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.errors import BadInput
 from fraudline.features.constants import MAX_SEEN_VALUES, SQUARE_CAP
 from fraudline.features.definition import feature_set
-from fraudline.features.offline import offline_features
+from fraudline.features.offline import explained_by_amount, offline_features
 from fraudline.features.online import Computed, OnlineFeatures
-from fraudline.features.profile import History
+from fraudline.features.profile import History, LaggedHistory
 from fraudline.generation import Generation
 from fraudline.table import TransactionTable, from_transactions
 from fraudline.transaction import Transaction
@@ -117,6 +117,30 @@ def test_a_reader_before_any_build_sees_nothing_of_later_entities() -> None:
     assert_same_bits(table, replay(table))
     counts = [i for i, name in enumerate(feature_set(contract).names) if name.startswith("terminal_count")]
     assert not offline_features(table)[:, counts].any()
+
+
+def test_a_batch_begun_before_the_first_build_sees_nothing_of_it_however_it_is_built() -> None:
+    """A build may keep no hour that such a batch could read: it is to see nothing, not to wait for hours of it."""
+    contract, time = load_contract("cards"), 1_772_000_000_000_000
+    purchase, built = (
+        Transaction("t1", time, 1_000, ("C1", "T1"), (), ()),
+        LaggedHistory([9, 9_000], complete_from=time),
+    )
+    online = OnlineFeatures(contract)
+    assert online.features(purchase, None, [built], 0) == online.features(purchase, None, [None], 0)
+
+
+def test_an_amount_over_twice_the_usual_explains_a_fraud_and_one_of_twice_does_not() -> None:
+    contract = load_contract("cards")
+    paid = [("C1", 1_000), ("C2", 1_000), ("C1", 2_000), ("C2", 2_001), ("C3", 5_000)]
+    made = [
+        Transaction(f"t{n}", 1_772_000_000_000_000 + n * HOUR, amount, (card, "T1"), (), (), 1)
+        for n, (card, amount) in enumerate(paid)
+    ]
+    table = from_transactions(contract, made)
+    told = [False, False, False, True, False]
+    assert [row.explained for row in replay(table)] == explained_by_amount(table).tolist() == told
+    assert_same_bits(table, replay(table))
 
 
 def test_more_values_of_a_category_than_a_profile_remembers_stay_new_on_both_paths() -> None:
