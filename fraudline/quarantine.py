@@ -34,7 +34,7 @@ class Reject(msgspec.Struct, frozen=True):
 
 
 def rejects_of(batch: Batch, refusals: Iterable[Refusal]) -> tuple[Reject, ...]:
-    """The batch's refused records with their bytes."""
+    """The batch's refused records with their bytes, but for those that expired since the batch was begun."""
     records = {record.position: record for record in batch.records}
     return tuple(
         Reject(
@@ -46,6 +46,7 @@ def rejects_of(batch: Batch, refusals: Iterable[Refusal]) -> tuple[Reject, ...]:
             base64.b64encode(records[refusal.position].data).decode(),
         )
         for refusal in refusals
+        if refusal.position in records
     )
 
 

@@ -43,9 +43,8 @@ class Quarantine:
 
     def write(self, batch: Batch, account: Account) -> None:
         """Keep what the account of a batch says was refused; writing it again changes nothing."""
-        if account.refused:
-            data = encode_rejects(rejects_of(batch, account.refused))
-            self._objects.put_new(PREFIX + batch_name(batch) + SUFFIX, data)
+        if rejects := rejects_of(batch, account.refused):
+            self._objects.put_new(PREFIX + batch_name(batch) + SUFFIX, encode_rejects(rejects))
 
     def list(self, day: str = "") -> Iterator[str]:
         """The objects' keys, oldest day first; of one day of arrival only if `day` (such as 2026-01-31) is given."""

@@ -91,3 +91,27 @@ def test_a_begun_batch_whose_first_records_have_expired_is_archived_once_under_i
     assert len(stored(resources).decisions) == (37 if step == "archive" else 40)
     (profile,) = stored(resources).profiles.values()
     assert decode_history(profile["history"].value).totals[0] == 37
+
+
+def test_a_refused_record_that_expired_before_it_was_quarantined_holds_nobody_up(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its batch had counted it as refused; its bytes are gone, and the alarm of the shard says so."""
+    torn = [("U0", b'{"torn":'), ("U0", b'{"torn too":')]
+    send([torn[0], *clean_events(20, users=1), torn[1]])
+    Worker(resources, Orders("killed", harm=signal.SIGKILL, step="quarantine")).dies()
+    gone = base64.b64encode(torn[0][1]).decode()
+
+    def without_first(operation: str, body: Body) -> Rewritten | None:
+        if operation != "GetRecords":
+            return None
+        return Rewritten(body, lambda told: {**told, "Records": [r for r in told["Records"] if r["Data"] != gone]})
+
+    with proxy(emulator.endpoint, without_first) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        report = Worker(resources, Orders("late")).report()
+    assert list(report.flags.values()) == [(EXPIRED,)]
+    assert (report.read, report.scored, report.quarantined) == (22, 20, {"not_json": 2})
+    kept = stored(resources)
+    assert [reject.raw for reject in kept.rejects.values()] == [torn[1][1]]
+    assert len(kept.decisions) == 20
