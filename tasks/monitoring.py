@@ -15,12 +15,11 @@ from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.live_skew import live_skew, read_pasts
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.profiles import Profiles
-from fraudline.adapters.registry import open_registry
+from fraudline.adapters.registry import CHAMPION, open_registry
 from fraudline.bundle import Bundle, load_bundle, read_manifest
 from fraudline.clock import from_micros
 from fraudline.columns import Landed
 from fraudline.contract import Contract
-from fraudline.errors import NotReady
 from fraudline.printable import markdown_code
 from fraudline.quality.measures import Context
 from fraudline.quality.monitor_report import monitor_figures, render_monitor, verdict_of
@@ -50,9 +49,7 @@ def training_reference(models: str, contract: Contract) -> dict[str, Any] | None
 @step(name="load the champion", retries=2, retry_delay_seconds=2)
 def champion(models: str, contract: Contract) -> Bundle:
     registry = open_registry(models, contract.name)
-    version = registry.champion()
-    if version is None:
-        raise NotReady(f"contract {contract.name!r} has no champion in {models}: run `fraudline retrain` first")
+    version = registry.resolve(CHAMPION)
     return load_bundle(registry.read(version).__getitem__, version)
 
 

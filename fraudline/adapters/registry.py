@@ -238,9 +238,10 @@ class Registry:
         count = len(self.versions())
         if not count:
             return ": run `fraudline retrain` first"
+        last = "".join(f" (last: {e.action} {e.version}, {e.reason})" for e in self.history()[-1:])
         return (
-            f", for none of {count} versions was promoted: see them with `fraudline models list`, promote one or pass"
-            " --model VERSION"
+            f", for none of {count} versions was promoted{last}: see them with `fraudline models list`, promote one or"
+            " pass --model VERSION"
         )
 
     def _nearest(self, version: str) -> str:

@@ -283,5 +283,12 @@ def test_a_champion_is_never_younger_than_new_whatever_window_is_looked_at(
 
 
 def test_a_monitor_without_a_champion_says_what_to_do_first(tmp_path: Path) -> None:
-    with pytest.raises(NotReady, match=r"has no champion in .*: run `fraudline retrain` first"):
-        monitor.fn(MonitorRequest(models=str(tmp_path / "none"), out=str(tmp_path), transactions=["x.csv"]))
+    models = tmp_path / "models"
+    asked = MonitorRequest(models=str(models), out=str(tmp_path), transactions=["x.csv"])
+    with pytest.raises(NotReady, match=r"no champion yet .*: run `fraudline retrain` first"):
+        monitor.fn(asked)
+    registry = Registry(FolderObjects(models), "ecommerce")
+    registry.publish("2026-02-19-aaa", {MANIFEST: b"{}"})
+    registry.append("reject", "2026-02-19-aaa", "it finds nothing", {}, "tests", datetime(2026, 2, 19, tzinfo=UTC))
+    with pytest.raises(NotReady, match=r"last: reject 2026-02-19-aaa, it finds nothing.*`fraudline models list`"):
+        monitor.fn(asked)

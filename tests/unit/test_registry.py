@@ -94,7 +94,8 @@ def test_without_a_champion_the_remedy_is_named(registry: Registry) -> None:
 def test_where_all_versions_were_rejected_another_retrain_is_no_remedy(registry: Registry) -> None:
     publish(registry, OLD, NEW)
     registry.append("reject", OLD, "it finds nothing", {}, "ann", NOW)
-    with pytest.raises(NotReady, match=r"none of 2 versions was promoted: .* `fraudline models list`, .* --model"):
+    last = rf"\(last: reject {OLD}, it finds nothing\)"
+    with pytest.raises(NotReady, match=rf"none of 2 versions was promoted {last}: .* `fraudline models list`, .* --model"):
         registry.resolve(CHAMPION)
 
 
