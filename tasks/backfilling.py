@@ -13,7 +13,7 @@ from fraudline.adapters.compact_verdicts import NO_VERDICTS
 from fraudline.adapters.history import nothing_landed
 from fraudline.adapters.input_files import found_files
 from fraudline.adapters.kinesis import Stream
-from fraudline.adapters.large_backfill import PastOnDisk, is_large, is_large_history, scratch_beside, shuffled
+from fraudline.adapters.large_backfill import PastOnDisk, empty, is_large, is_large_history, scratch_beside, shuffled
 from fraudline.adapters.large_landing import Landing, land_files, landing_of, read_files, read_history
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.partitions import Target, fill
@@ -93,7 +93,7 @@ def _are_large(locations: Sequence[str]) -> bool:
     return is_large(list(found_files(locations))) if locations else is_large_history(landing.landed())
 
 
-@step(name="read and sort by entity")
+@step(name="read and sort by entity", retries=2, retry_delay_seconds=5)
 def _shuffled(
     contract: Contract,
     sources: Sources,
@@ -102,6 +102,8 @@ def _shuffled(
     scratch: Path,
     workers: Workers,
 ) -> Read:
+    # Of an attempt before this one.
+    empty(scratch)
     progress = meter(f"backfill-progress-{contract.name}")
     erased = erased_where_known(contract) if sources.are_files else erased_people(load_settings(), contract)
     found = _landed(contract, sources, window[1], bundle, scratch, workers, progress)

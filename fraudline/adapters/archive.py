@@ -19,6 +19,7 @@ from fraudline.archive import Archived, Row, decode_archive
 from fraudline.builds import SeenByBuilds
 from fraudline.columns import Landed, RejectedRow, Source, screen
 from fraudline.contract import Contract
+from fraudline.errors import Tampered
 from fraudline.table import concatenate, from_transactions
 from fraudline.transaction import Rejected, Transaction
 from fraudline.validation import Validator
@@ -43,7 +44,8 @@ def read_archive(
     seen, if the caller has read it. What arrived or was counted at `known_before` (microseconds) or later is left out.
     """
     sources: list[Source] = []
-    parts = list(pieces(objects, contract, objects.list(PREFIX + prefix), sources, known_before))
+    batches = ((f"{objects.location}/{key}", data) for key, data in read_all(objects, objects.list(PREFIX + prefix)))
+    parts = list(pieces(contract, batches, sources, known_before))
     if not parts:
         return Landed(0, from_transactions(contract, []), (), sources=tuple(sources))
     order = _order(parts)
@@ -63,13 +65,13 @@ def read_archive(
 
 
 def pieces(
-    objects: Objects, contract: Contract, keys: Iterable[str], sources: list[Source], known_before: int = EVER
+    contract: Contract, batches: Iterable[tuple[str, bytes]], sources: list[Source], known_before: int = EVER
 ) -> Iterator[tuple[Landed, pa.StringArray]]:
-    """The rows of these batches, many at a time, and the positions of those that are transactions.
+    """The rows of batches (name and bytes), many at a time, and the positions of those that are transactions.
 
     Each batch is noted in `sources` as it is read; rows are numbered from the first row of the first batch on.
     """
-    archives = _archives(objects, keys, sources)
+    archives = _archives(batches, sources)
     yield from (_columns(contract, part) for part in _parts(archives, known_before))
 
 
@@ -84,10 +86,13 @@ def _order(parts: Sequence[tuple[Landed, pa.StringArray]]) -> npt.NDArray[np.uin
     return places
 
 
-def _archives(objects: Objects, keys: Iterable[str], sources: list[Source]) -> Iterator[Archived]:
-    for key, data in read_all(objects, keys):
-        archived = decode_archive(data)
-        sources.append(Source(f"{objects.location}/{key}", len(archived.rows)))
+def _archives(batches: Iterable[tuple[str, bytes]], sources: list[Source]) -> Iterator[Archived]:
+    for name, data in batches:
+        try:
+            archived = decode_archive(data)
+        except Tampered as error:
+            raise Tampered(f"{name}: {error}") from error
+        sources.append(Source(name, len(archived.rows)))
         yield archived
 
 

@@ -199,6 +199,12 @@ class _Parts:
         self._open.close()
 
 
+def empty(scratch: Path) -> None:
+    """Remove all that lies in a folder of a large backfill."""
+    for path in scratch.iterdir():
+        path.unlink()
+
+
 @dataclass(frozen=True)
 class PastOnDisk:
     """Days that can be scored, and their past in partitions."""

@@ -238,7 +238,7 @@ def _read_archive(
     contract: Contract, landing: Objects, folder: Path, workers: Workers, tell: Callable[[int], None]
 ) -> Part:
     done = list[LandedUnit]()
-    for unit in workers.results(land_archive, ((contract, unit, folder) for unit in archive_units(landing))):
+    for unit in workers.results(land_archive, ((contract, unit, folder) for unit in archive_units(landing, folder))):
         done.append(unit)
         tell(sum(part.rows for part in done))
     done.sort(key=lambda part: part.source)

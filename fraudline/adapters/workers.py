@@ -49,6 +49,8 @@ class Workers:
         finally:
             for future in running:
                 future.cancel()
+            # None writes any more when an attempt after this one begins.
+            wait(running)
 
 
 @contextmanager

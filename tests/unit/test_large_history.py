@@ -6,29 +6,37 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from msgspec import structs
 
 from fraudline.adapters import archive, archive_runs, file_runs, large_backfill, large_landing
 from fraudline.adapters.builds import record_build
+from fraudline.adapters.clients import client
 from fraudline.adapters.compact_verdicts import CompactVerdicts
 from fraudline.adapters.history import landed_keys, load_history
 from fraudline.adapters.large_backfill import scratch_beside, shuffled
 from fraudline.adapters.large_landing import Landing, landing_of, read_history
-from fraudline.adapters.objects import FolderObjects
-from fraudline.adapters.workers import Workers
+from fraudline.adapters.objects import FolderObjects, open_objects
+from fraudline.adapters.workers import Workers, dask_cluster
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.backfilling import PastInMemory
 from fraudline.clock import day_start, format_day, format_micros, parse_timestamp
 from fraudline.columns import Landed
 from fraudline.contract import Contract, load_contract
 from fraudline.durations import DAY, HOUR, MINUTE
+from fraudline.erasure import Erased, Tombstone, keyed_hash
+from fraudline.erasure_files import pseudonyms, with_pseudonyms
+from fraudline.errors import Tampered
 from fraudline.labels import Verdict
 from tests.realtime.bundles import bundle_files
-from tests.unit.test_large_backfill import bundle_of, contents, silent, write
+from tests.unit.test_large_backfill import bundle_of, cluster, contents, silent, write
 
 BEGIN, END = day_start(date(2026, 1, 5)), day_start(date(2026, 1, 20))
 WINDOW = (day_start(date(2026, 1, 11)), day_start(date(2026, 1, 17)))
@@ -190,3 +198,76 @@ def test_what_has_landed_gives_the_bytes_of_one_table(
                 assert mine is None or mine.tolist() == other.tolist()
     assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
     assert len(contents(tmp_path / "disk")) == 8
+
+
+def test_erased_people_are_one_person_each_whatever_name_their_rows_have(threads: Workers, tmp_path: Path) -> None:
+    shop = shop_of("ecommerce", tmp_path / "landing", 4)
+    bundle = bundle_of(bundle_files("ecommerce"))
+    erased = Erased(shop.contract, b"k" * 32, [Tombstone(keyed_hash(b"k" * 32, "user", "U3"), "user", "U7", 1)])
+    whole = with_pseudonyms(in_memory(shop).table, erased)
+    write(PastInMemory.of(whole, *WINDOW, bundle), bundle, tmp_path / "memory")
+    with scratch_beside(tmp_path / "disk") as scratch:
+        landing = landed(shop, scratch, threads)
+        rename = partial(pseudonyms, erased=erased)
+        write(
+            shuffled(shop.contract, landing, WINDOW, bundle, rename, scratch, threads, silent),
+            bundle,
+            tmp_path / "disk",
+        )
+    assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
+    assert pq.read_table(tmp_path / "disk" / "all.parquet")["user"].to_pylist().count("U3") == 0
+
+
+def test_what_a_contract_refuses_of_the_archive_is_told_by_position(threads: Workers, tmp_path: Path) -> None:
+    shop = shop_of("ecommerce", tmp_path / "landing", 5, with_files=False)
+    strict = structs.replace(shop.contract, amount=structs.replace(shop.contract.amount, max=300))
+    whole = load_history(strict, shop.landing, {}, WINDOW[1])
+    (tmp_path / "scratch").mkdir()
+    parts = read_history(strict, shop.landing, tmp_path / "scratch", threads, silent)
+    landing = landing_of(strict, parts, threads)
+    assert sorted(landing.rejects, key=lambda r: r.row) == sorted(whole.rejects, key=lambda r: r.row)
+    assert len(landing.rejects) > 5
+    assert landing.rejects[0].raw.startswith("{")
+    assert not list((tmp_path / "scratch").glob("batch-*"))
+
+
+def test_a_damaged_batch_is_named(threads: Workers, tmp_path: Path) -> None:
+    shop = shop_of("ecommerce", tmp_path / "landing", 6, with_files=False)
+    key = list(shop.landing.list("archive/"))[20]
+    shop.landing.put(key, shop.landing.get(key)[:-30])
+    with pytest.raises(Tampered, match=rf"^{shop.landing.location}/{key}: an object of the archive is none"):
+        read_history(shop.contract, shop.landing, tmp_path, threads, silent)
+
+
+def test_verdicts_in_columns_are_those_of_the_store(tmp_path: Path) -> None:
+    given = {f"t{i}": [Verdict(i % 2, 10 + j, "ann", missed_by=j) for j in range(i % 4)] for i in range(50)}
+    compact = CompactVerdicts.of(given.items(), as_of=11)
+    found = compact.on(pa.array([f"t{i}" for i in range(60)]))
+    assert found == {
+        id_: [replace_by(verdict) for verdict in verdicts if verdict.known_at <= 11]
+        for id_, verdicts in given.items()
+        if verdicts
+    }
+    assert CompactVerdicts.of([], 11).on(pa.array(["t1"])) == {}
+
+
+def replace_by(verdict: Verdict) -> Verdict:
+    """Nobody asks who it was."""
+    return structs.replace(verdict, by="")
+
+
+def test_a_cluster_that_knows_no_aws_gives_the_bytes_of_one_table(aws: object, unique: str, tmp_path: Path) -> None:
+    shop = shop_of("cards", tmp_path / "landing", 7)
+    bundle = bundle_of(bundle_files("cards"))
+    write(PastInMemory.of(in_memory(shop).table, *WINDOW, bundle), bundle, tmp_path / "memory")
+    client("s3").create_bucket(Bucket=unique)
+    bucket = open_objects(f"s3://{unique}")
+    for key in shop.landing.list():
+        bucket.put(key, shop.landing.get(key))
+    with cluster(tmp_path) as address, dask_cluster(address) as workers, scratch_beside(tmp_path / "disk") as scratch:
+        parts = read_history(shop.contract, bucket, scratch, workers, silent)
+        verdicts = CompactVerdicts.of(shop.verdicts.items(), WINDOW[1])
+        landing = landing_of(shop.contract, parts, workers, None, verdicts, WINDOW[1])
+        past = shuffled(shop.contract, landing, WINDOW, bundle, lambda ids, entity: ids, scratch, workers, silent)
+        write(past, bundle, tmp_path / "disk")
+    assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
