@@ -11,12 +11,14 @@ import pytest
 
 from flows.backfill import BackfillRequest, BackfillResult
 from flows.backfill import backfill as flow
+from fraudline.adapters import large_backfill
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
 from fraudline.adapters.decisions import Decisions
 from fraudline.adapters.draining import Limits
 from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.labels import Labels
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.producer import Producer
 from fraudline.adapters.registry import Registry
@@ -24,8 +26,11 @@ from fraudline.adapters.replays import replay_recorded
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import stream_deps
 from fraudline.bundle import Bundle, load_bundle
+from fraudline.clock import day_start
 from fraudline.contract import load_contract
+from fraudline.durations import MINUTE
 from fraudline.errors import BadInput
+from fraudline.labels import Verdict
 from fraudline.settings import Settings
 from tests.realtime.bundles import bundle_files, version_of
 from tests.stream.events import clean_events, dirty_events
@@ -86,6 +91,37 @@ def test_the_version_that_decided_decides_the_same_again_from_all_that_has_lande
     assert figures["equal_scores"] == COUNT
     assert figures["versions_before"] == {bundle.version: COUNT}
     assert stored(streamed) == before
+
+
+def test_all_that_has_landed_on_disk_by_processes_decides_the_same(
+    streamed: Settings, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = Labels(DynamoDB(AwsJson("dynamodb")), streamed.labels_table)
+    for number in range(0, COUNT, 7):
+        known_at = day_start(START) + number * MINUTE
+        labels.add(f"t{number:06d}", Verdict(number % 2, known_at, "ann"), within(30))
+    results = []
+    for name, rows in (("memory", 10**6), ("disk", 0)):
+        monkeypatch.setattr(large_backfill, "MEMORY_ROWS", rows)
+        out = str(tmp_path / name)
+        results.append(run(streamed, tmp_path, bundle.version, out=out, name=name, compare_to="record"))
+    pages = [Path(result.compared.report) for result in results if result.compared]
+    figures = [json.loads((page.parent / "diff.json").read_bytes()) for page in pages]
+    assert figures[0] == figures[1]
+    assert figures[0]["total"]["labelled"] > 50
+    memory, disk = ({path.name: path.read_bytes() for path in (tmp_path / n).iterdir()} for n in ("memory", "disk"))
+    assert memory == disk
+    assert len(disk) == 4
+    kept = [table_of(streamed, f"backfill#{name}") for name in ("memory", "disk")]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == COUNT
+    assert not (tmp_path / ".disk.shuffle").exists()
+
+
+def table_of(settings: Settings, origin: str) -> list[dict[str, Any]]:
+    """Decisions of this origin, without its name and the clock."""
+    rows = [row for row in table_items(settings.decisions_table) if row["origin"] == origin]
+    return sorted(({**row, "origin": "", "scored_at": ""} for row in rows), key=lambda row: str(row["transaction_id"]))
 
 
 def test_another_version_is_held_against_the_record_and_each_of_its_decisions_can_be_replayed(
