@@ -199,12 +199,13 @@ def print_results(costs: Iterator[Cost], pandas: Cost, from_s3: bool) -> None:
         table.add_column(column, justify="right")
     for cost in costs:
         factor = (pandas.seconds / pandas.rows) / (cost.seconds / cost.rows)
-        table.add_row(*_cells(cost), f"{factor:.0f}x")
-    table.add_row(*_cells(pandas), "pandas")
+        table.add_row(*cells(cost), f"{factor:.0f}x")
+    table.add_row(*cells(pandas), "pandas")
     Console(width=120).print(table)
 
 
-def _cells(cost: Cost) -> list[str]:
+def cells(cost: Cost) -> list[str]:
+    """A cost as people read it."""
     return [
         f"{cost.rows:,}",
         f"{cost.seconds:.1f}",
