@@ -68,6 +68,10 @@ def mark_key(generation: str, shard: str) -> str:
     return f"#counted#{generation}#{shard}"
 
 
+# The key of the row that names all generations whose profiles somebody has begun to build.
+GENERATIONS = "#generations"
+
+
 def built_position(through: int) -> str:
     """The position of a later entity's profile, by the hour (microseconds) it was built through: in the order of hours.
 

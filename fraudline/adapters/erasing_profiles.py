@@ -9,7 +9,7 @@ from fraudline.adapters.erasing import Swept
 from fraudline.adapters.erasing_rows import Row, call_deadline, rows_with
 from fraudline.erasure import Erased
 from fraudline.errors import LostRace
-from fraudline.profiles import generation_in, is_built, profile_key
+from fraudline.profiles import GENERATIONS, generation_in, is_built, profile_key
 
 Write = dict[str, Any]
 
@@ -31,6 +31,28 @@ class ProfileRows:
         """The keys of a person's profiles, of whatever generation."""
         keys = (row["entity"]["S"] for row in self._rows())
         return {key for key in keys if key == profile_key(entity, id_, generation_in(key))}
+
+    def generations(self) -> str:
+        """The names of those that somebody has begun to build, as they are told."""
+        row = self._row(GENERATIONS)
+        return str(row["names"]["S"]) if row else ""
+
+    def still(self, generations: str) -> Write:
+        """The write of a transaction that fails if a build of another one has begun since they were read."""
+        key, name = {"entity": {"S": GENERATIONS}}, {"#names": "names"}
+        if not generations:
+            condition = {"ConditionExpression": "attribute_not_exists(#names)", "ExpressionAttributeNames": name}
+            return {"Delete": {"TableName": self._table, "Key": key, **condition}}
+        read = {"S": generations}
+        put = self._put({**key, "names": read})["Put"]
+        return {
+            "Put": {
+                **put,
+                "ConditionExpression": "#names = :read",
+                "ExpressionAttributeNames": name,
+                "ExpressionAttributeValues": {":read": read},
+            }
+        }
 
     def move(self, key: str, erased: Erased) -> int:
         """Rename one profile, if there is one; nobody else may be at work on it."""

@@ -159,22 +159,27 @@ def _bury(of: Deployment, entity: str, id_: str) -> tuple[Tombstone, int]:
     known = of.profiles.keys_of(entity, id_)
     with _all_leases(of.settings, of.dynamodb) as renewed:
         while True:
-            generations = {feature_set(of.contract).hash, *(lease.generation for lease in renewed())} - {""}
+            built = of.profiles.generations()
+            in_use = {feature_set(of.contract).hash, *(lease.generation for lease in renewed())} - {""}
+            generations = in_use.union(built.split())
             keys = known | {profile_key(entity, id_, generation) for generation in generations}
             if there := of.tombstones.of(entity, id_, within(READ_SECONDS)):
                 erased = of.tombstones.erased(of.contract, within(READ_SECONDS))
                 return there, sum(of.profiles.move(key, erased) for key in keys)
-            # A build of later entities asks for no lease: then once more.
+            # A build of later entities, or of a generation, asks for no lease: then once more.
             with suppress(LostRace):
-                return _bury_now(of, entity, id_, keys)
+                return _bury_now(of, entity, id_, keys, built)
 
 
-def _bury_now(of: Deployment, entity: str, id_: str, keys: Iterable[str]) -> tuple[Tombstone, int]:
-    """Tombstone and profiles in one transaction: nobody knows the pseudonym before its profile is there."""
+def _bury_now(of: Deployment, entity: str, id_: str, keys: Iterable[str], built: str) -> tuple[Tombstone, int]:
+    """Tombstone and profiles in one transaction: nobody knows the pseudonym before its profile is there.
+
+    `LostRace`, and nothing done, if a profile has moved, or others than the generations of `built` are being built.
+    """
     tombstone = of.tombstones.new(entity, id_, within(READ_SECONDS))
     new_keys = {key: profile_key(entity, tombstone.pseudonym, generation_in(key)) for key in keys}
     writes, renamed = of.profiles.renames(new_keys)
-    of.dynamodb.transact([of.tombstones.write(tombstone), *writes], within(READ_SECONDS))
+    of.dynamodb.transact([of.tombstones.write(tombstone), of.profiles.still(built), *writes], within(READ_SECONDS))
     return tombstone, renamed
 
 

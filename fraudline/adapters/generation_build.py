@@ -49,6 +49,8 @@ def build_generation(
     archive no longer tell of the same people as when their reading began: it is asked before profiles are written, and
     again before marks are.
     """
+    # Before `confirm` is first asked: it tells of who was erased by then, and who is later is looked for here, too.
+    profiles.announce(generation.name, within(_SECONDS))
     rows = leases.rows()
     marks = {shard: checkpoint_mark(lease) for shard, lease in rows.items()}
     counted = generation.warm(history)

@@ -1,6 +1,7 @@
 """Profiles in DynamoDB: read in batches, written each on the condition that nobody has moved it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from fraudline.errors import LostRace
 from fraudline.features.profile import LaggedHistory
 from fraudline.microbatch import Reading, View
 from fraudline.profiles import (
+    GENERATIONS,
     Mark,
     ProfileChange,
     StoredProfile,
@@ -83,6 +85,22 @@ class Profiles:
             for shard, mark in marks.items()
         )
         self._dynamodb.write(self._table, items, deadline)
+
+    def announce(self, generation: str, deadline: Deadline) -> None:
+        """Name a generation before any of its profiles is built: an erasure looks for the person there, too."""
+        key = {"S": GENERATIONS}
+        insert = f"INSERT INTO \"{self._table}\" VALUE {{'entity':?,'names':?}}"  # nosec B608
+        update = f'UPDATE "{self._table}" SET "names"=? WHERE "entity"=? AND "names"=?'  # nosec B608
+        while generation not in (read := self._announced(deadline)).split():
+            names = {"S": f"{read} {generation}".strip()}
+            statement = Statement(update, (names, key, {"S": read})) if read else Statement(insert, (key, names))
+            with suppress(LostRace):
+                self._dynamodb.write_if([statement], deadline)
+
+    def _announced(self, deadline: Deadline) -> str:
+        body = {"Key": {"entity": {"S": GENERATIONS}}, "ConsistentRead": True}
+        item = self._dynamodb.single("GetItem", self._table, body, deadline).get("Item")
+        return str(item["names"]["S"]) if item else ""
 
     def built_through(self, generation: str, deadline: Deadline) -> int:
         """The hour (microseconds since the epoch) up to which later entities are built; 0 if nothing is."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from fraudline.adapters.erasing_profiles import ProfileRows
+from fraudline.adapters.tombstones import Tombstones
 from fraudline.contract import load_contract
 from fraudline.errors import NotReady
 from fraudline.features.definition import feature_set
@@ -71,4 +73,44 @@ def test_who_is_erased_while_a_generation_is_built_is_one_person_in_it(
     pseudonym = forget(resources)
     streaming.build_generation(resources, nothing)
     Worker(calm, Orders("calm", SMALL, contract=longer, bundle_seed=2)).report()
+    assert profiles_of(resources, generation) == renamed(profiles_of(calm, generation), pseudonym)
+
+
+@pytest.mark.parametrize(("owner", "method"), [(ProfileRows, "keys_of"), (Tombstones, "new"), (Tombstones, "write")])
+def test_who_is_erased_right_after_a_generation_was_built_does_not_begin_anew_in_it(
+    resources: Settings,
+    calm: Settings,
+    key: None,
+    longer: str,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: type,
+    method: str,
+) -> None:
+    """It is built after a look for the person's profiles and before the tombstone, and in use before the sweep."""
+    for part in range(4):
+        send(resources, clean_events(50, users=4, seed=part, first=1000 * part))
+        Worker(resources, Orders("old", SMALL)).report()
+    contract = load_contract(longer)
+    generation = feature_set(contract).hash
+    champion = Orders("new", SMALL, contract=longer, bundle_seed=2)
+    original, built, swept = getattr(owner, method), list[Any](), list[str]()
+
+    def build_after(*arguments: Any) -> Any:
+        found = original(*arguments)
+        if not built:
+            built.append(streaming.build_generation(resources, from_transactions(contract, [])))
+        return found
+
+    def promote(sentence: str) -> None:
+        if sentence.startswith("Sweeping"):
+            if not swept:
+                send(resources, clean_events(50, users=4, seed=9, first=9000))
+                Worker(resources, champion).report()
+            swept.append(sentence)
+
+    monkeypatch.setattr(owner, method, build_after)
+    pseudonym = forget(resources, say=promote)
+    assert built
+    assert len(swept) > 5
+    Worker(calm, champion).report()
     assert profiles_of(resources, generation) == renamed(profiles_of(calm, generation), pseudonym)
