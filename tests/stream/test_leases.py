@@ -19,7 +19,7 @@ from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Intent, Shard, at_timestamp
 from tests.stream.conftest import Send
 from tests.stream.events import clean_events
-from tests.stream.proxy import Body, Reply, proxy
+from tests.stream.proxy import Body, Reply, Rewritten, proxy
 from tests.stream.storage import stored
 from tests.stream.worker import Orders, deps_of
 from tests.support.parallel import in_parallel
@@ -122,6 +122,22 @@ def test_traces_of_dead_workers_are_removed(group: Group) -> None:
     time.sleep(0.2)
     assert group("me").workers([]) == {"me", "alive"}
     assert group("me").rows() == {}
+
+
+def test_a_worker_that_says_it_waits_after_it_was_taken_for_dead_is_not_forgotten(
+    group: Group, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group("slow").report_waiting()
+
+    def as_it_was(operation: str, body: Body) -> Rewritten | None:
+        if operation != "Query":
+            return None
+        return Rewritten(body, lambda told: {**told, "Items": [{**i, "expires_at": {"N": "1"}} for i in told["Items"]]})
+
+    with proxy(emulator.endpoint, as_it_was) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        assert group("me").workers([]) == {"me"}
+    assert group("me").workers([]) == {"me", "slow"}
 
 
 def test_a_worker_leaves_their_share_to_those_that_wait_but_not_for_ever(resources: Settings, send: Send) -> None:

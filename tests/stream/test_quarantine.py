@@ -15,7 +15,7 @@ from fraudline.adapters.slices import run_slice
 from fraudline.contract import load_contract
 from fraudline.durations import SECOND
 from fraudline.erasure import nobody
-from fraudline.errors import BadInput
+from fraudline.errors import BadInput, NotReady
 from fraudline.settings import Settings
 from fraudline.validation import MAX_AHEAD, Validator
 from tests.stream.conftest import Send
@@ -88,6 +88,18 @@ def test_a_redrive_that_was_cut_off_before_its_marks_is_seen_as_duplicates(resou
     report = run_slice(deps, Limits())
     assert (report.scored, report.duplicates) == (4, 4)
     assert sorted(notifications(resources.alerts_topic)) == sorted(stored(resources).alerts)
+
+
+def test_a_redrive_that_could_not_send_has_marked_nothing_as_sent(resources: Settings, send: Send) -> None:
+    send([("wrong", data) for _, data in clean_events(4, users=2)])
+    deps = deps_of(resources, Orders("w"))
+    run_slice(deps, Limits())
+    keys = list(deps.quarantine.list())
+    for key in keys:
+        with pytest.raises(NotReady, match="does not exist"):
+            deps.quarantine.redrive(key, ECOMMERCE, Producer(client("kinesis"), f"{resources.stream}-gone"), NOBODY)
+    producer = Producer(client("kinesis"), resources.stream)
+    assert sum(deps.quarantine.redrive(key, ECOMMERCE, producer, NOBODY).sent for key in keys) == 4
 
 
 def test_what_would_be_refused_again_is_not_sent_again(resources: Settings, send: Send) -> None:

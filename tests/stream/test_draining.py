@@ -1,0 +1,160 @@
+"""A drain keeps to its bounds, holds its lease for as long as it works, and says of a shard only what it has seen."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from fraudline.adapters.clients import client
+from fraudline.adapters.draining import CAUGHT_UP, RECORDS, STOPPED, DrainReport, Limits, drain
+from fraudline.adapters.leases import Lease
+from fraudline.adapters.slices import run_slice
+from fraudline.adapters.stream_deps import StreamDeps
+from fraudline.durations import HOUR, MINUTE
+from fraudline.local.emulator import Emulator
+from fraudline.settings import Settings
+from fraudline.stream import TRIM_HORIZON, Shard, at_timestamp
+from tests.stream.conftest import Send, void
+from tests.stream.events import clean_events
+from tests.stream.proxy import Body, Reply, Rule, proxy
+from tests.stream.test_lagged import payments
+from tests.stream.worker import Orders, deps_of
+
+
+@contextmanager
+def behind(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, rule: Rule) -> Iterator[None]:
+    """Clients made in the block reach AWS through a proxy with this rule."""
+    with proxy(emulator.endpoint, rule) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        yield
+
+
+def taken(deps: StreamDeps) -> tuple[Lease, Shard]:
+    """The lease on one shard, in our name."""
+    shard, *_ = deps.stream.shards(deps.leases.deadline())
+    deps.leases.create(shard, TRIM_HORIZON)
+    lease = deps.leases.acquire(deps.leases.rows()[shard.id])
+    assert lease is not None
+    return lease, shard
+
+
+def drained(deps: StreamDeps, limits: Limits) -> DrainReport:
+    return drain(deps, *taken(deps), limits, void)
+
+
+def test_a_drain_takes_no_record_beyond_its_number_and_is_not_stuck_though_others_wait(
+    resources: Settings, send: Send
+) -> None:
+    send(clean_events(30, users=1))
+    deps = deps_of(resources, Orders("w"))
+    report = run_slice(deps, Limits(records=10, batch_records=8, seconds=20.0, stuck_seconds=0.0))
+    (busy,) = (each for each in report.drains if each.read)
+    assert (busy.read, busy.ended, busy.batches, busy.flags) == (10, RECORDS, 2, ())
+    assert busy.lag_seconds > 0
+    assert run_slice(deps, Limits()).read == 20
+
+
+def test_a_shard_that_was_only_told_to_stop_is_not_stuck(resources: Settings, send: Send) -> None:
+    send(clean_events(40, users=20))
+    stop = threading.Event()
+    deps = deps_of(resources, Orders("w"), stop.is_set)
+    lease, shard = taken(deps)
+    stop.set()
+    report = drain(deps, lease, shard, Limits(stuck_seconds=0.0), void)
+    assert (report.ended, report.read, report.flags) == (STOPPED, 0, ())
+    assert report.lag_seconds > 0
+
+
+def test_a_checkpoint_is_no_alarm_where_the_stream_keeps_its_records_for_longer(resources: Settings) -> None:
+    client("kinesis").increase_stream_retention_period(StreamName=resources.stream, RetentionPeriodHours=48)
+    deps = deps_of(resources, Orders("w"))
+    for hours, flagged in ((25, 0), (49, 4)):
+        start = at_timestamp(deps.leases.now() - hours * HOUR)
+        own = deps_of(resources.model_copy(update={"consumer": f"since-{hours}"}), Orders("w"))
+        assert len(run_slice(own, Limits(), start=start).flags) == flagged
+
+
+def test_a_shard_is_seen_through_the_moment_before_it_was_looked_at(
+    resources: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What arrives while a look is under way is not in it."""
+    looks: list[int] = []
+
+    def rule(operation: str, _: Body) -> None:
+        if operation == "GetRecords":
+            looks.append(time.time_ns() // 1000)
+
+    with behind(emulator, monkeypatch, rule):
+        deps = deps_of(resources, Orders("w"))
+        begin = deps.leases.now()
+        report = drained(deps, Limits())
+    assert report.ended == CAUGHT_UP
+    assert begin <= deps.leases.rows()[report.shard].seen_through <= looks[0]
+
+
+def test_a_lease_is_kept_while_a_shard_hands_over_nothing(
+    resources: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = deps_of(resources, Orders("beside")).leases
+    terms: set[int] = set()
+    told: list[bool] = []
+    give_up = time.monotonic() + 30
+
+    def rule(operation: str, body: Body) -> Reply | None:
+        if operation != "GetRecords":
+            return None
+        (row,) = beside.rows().values()
+        terms.add(row.expires_at)
+        if len(terms) > 1 or time.monotonic() > give_up:
+            told.append(time.monotonic() <= give_up)
+            return None
+        return Reply(200, {"Records": [], "NextShardIterator": body["ShardIterator"], "MillisBehindLatest": 900_000})
+
+    with behind(emulator, monkeypatch, rule):
+        report = drained(deps_of(resources, Orders("w", lease_seconds=3)), Limits())
+    assert report.ended == CAUGHT_UP
+    assert told[0], "the lease was not renewed"
+
+
+def test_the_shard_that_nobody_has_looked_at_for_longest_comes_first(resources: Settings) -> None:
+    deps = deps_of(resources, Orders("w"))
+    now, shards = deps.leases.now(), deps.stream.shards(deps.leases.deadline())
+    for minutes, shard in zip((3, 1, 4, 2), shards, strict=True):
+        deps.leases.create(shard, at_timestamp(now - minutes * MINUTE))
+    report = run_slice(deps, Limits(shards_at_a_time=1))
+    assert [each.shard for each in report.drains] == [shards[at].id for at in (2, 0, 3, 1)]
+
+
+def test_a_shard_that_waits_in_line_is_left_to_others_once_the_slice_is_to_stop(
+    resources: Settings, send: Send
+) -> None:
+    send(clean_events(100, users=60))
+    stop = threading.Event()
+    deps = deps_of(resources, Orders("w"), stop.is_set)
+    report = run_slice(deps, Limits(shards_at_a_time=1, batch_records=1), lambda _: stop.set())
+    assert [each.ended for each in report.drains] == [STOPPED]
+    assert sorted(lease.epoch for lease in deps.leases.rows().values()) == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("contract", ["ecommerce", "cards"])
+def test_all_that_a_batch_is_decided_on_is_read_as_it_is_and_not_as_it_was(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, contract: str
+) -> None:
+    """The emulator is never behind; DynamoDB may be, unless it is told not to."""
+    asked: dict[str, list[bool]] = {}
+
+    def rule(operation: str, body: Body) -> None:
+        if operation == "BatchGetItem":
+            asked.setdefault(operation, []).extend(
+                w.get("ConsistentRead", False) for w in body["RequestItems"].values()
+            )
+        elif operation in ("GetItem", "Query", "Scan"):
+            asked.setdefault(operation, []).append(body.get("ConsistentRead", False))
+
+    send(clean_events(20, users=5) if contract == "ecommerce" else payments(20, 0))
+    with behind(emulator, monkeypatch, rule):
+        assert run_slice(deps_of(resources, Orders("w", contract=contract)), Limits()).scored == 20
+    assert asked.keys() >= {"BatchGetItem", "Query"} | ({"GetItem"} if contract == "cards" else set())
+    assert {flag for flags in asked.values() for flag in flags} == {True}
