@@ -148,14 +148,15 @@ class Record:
 
 def _archived_ids(landing: Objects, contract: Contract, first_day: str) -> dict[str, pa.StringArray]:
     """By the day on which they counted, the ids of transactions that came on `first_day` or later."""
-    found: dict[str, list[str]] = {}
-    for day in _days_of_arrival(landing):
-        if day < first_day:
+    found: dict[str, list[pa.StringArray]] = {}
+    for arrival in _days_of_arrival(landing):
+        if arrival < first_day:
             continue
-        table = read_archive(landing, contract, f"{day}/", NOTHING_BUILT).table
-        for time, id_ in zip(table.effective_time.tolist(), table.ids.to_pylist(), strict=True):
-            found.setdefault(format_day(time), []).append(id_)
-    return {day: pa.array(ids, pa.string()) for day, ids in found.items()}
+        table = read_archive(landing, contract, f"{arrival}/", NOTHING_BUILT).table
+        day = table.effective_time // DAY
+        for number in np.unique(day).tolist():
+            found.setdefault(format_day(number * DAY), []).append(table.ids.filter(pa.array(day == number)))
+    return {day: pa.concat_arrays(ids) for day, ids in found.items()}
 
 
 def _days_of_arrival(landing: Objects) -> Iterator[str]:
