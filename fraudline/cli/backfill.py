@@ -9,9 +9,10 @@ import typer
 from fraudline.cli.bars import bar
 from fraudline.cli.checks import checked_input, checked_registry
 from fraudline.cli.common import (
-    ContractOption,
+    DeploymentContractOption,
     JsonOption,
     ModelsOption,
+    contract_or_deployments,
     parse_date,
     print_json,
     print_pairs,
@@ -57,7 +58,7 @@ def backfill(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     model: Annotated[str, typer.Option(help="champion, or a version.")] = "champion",
     models: ModelsOption = "models",
-    contract: ContractOption = "ecommerce",
+    contract: DeploymentContractOption = "",
     quarantine: Annotated[str | None, typer.Option(help="Where rejected rows go; by default with the models.")] = None,
     dask: Annotated[
         str | None, typer.Option(help="A Dask scheduler, tcp://host:port, whose workers see the files and the output.")
@@ -77,6 +78,7 @@ def backfill(
     stored = any("://" in place for place in (out or "", compare_to or ""))
     if name or since or stored or compare_to == "record" or not transactions:
         use_stack()
+    contract = contract_or_deployments(contract)
     version = checked_registry(models, checked_input(contract, transactions or [])).resolve(model)
     with bar("Starting"):
         from flows.backfill import BackfillRequest

@@ -30,12 +30,26 @@ ContractOption = Annotated[
         "--contract", "-c", envvar="FRAUDLINE_CONTRACT", help="A shipped contract (ecommerce, cards) or a TOML file."
     ),
 ]
+# Where a command may work on the stack that runs here, that stack's contract is known only once its options are read.
+DeploymentContractOption = Annotated[
+    str,
+    typer.Option(
+        "--contract", "-c", help="A shipped contract (ecommerce, cards) or a TOML file; by default the deployment's."
+    ),
+]
 TransactionsOption = Annotated[
     list[str],
     typer.Option("--transactions", "-t", help="A .csv, .jsonl or .parquet file, a folder, or s3://...; repeatable."),
 ]
 ModelsOption = Annotated[str, typer.Option("--models", help="The registry: a folder or s3://bucket/prefix.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+
+
+def contract_or_deployments(contract: str) -> str:
+    """The contract that was named, else that of the deployment: of the stack in use, or FRAUDLINE_CONTRACT."""
+    from fraudline.settings import load_settings
+
+    return contract or load_settings().contract
 
 
 def parse_date(text: str, option: str) -> date:

@@ -8,7 +8,17 @@ import typer
 
 from fraudline.adapters.whoami import whoami
 from fraudline.cli.checks import checked_registry
-from fraudline.cli.common import ContractOption, JsonOption, ModelsOption, err, out, print_json, print_pairs, print_rows
+from fraudline.cli.common import (
+    DeploymentContractOption,
+    JsonOption,
+    ModelsOption,
+    contract_or_deployments,
+    err,
+    out,
+    print_json,
+    print_pairs,
+    print_rows,
+)
 from fraudline.cli.status import use_stack
 
 app = typer.Typer(help="Versions, champion and history of a contract's models.", no_args_is_help=True)
@@ -25,11 +35,11 @@ def _registry(models: str, contract: str) -> Any:
 
     if "://" in models:
         use_stack()
-    return checked_registry(models, load_contract(contract))
+    return checked_registry(models, load_contract(contract_or_deployments(contract)))
 
 
 @app.command("list")
-def list_(models: ModelsOption = "models", contract: ContractOption = "ecommerce", json: JsonOption = False) -> None:
+def list_(models: ModelsOption = "models", contract: DeploymentContractOption = "", json: JsonOption = False) -> None:
     """All versions with their place in history, and who is champion."""
     registry = _registry(models, contract)
     champion = registry.champion()
@@ -79,7 +89,7 @@ def _plain(entry: Any) -> dict[str, Any]:
 def show(
     version: VersionArgument = "champion",
     models: ModelsOption = "models",
-    contract: ContractOption = "ecommerce",
+    contract: DeploymentContractOption = "",
     json: JsonOption = False,
 ) -> None:
     """A version's model card; with --json its manifest."""
@@ -103,7 +113,7 @@ def promote(
     version: Annotated[str, typer.Argument(help="The version to make champion.")],
     reason: ReasonOption,
     models: ModelsOption = "models",
-    contract: ContractOption = "ecommerce",
+    contract: DeploymentContractOption = "",
     json: JsonOption = False,
 ) -> None:
     """Make a version the champion, after verifying all its files, and that the stream has profiles of its features."""
@@ -121,7 +131,7 @@ def rollback(
     reason: ReasonOption,
     version: Annotated[str | None, typer.Option(help="The version to return to; by default the previous one.")] = None,
     models: ModelsOption = "models",
-    contract: ContractOption = "ecommerce",
+    contract: DeploymentContractOption = "",
     json: JsonOption = False,
 ) -> None:
     """Return to the previous champion: a new entry in the history, nothing is deleted."""
@@ -141,7 +151,7 @@ def diff(
     one: Annotated[str, typer.Argument(help="A version, or champion.")],
     other: Annotated[str, typer.Argument(help="Another one.")],
     models: ModelsOption = "models",
-    contract: ContractOption = "ecommerce",
+    contract: DeploymentContractOption = "",
     json: JsonOption = False,
 ) -> None:
     """What differs between two versions: candidate, parameters, training window, threshold, figures, features."""
@@ -182,7 +192,7 @@ def _facts(registry: Any, version: str) -> dict[str, Any]:
 def verify(
     version: VersionArgument = "champion",
     models: ModelsOption = "models",
-    contract: ContractOption = "ecommerce",
+    contract: DeploymentContractOption = "",
     json: JsonOption = False,
 ) -> None:
     """Check a version's every file against its manifest, and replay its golden inputs."""
@@ -225,7 +235,7 @@ def _announce(verb: str, entry: Any, contract: str) -> None:
     from tasks.artifacts import tell
 
     payload = {"version": entry.version, "reason": entry.reason, "who": entry.who}
-    tell(f"fraudline.model.{verb}", f"fraudline.model.{load_contract(contract).name}", payload)
+    tell(f"fraudline.model.{verb}", f"fraudline.model.{load_contract(contract_or_deployments(contract)).name}", payload)
 
 
 def _report(entry: Any, json: bool) -> None:

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from fraudline.cli.common import JsonOption, out, print_json, print_pairs, print_rows
+from fraudline.cli.common import (
+    DeploymentContractOption,
+    JsonOption,
+    contract_or_deployments,
+    out,
+    print_json,
+    print_pairs,
+    print_rows,
+)
 from fraudline.cli.status import use_stack
 from fraudline.errors import BadInput
 
@@ -59,10 +67,7 @@ def redrive(
         ),
     ],
     at: AtOption = None,
-    contract: Annotated[
-        str,
-        typer.Option("--contract", "-c", help="A shipped contract or a TOML file; by default FRAUDLINE_CONTRACT."),
-    ] = "",
+    contract: DeploymentContractOption = "",
     json: JsonOption = False,
 ) -> None:
     """Try the rows of an object, or of several, again under the contract of now; twice changes nothing more.
@@ -88,7 +93,7 @@ def _redriven(key: str, at: str | None, contract: str) -> list[Any]:
     store = _store(at)
     # Asked for now: the store may be that of the stack which runs here.
     settings = load_settings()
-    definition = load_contract(contract or settings.contract)
+    definition = load_contract(contract_or_deployments(contract))
     if at:
         return [store.redrive(key, definition)]
     from fraudline.adapters.clients import client

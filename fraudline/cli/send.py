@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from fraudline.cli.common import ContractOption, JsonOption, print_json, print_pairs, working
+from fraudline.cli.common import (
+    DeploymentContractOption,
+    JsonOption,
+    contract_or_deployments,
+    print_json,
+    print_pairs,
+    working,
+)
 from fraudline.cli.status import use_stack
 
 
@@ -21,7 +28,7 @@ def send(
     ],
     stream: Annotated[str | None, typer.Option(help="The stream; by default FRAUDLINE_STREAM.")] = None,
     rate: Annotated[float | None, typer.Option(help="Records a second at most.")] = None,
-    contract: ContractOption = "ecommerce",
+    contract: DeploymentContractOption = "",
     json: JsonOption = False,
 ) -> None:
     """Send the rows of files to the stream, as they are and without their label, each keyed by its first entity."""
@@ -35,7 +42,7 @@ def send(
         from tasks.progress import say
 
         producer = Producer(client("kinesis"), stream or load_settings().stream)
-        definition = load_contract(contract)
+        definition = load_contract(contract_or_deployments(contract))
         # Each file is looked for before the first is sent.
         records = chain.from_iterable([outgoing(definition, path) for path in transactions])
         report = producer.send(records, rate, lambda sent: say(f"Sent {sent:,} records to {producer.stream}"))

@@ -5,9 +5,11 @@ import os
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fraudline.adapters.clients import client
 from fraudline.adapters.objects import open_objects
 from fraudline.local.emulator import Emulator
 from fraudline.local.stack import Running, _state
@@ -56,6 +58,50 @@ def test_the_contract_is_the_one_that_the_shell_is_pointed_at(person: Person) ->
     assert done.sentence.startswith("no champion yet for contract 'cards'")
     named = person.runs("models", "show", "--models", "models", "-c", "ecommerce", FRAUDLINE_CONTRACT="cards")
     assert named.code == 0, named.err
+
+
+@pytest.fixture
+def beside_a_stack_of_cards(person: Person, aws: Emulator, resources: Settings) -> Iterator[Person]:
+    with _state(person.folder / "out" / "stack") as tell:
+        variables = aws.environment | resources.to_environment() | {"FRAUDLINE_CONTRACT": "cards"}
+        tell(Running(os.getpid(), "http://127.0.0.1:1", variables))
+        yield person
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("backfill", "--start", "2026-02-14", "--end", "2026-02-16", "--name", "again"),
+        ("models", "show", "--models", "s3://{bucket}"),
+    ],
+)
+def test_beside_a_stack_the_contract_is_that_of_the_stack(
+    command: tuple[str, ...], beside_a_stack_of_cards: Person, resources: Settings
+) -> None:
+    words = [word.format(bucket=resources.models_bucket) for word in command]
+    done = beside_a_stack_of_cards.runs(*words)
+    assert (done.code, done.sentence.partition(" in ")[0]) == (3, "no champion yet for contract 'cards'")
+    named = beside_a_stack_of_cards.runs(*words, "--contract", "ecommerce")
+    assert "'cards'" not in named.err
+
+
+def test_records_are_sent_by_the_contract_of_the_stack(beside_a_stack_of_cards: Person, resources: Settings) -> None:
+    row = "1,2026-01-31T10:00:00Z,7,3,12.5"
+    columns = "TRANSACTION_ID,TX_DATETIME,CUSTOMER_ID,TERMINAL_ID,TX_AMOUNT"
+    (beside_a_stack_of_cards.folder / "cards.csv").write_text(f"{columns}\n{row}\n")
+    assert beside_a_stack_of_cards.runs("send", "-t", "cards.csv", "--json").json["records"] == 1
+    (record,) = _records(resources.stream)
+    assert (record["PartitionKey"], json.loads(record["Data"])["TX_AMOUNT"]) == ("7", 12.5)
+
+
+def _records(stream: str) -> list[dict[str, Any]]:
+    """All of a stream, shard by shard."""
+    kinesis = client("kinesis")
+    first = [
+        kinesis.get_shard_iterator(StreamName=stream, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")
+        for shard in kinesis.list_shards(StreamName=stream)["Shards"]
+    ]
+    return [r for at in first for r in kinesis.get_records(ShardIterator=at["ShardIterator"])["Records"]]
 
 
 def test_a_redrive_of_a_day_judges_by_the_contract_of_the_stack_and_sends_each_record_once(
