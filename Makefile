@@ -27,7 +27,7 @@ $(EMULATOR)/.installed: requirements/emulator.txt
 	touch $@
 
 demo: setup
-	$(BIN)/fraudline demo $(if $(DATA),--data "$(DATA)")
+	$(BIN)/fraudline demo $(if $(DATA),--data "$(DATA)") $(if $(DEBUG),--debug)
 
 # Two at a time: most tests wait for a server. Those of a file stay together, they share what they set up.
 test: setup lint

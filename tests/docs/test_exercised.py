@@ -142,14 +142,14 @@ def test_no_shell_block_is_read_past() -> None:
         ("test", ["ruff check .", "ruff format --check .", "mypy", "lint-imports", 'pytest -m "not long"']),
         ("test-all", ["ruff check .", "pytest"]),
         ("lint", ["ruff check .", "ruff format --check .", "mypy", "lint-imports"]),
-        ("demo", ['fraudline demo --data "yours.csv"']),
+        ("demo", ['fraudline demo --data "yours.csv" --debug']),
         ("audit", ["requirements/dev.txt", "pip-audit --require-hashes --disable-pip"]),
         ("lock", ["--generate-hashes", "--output-file requirements/dev.txt"]),
     ],
 )
 def test_a_target_of_make_runs_what_it_is_there_for(target: str, recipe: list[str]) -> None:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    command = ["make", "--dry-run", target, "DATA=yours.csv"]
+    command = ["make", "--dry-run", target, "DATA=yours.csv", "DEBUG=1"]
     told = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=True).stdout
     assert [words for words in recipe if words not in told] == []
 
