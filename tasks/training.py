@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from expectations import load_suite
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.originals import left_out
 from fraudline.adapters.registry import Registry, open_registry
 from fraudline.adapters.whoami import whoami
@@ -172,7 +172,8 @@ def publish(challenger: Challenger, table: TransactionTable, plan: Plan, models:
 @step(name="save splits", retries=2, retry_delay_seconds=2)
 def save_splits(challenger: Challenger, dataset: Dataset, plan: Plan, models: str, version: str) -> None:
     """Keep the sets that the version was made of, in `splits/` beside the versions."""
-    objects = open_objects(models)
+    # Somebody may have been erased since the sets were read.
+    objects = open_guarded(models)
     for name, data in split_files(challenger, dataset, plan).items():
         objects.put(f"{plan.contract.name}/splits/{version}/{name}", data)
 
