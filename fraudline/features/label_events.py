@@ -42,8 +42,9 @@ def label_events(table: TransactionTable, lag: int | None = None) -> LabelEvents
     delay = table.contract.label_delay
     time = np.maximum(table.effective_time[said.row], said.known_at - delay)
     if lag is not None:
-        missed_by = said.missed_by if table.missed_by is None else np.maximum(said.missed_by, table.missed_by[said.row])
-        time = np.maximum(time, missed_by + lag - delay)
+        # Builds that did not know of the row itself need no word: it counts from their hour on, and a lag is no longer
+        # than the delay.
+        time = np.maximum(time, said.missed_by + lag - delay)
     events = _unordered(said, time, len(table))
     order = np.lexsort((events.row, events.time))
     return events.take(order)
