@@ -147,10 +147,7 @@ def _csv_pieces(contract: Contract, source: str, stream: IO[bytes], rows: int | 
         raise BadInput(f"{source} is empty: it needs a header and rows")
     stream.seek(0)
     torn: deque[int] = deque()
-    # With threads Arrow does not say which rows are torn; without, it takes half the CPU.
-    one_thread = pa.csv.ReadOptions(use_threads=False)
-    options = csv_options(header, lambda row: torn.append(row.number - _FIRST_ROW))
-    reader = pa.csv.open_csv(without_stray_quotes(stream), read_options=one_thread, **options)
+    reader = open_csv(header, stream, lambda row: torn.append(row.number - FIRST_ROW))
     require_columns(contract, source, reader.schema)
     first = 0
     for columns, is_last in _tables(reader, rows):
@@ -177,12 +174,21 @@ def _tables(reader: pa.csv.CSVStreamingReader, rows: int | None) -> Iterator[tup
 
 def _torn_before(end: int, source: str, torn: deque[int]) -> Iterator[RejectedRow]:
     while torn and torn[0] < end:
-        yield RejectedRow(source, torn.popleft(), "", (_TORN,))
+        yield RejectedRow(source, torn.popleft(), "", (TORN,))
 
 
-_TORN = Problem("", "torn_row", "has more or fewer cells than the header")
+TORN = Problem("", "torn_row", "has more or fewer cells than the header")
 # Arrow numbers the header 1 and leaves out blank lines.
-_FIRST_ROW = 2
+FIRST_ROW = 2
+
+
+def open_csv(
+    header: bytes, stream: IO[bytes], tear: Callable[[pa.csv.InvalidRow], object]
+) -> pa.csv.CSVStreamingReader:
+    """Reads as `csv_options` say, and stray quotes end with their line; rows are told to `tear` by their numbers."""
+    # With threads Arrow does not say which rows are torn; without, it takes half the CPU.
+    one_thread = pa.csv.ReadOptions(use_threads=False)
+    return pa.csv.open_csv(without_stray_quotes(stream), read_options=one_thread, **csv_options(header, tear))
 
 
 def csv_options(header: bytes, tear: Callable[[pa.csv.InvalidRow], object]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Labels from files of their own: `transaction_id, label, known_at`, a row each time that something became known.
 
-An empty label withdraws what was said before: from its `known_at` on the transaction has none.
+An empty label withdraws what was said before: from its `known_at` on the transaction has none. A row that cannot be
+read is refused alone, as in files of transactions.
 """
 
 import io
@@ -8,6 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -16,7 +18,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from fraudline.adapters.archive import EVER
-from fraudline.adapters.files import UNREADABLE, lines_of, unreadable
+from fraudline.adapters.files import FIRST_ROW, TORN, UNREADABLE, lines_of, open_csv, unreadable
 from fraudline.adapters.input_files import InputFile, found_files
 from fraudline.clock import parse_timestamp
 from fraudline.columns import RejectedRow
@@ -32,12 +34,16 @@ COLUMNS = ("transaction_id", "label", "known_at")
 _LABELS = {"0": 0, "1": 1, "true": 1, "false": 0, "0.0": 0, "1.0": 1, "": UNKNOWN, "nan": UNKNOWN}
 
 
-class LabelRow(NamedTuple):
+class WholeRow(NamedTuple):
     """A row as its file has it: which file, which row of it, and the cells of `COLUMNS`."""
 
     source: str
-    number: int
+    row: int
     cells: dict[str, Any]
+
+
+# One that has no such cells is refused before anybody asks what it is about.
+LabelRow = WholeRow | RejectedRow
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def load_labels(locations: Sequence[str], table: TransactionTable) -> LabelFile:
 def read_label_rows(locations: Sequence[str]) -> list[LabelRow]:
     """All rows, before anybody asks what they are about; `BadInput` for a file that is none of labels."""
     files = found_files(locations, "labels") if locations else ()
-    return [LabelRow(file.name, number, cells) for file in files for number, cells in enumerate(_rows(file))]
+    return [row for file in files for row in _rows(file)]
 
 
 def labels_of(rows: Sequence[LabelRow], table: TransactionTable, known_by: int = EVER) -> LabelFile:
@@ -66,17 +72,20 @@ def labels_of(rows: Sequence[LabelRow], table: TransactionTable, known_by: int =
     """
     times = dict(zip(table.ids.to_pylist(), table.timestamp.tolist(), strict=True)) if rows else {}
     verdicts: defaultdict[str, list[Verdict]] = defaultdict(list)
-    rejects = []
-    for source, number, cells in rows:
-        outcome = _verdict(table.contract, cells, times, known_by)
-        if isinstance(outcome, Problem):
-            rejects.append(RejectedRow(source, number, json.dumps(cells, default=str), (outcome,)))
+    rejects: list[RejectedRow] = []
+    for row in rows:
+        if isinstance(row, RejectedRow):
+            rejects.append(row)
+        elif isinstance(outcome := _verdict(table.contract, row.cells, times, known_by), Problem):
+            # A person sees the quote that was blotted out.
+            raw = json.dumps(row.cells, default=str).replace(r"\u0000", r"\"")
+            rejects.append(RejectedRow(row.source, row.row, raw, (outcome,)))
         else:
-            verdicts[str(cells["transaction_id"])].append(outcome)
+            verdicts[str(row.cells["transaction_id"])].append(outcome)
     return LabelFile(verdicts, tuple(rejects))
 
 
-def _rows(file: InputFile) -> list[dict[str, Any]]:
+def _rows(file: InputFile) -> list[LabelRow]:
     ending = Path(file.name).suffix.lower()
     readers = {".csv": _csv, ".jsonl": _lines, ".ndjson": _lines, ".parquet": _parquet}
     if ending not in readers:
@@ -94,42 +103,63 @@ def _opened(contents: Path | bytes) -> IO[bytes]:
     return io.BytesIO(contents) if isinstance(contents, bytes) else contents.open("rb")
 
 
-def _csv(name: str, stream: IO[bytes]) -> list[dict[str, Any]]:
-    options = pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(COLUMNS, pa.string()))
-    rows = pyarrow.csv.read_csv(stream, convert_options=options)
-    _require_columns(name, rows.column_names)
-    return rows.select(list(COLUMNS)).to_pylist()  # type: ignore[no-any-return]
+def _csv(name: str, stream: IO[bytes]) -> list[LabelRow]:
+    header = next(lines_of(stream, name), b"")
+    stream.seek(0)
+    rows: list[LabelRow] = []
+    reader = open_csv(header, stream, lambda row: rows.append(_torn(name, row, header)))
+    _require_columns(name, reader.schema.names)
+    cells = reader.read_all().select(list(COLUMNS)).to_pylist()
+    torn = {row.row for row in rows}
+    numbers = (number for number in count() if number not in torn)
+    rows += [WholeRow(name, number, each) for each, number in zip(cells, numbers, strict=False)]
+    return sorted(rows, key=lambda row: row.row)
 
 
-def _parquet(name: str, stream: IO[bytes]) -> list[dict[str, Any]]:
+def _torn(name: str, row: pa.csv.InvalidRow, header: bytes) -> RejectedRow:
+    columns = header.decode("utf-8", "backslashreplace").rstrip("\r\n")
+    return RejectedRow(name, row.number - FIRST_ROW, row.text.replace("\0", '"'), (TORN,), columns)
+
+
+def _parquet(name: str, stream: IO[bytes]) -> list[LabelRow]:
     opened = open_parquet(stream, name)
     _require_columns(name, opened.schema_arrow.names)
-    return read_columns(opened, name, list(COLUMNS)).to_pylist()  # type: ignore[no-any-return]
+    rows = read_columns(opened, name, list(COLUMNS)).to_pylist()
+    return [WholeRow(name, number, cells) for number, cells in enumerate(rows)]
 
 
-def _lines(name: str, stream: IO[bytes]) -> list[dict[str, Any]]:
+def _lines(name: str, stream: IO[bytes]) -> list[LabelRow]:
     """What each line says, and no more: Arrow would take a text that looks like a date for a moment without a zone."""
-    rows = [_object(name, number, line) for number, line in enumerate(lines_of(stream, name)) if line.strip()]
-    _require_columns(name, {column for row in rows for column in row})
-    return [{column: row.get(column) for column in COLUMNS} for row in rows]
+    present = (line for line in lines_of(stream, name) if line.strip())
+    rows = [_object(name, number, line) for number, line in enumerate(present)]
+    _require_columns(name, {column for row in rows if isinstance(row, WholeRow) for column in row.cells})
+    return [row._replace(cells=_of_labels(row.cells)) if isinstance(row, WholeRow) else row for row in rows]
 
 
-def _object(name: str, number: int, line: bytes) -> dict[str, Any]:
+def _of_labels(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {column: record.get(column) for column in COLUMNS}
+
+
+def _object(name: str, number: int, line: bytes) -> LabelRow:
     try:
-        return msgspec.json.decode(line, type=dict[str, Any])
+        return WholeRow(name, number, msgspec.json.decode(line, type=dict[str, Any]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadInput(f"{name} cannot be read: line {number + 1} is no JSON object ({error})") from error
+        raw = line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+        return RejectedRow(name, number, raw, (Problem("", "not_json", f"the row is no JSON object: {error}"),))
 
 
 def _require_columns(name: str, names: Collection[str]) -> None:
     if missing := [column for column in COLUMNS if column not in names]:
         raise BadInput(f"{name} lacks column {missing[0]!r}: labels need {', '.join(COLUMNS)}")
+    if twice := [column for column in COLUMNS if list(names).count(column) > 1]:
+        raise BadInput(f"{name} has column {twice[0]!r} twice: keep the one that is meant")
 
 
 def _verdict(
     contract: Contract, cells: Mapping[str, Any], times: Mapping[str, int], known_by: int
 ) -> Verdict | Problem:
-    time = times.get(str(cells["transaction_id"]))
+    id_ = cells["transaction_id"]
+    time = None if id_ is None else times.get(str(id_))
     label = _LABELS.get("" if cells["label"] is None else str(cells["label"]).lower())
     if time is None:
         return Problem("transaction_id", "unknown_transaction", "is no transaction of the files given")

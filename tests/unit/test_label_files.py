@@ -97,13 +97,53 @@ def test_a_text_in_json_is_the_text_it_is(tmp_path: Path) -> None:
     assert (verdict.label, verdict.known_at) == (1, parse_timestamp("2026-01-31T13:05:00Z", "UTC"))
 
 
+def test_a_torn_row_is_refused_alone_as_it_stands_in_its_file(table: TransactionTable, tmp_path: Path) -> None:
+    good = [f"{id_},1,2026-01-08T00:00:00Z" for id_ in ("T1", "T2", "T3")]
+    torn = ["T1,1", "T2,0,2026-01-09T00:00:00Z,spare"]
+    file = write(tmp_path, torn[0], good[0], "", good[1], torn[1], good[2])
+    labels = load_labels([file], table)
+    assert list(labels.verdicts) == ["T1", "T2", "T3"]
+    told = [(reject.row, reject.reason, reject.raw, reject.header) for reject in labels.rejects]
+    header = "transaction_id,label,known_at"
+    assert told == [(0, "torn_row", torn[0], header), (3, "torn_row", torn[1], header)]
+
+
+def test_a_quote_that_nothing_closes_takes_no_other_row_with_it(table: TransactionTable, tmp_path: Path) -> None:
+    file = write(tmp_path, '"T1,1,2026-01-08T00:00:00Z', "T2,1,2026-01-08T00:00:00Z", "T9,1,2026-01-08T00:00:00Z")
+    labels = load_labels([file], table)
+    assert list(labels.verdicts) == ["T2"]
+    first, last = labels.rejects
+    assert [(reject.row, reject.reason) for reject in (first, last)] == [
+        (0, "unknown_transaction"),
+        (2, "unknown_transaction"),
+    ]
+    assert json.loads(first.raw)["transaction_id"] == '"T1'
+
+
 @pytest.mark.parametrize("line", ["1,2", "[]", "[" * 100_000, '{"label": NaN}', "\udc80"])
-def test_a_line_that_is_no_json_object_is_named(table: TransactionTable, tmp_path: Path, line: str) -> None:
+def test_a_line_that_is_no_json_object_is_refused_alone(table: TransactionTable, tmp_path: Path, line: str) -> None:
     file = tmp_path / "labels.jsonl"
     good = '{"transaction_id": "T1", "label": 1, "known_at": "2026-01-31T13:05:00Z"}'
-    file.write_bytes(f"{good}\n\n{line}\n".encode(errors="surrogateescape"))
-    with pytest.raises(BadInput, match="line 3 is no JSON object"):
+    file.write_bytes(f"{good}\n\n{line}\n{good}\n".encode(errors="surrogateescape"))
+    labels = load_labels([str(file)], table)
+    assert len(labels.verdicts["T1"]) == 2
+    (reject,) = labels.rejects
+    assert (reject.row, reject.reason, reject.raw) == (1, "not_json", line.replace("\udc80", r"\x80"))
+
+
+def test_a_file_of_no_json_object_at_all_is_none_of_labels(table: TransactionTable, tmp_path: Path) -> None:
+    file = tmp_path / "labels.jsonl"
+    file.write_text("transaction_id,label,known_at\nT1,1,2026-01-31T13:05:00Z\n")
+    with pytest.raises(BadInput, match="lacks column 'transaction_id'"):
         load_labels([str(file)], table)
+
+
+def test_a_row_without_an_id_is_about_no_transaction(tmp_path: Path) -> None:
+    rows = [Transaction("None", TIME, 100, ("U1",), ("mobile", "Rome", "credit"), (0,), None)]
+    file = tmp_path / "labels.jsonl"
+    file.write_text('{"transaction_id": null, "label": 1, "known_at": "2026-01-31T13:05:00Z"}\n')
+    labels = load_labels([str(file)], from_transactions(load_contract("ecommerce"), rows))
+    assert [reject.reason for reject in labels.rejects] == ["unknown_transaction"]
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
@@ -126,6 +166,13 @@ def test_a_file_without_the_columns_says_which_is_missing(table: TransactionTabl
     file = tmp_path / "labels.csv"
     file.write_text("transaction_id,fraud\nT1,1\n")
     with pytest.raises(BadInput, match="lacks column 'label'"):
+        load_labels([str(file)], table)
+
+
+def test_a_column_that_is_there_twice_is_named(table: TransactionTable, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("transaction_id,label,label,known_at\nT1,1,0,2026-01-08T00:00:00Z\n")
+    with pytest.raises(BadInput, match=r"labels\.csv has column 'label' twice: keep the one that is meant"):
         load_labels([str(file)], table)
 
 
