@@ -5,16 +5,18 @@ with their labels, a day at a time.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraudline.adapters.archive_runs import archive_units, land_archive
+from fraudline.adapters.archive_runs import ArchiveCopies, land_archive
 from fraudline.adapters.builds import read_builds
 from fraudline.adapters.compact_verdicts import NO_VERDICTS, CompactVerdicts
 from fraudline.adapters.copies import Copies
@@ -23,7 +25,7 @@ from fraudline.adapters.history import FILES as FILES_PREFIX
 from fraudline.adapters.history import labelled
 from fraudline.adapters.input_files import InputFile, found_files, holds_transactions
 from fraudline.adapters.objects import Objects
-from fraudline.adapters.repeated_ids import ROWS_AT_ONCE, RepeatedIds, find_repeated, together
+from fraudline.adapters.repeated_ids import ROWS_AT_ONCE, RepeatedIds, are_among, find_repeated, together
 from fraudline.adapters.runs import FILES, LandedUnit, Run, counted_order, firsts_of
 from fraudline.adapters.stream_runs import Progress, Streamed, counted, has_no_time, with_records
 from fraudline.adapters.workers import Workers
@@ -155,8 +157,7 @@ class Landing:
         return self.missed_by[np.searchsorted(self._firsts, rows, side="right") - 1]
 
     def _is_dropped(self, rows: Integers) -> npt.NDArray[np.bool_]:
-        dropped = self.repeated.dropped
-        return np.isin(rows, dropped) if len(dropped) else np.zeros(len(rows), bool)
+        return are_among(rows, self.repeated.dropped)
 
     def _numbers(self, run: Run, batch: pa.RecordBatch) -> Integers:
         """The rows' numbers in all input."""
@@ -177,12 +178,7 @@ def read_files(
     contract: Contract, files: Sequence[InputFile], folder: Path, workers: Workers, progress: Progress
 ) -> Part:
     """Files in runs below `folder`; as many objects as workers are kept busy by are copied there at a time."""
-    copies, done = Copies(contract, files, folder), list[LandedUnit]()
-    for unit in workers.results(land, ((contract, unit, folder) for unit in copies.units())):
-        done.append(unit)
-        copies.has_read(unit)
-        progress("Read", sum(part.rows for part in done), 0)
-    done.sort(key=lambda part: part.source)
+    done = _read_all(contract, land, Copies(contract, files, folder), folder, workers, progress)
     rows: dict[int, int] = defaultdict(int)
     for part in done:
         rows[part.source] += part.rows
@@ -194,13 +190,42 @@ def read_files(
     return Part(sources, runs, rejects)
 
 
+class _Units(Protocol):
+    """What is read in parts, some of them copied to disk before, whose copies go once they were read."""
+
+    def units(self) -> Iterator[Any]: ...
+
+    def has_read(self, unit: LandedUnit) -> None: ...
+
+
+def _read_all(
+    contract: Contract,
+    land: Callable[..., LandedUnit],
+    units: _Units,
+    folder: Path,
+    workers: Workers,
+    progress: Progress,
+    before: int = 0,
+) -> list[LandedUnit]:
+    """All units, by source, read into runs below `folder`; so many rows were read `before`."""
+    done, rows = list[LandedUnit](), before
+    with closing(workers.results(land, ((contract, unit, folder) for unit in units.units()))) as results:
+        for unit in results:
+            units.has_read(unit)
+            done.append(unit)
+            rows += unit.rows
+            progress("Read", rows, 0)
+    return sorted(done, key=lambda unit: unit.source)
+
+
 def _nothing_valid(contract: Contract, sources: Sequence[Source], rejects: Sequence[RejectedRow]) -> BadInput:
     rows = sum(source.rows for source in sources)
+    name = sources[0].name if len(sources) == 1 else f"{sources[0].name} and {len(sources) - 1} more"
     if not rejects:
-        return BadInput(f"{sources[0].name} has no rows: name a file with transactions")
+        return BadInput(f"{name} has no rows: name a file with transactions")
     reason, count = Counter(reject.reason for reject in rejects).most_common(1)[0]
     return BadInput(
-        f"{sources[0].name} has no valid transaction among {rows} rows, most often for {reason} ({count}):"
+        f"{name} has no valid transaction among {rows} rows, most often for {reason} ({count}):"
         f" check that contract {contract.name!r} describes it, with `fraudline quality`"
     )
 
@@ -216,7 +241,8 @@ def read_history(
         files.sort(key=lambda file: seen.missed_by(_key(file.name, landing)))
         parts.append(read_files(contract, files, folder, workers, progress))
     before = sum(part.rows for part in parts)
-    parts.append(_read_archive(contract, landing, folder, workers, lambda rows: progress("Read", before + rows, 0)))
+    archive = ArchiveCopies(landing, folder)
+    parts.append(_archived(_read_all(contract, land_archive, archive, folder, workers, progress, before)))
     if not contract.lagged_entities:
         return parts
     missed = [tuple(seen.missed_by(_key(source.name, landing)) for source in part.sources) for part in parts]
@@ -234,14 +260,8 @@ def _key(name: str, objects: Objects) -> str:
     return name.removeprefix(f"{objects.location}/")
 
 
-def _read_archive(
-    contract: Contract, landing: Objects, folder: Path, workers: Workers, tell: Callable[[int], None]
-) -> Part:
-    done = list[LandedUnit]()
-    for unit in workers.results(land_archive, ((contract, unit, folder) for unit in archive_units(landing, folder))):
-        done.append(unit)
-        tell(sum(part.rows for part in done))
-    done.sort(key=lambda part: part.source)
+def _archived(done: Sequence[LandedUnit]) -> Part:
+    """Rejects are numbered from the first row of all units on."""
     firsts = np.cumsum([0, *(part.rows for part in done)]).tolist()
     return Part(
         tuple(source for part in done for source in part.sources),

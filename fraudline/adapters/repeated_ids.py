@@ -36,9 +36,8 @@ class Copied:
 
     def of(self, rows: Integers) -> tuple[Integers, "Copied"]:
         """Which of these rows (numbers) have a copy, and that."""
-        at = np.searchsorted(self.row, rows)
-        known = np.flatnonzero(self.row[np.minimum(at, len(self.row) - 1)] == rows) if len(self.row) else at[:0]
-        return known, self.take(at[known])
+        known = np.flatnonzero(are_among(rows, self.row))
+        return known, self.take(np.searchsorted(self.row, rows[known]))
 
     def take(self, chosen: Integers) -> "Copied":
         return Copied(self.row[chosen], self.label[chosen], self.source_row[chosen])
@@ -57,6 +56,13 @@ class RepeatedIds:
     copied: Copied
     rejects: tuple[RejectedRow, ...]
     duplicates: int
+
+
+def are_among(rows: Integers, known: Integers) -> npt.NDArray[np.bool_]:
+    """Which of these rows are known: `known` ascends, and may be much longer."""
+    if not len(known):
+        return np.zeros(len(rows), bool)
+    return np.asarray(known[np.minimum(np.searchsorted(known, rows), len(known) - 1)] == rows)
 
 
 def together(parts: Sequence[RepeatedIds]) -> RepeatedIds:

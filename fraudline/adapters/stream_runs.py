@@ -16,7 +16,7 @@ from fraudline.adapters.backoff import within
 from fraudline.adapters.clock import now_micros
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.partitions import sentences_of
-from fraudline.adapters.runs import RUN_ROWS, STREAM, Run, write_counted, write_days
+from fraudline.adapters.runs import STREAM, Run, write_counted, write_days
 from fraudline.adapters.spill_files import read_batch, write_batches
 from fraudline.archive import Refusal
 from fraudline.bundle import Bundle
@@ -27,6 +27,8 @@ from fraudline.stream import Batch, Intent, Record, Shard, at_timestamp
 from fraudline.table import NOT_RECORDED, Integers, from_transactions
 from fraudline.vocabulary import Numbers
 
+# Rows that are sorted at once: until then each is some Python objects, a kilobyte or more.
+RUN_ROWS = 2**16
 # For each page, and for the list of shards.
 READ_SECONDS = 300.0
 _PAGE_RECORDS = 10_000

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -27,10 +27,11 @@ class Workers:
     executor: Executor
     count: int
 
-    def results(self, function: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Iterator[R]:
+    def results(self, function: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Generator[R]:
         """What the function gives for each task's arguments, as they are done: few wait to be taken at a time.
 
-        A task's arguments are asked for when it can be started soon.
+        A task's arguments are asked for when it can be started soon. None runs any more when this has ended or was
+        closed: who may be done again before it has ended closes it.
         """
         waiting, running = iter(tasks), set[Future[R]]()
         try:
