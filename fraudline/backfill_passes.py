@@ -17,8 +17,8 @@ from fraudline.backfilling import score_rows
 from fraudline.contract import Contract
 from fraudline.features.offline import Explained, LaterPrimitives, OfflineFeatures, later_primitives
 from fraudline.scoring import Scorer
-from fraudline.spilling import Columns, later_entity_table, partition_entity_table, rows_of_lists, rows_within
-from fraudline.table import Integers
+from fraudline.spilling import Columns, partition_entity_table, rows_of_lists, rows_within
+from fraudline.table import Integers, TransactionTable
 
 Floats = npt.NDArray[np.float64]
 Ranges = Sequence[tuple[int, int]]
@@ -31,21 +31,15 @@ def explained_frauds(contract: Contract, columns: pa.Table, category_texts: Sequ
 
 
 def lagged_columns(
-    contract: Contract,
-    columns: pa.Table,
-    statements: pa.Table | None,
-    index: int,
-    explained: Explained,
-    wanted: Ranges,
+    table: TransactionTable, home: npt.NDArray[np.uint16], index: int, explained: Explained, wanted: Ranges
 ) -> tuple[Columns, npt.NDArray[np.uint16]]:
-    """Later entity `index`'s primitives at the wanted rows beside their numbers, and each row's home partition.
+    """Later entity `index`'s primitives at the wanted rows of its partition, and each row's home partition.
 
-    They stand by home partition. `explained` are the frauds of all partitions that their amounts explain; `statements`
-    are those on the labels of the rows, if they tell more than the labels.
+    They stand beside the rows' numbers, by home partition, which `home` tells of all rows. `explained` are the frauds
+    of all partitions that their amounts explain.
     """
-    table = later_entity_table(contract, columns, index, statements)
     mask = rows_within(table.source_row, wanted)
-    home = columns["home"].to_numpy()[mask]
+    home = home[mask]
     values, of = later_primitives(table, index, explained, mask, home)
     return {"row": table.source_row[mask][of], "values": values}, home[of]
 

@@ -44,10 +44,15 @@ def with_order(batch: pa.RecordBatch, built: bool) -> pa.RecordBatch:
     return _with(batch, {"effective_time": batch["timestamp"], **told, ORDER: batch["id"]})
 
 
-def with_texts(table: TransactionTable, recorded: bool = False) -> pa.RecordBatch:
-    """Whole transactions, for themselves; `recorded` if a stream has counted some of them."""
+def with_texts(table: TransactionTable) -> pa.RecordBatch:
+    """Whole transactions, for themselves."""
     batch = _whole(table, [_dictionary(codes.by_appearance()) for codes in texts_of(table)])
-    return _with(batch, _counted(table) | {"known_at": pa.array(table.known_at)}) if recorded else batch
+    more = _counted(table)
+    if (table.effective_time == table.timestamp).all():
+        del more["effective_time"]
+    if (table.known_at != table.timestamp + table.contract.label_delay).any():
+        more["known_at"] = pa.array(table.known_at)
+    return _with(batch, more) if more else batch
 
 
 def texts_of(table: TransactionTable) -> tuple[Codes, ...]:
@@ -132,6 +137,10 @@ class Dealer:
         """The next rows' entities, numbered as they appear in all rows so far."""
         pairs = zip(self._entities, table.entities, strict=True)
         return [appearance.of(codes.codes) for appearance, codes in pairs]
+
+    def numbers_by_appearance(self, index: int) -> Integers:
+        """The vocabulary's numbers of an entity's values in the order in which they appeared."""
+        return self._entities[index].numbers()
 
     def deal(
         self, table: TransactionTable, entities: Sequence[npt.NDArray[np.int32]], first_row: int

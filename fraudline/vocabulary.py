@@ -58,3 +58,8 @@ class Appearance:
         self._number[new] = np.arange(self._appeared, self._appeared + len(new))
         self._appeared += len(new)
         return self._number[numbers]
+
+    def numbers(self) -> npt.NDArray[np.int64]:
+        """The vocabulary's numbers in the order in which they appeared."""
+        known = np.flatnonzero(self._number >= 0)
+        return known[np.argsort(self._number[known])]

@@ -13,11 +13,12 @@ from fraudline.adapters.compact_verdicts import NO_VERDICTS
 from fraudline.adapters.history import nothing_landed
 from fraudline.adapters.input_files import found_files
 from fraudline.adapters.kinesis import Stream
-from fraudline.adapters.large_backfill import PastOnDisk, empty, is_large, is_large_history, scratch_beside, shuffled
+from fraudline.adapters.large_backfill import PastOnDisk, is_large, is_large_history, shuffled
 from fraudline.adapters.large_landing import Landing, land_files, landing_of, read_files, read_history
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.partitions import Target, fill
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.shuffle import empty, scratch_beside
 from fraudline.adapters.stream_runs import land_stream
 from fraudline.adapters.tombstones import erased_people, erased_where_known
 from fraudline.adapters.workers import Workers, dask_cluster, processes
@@ -160,5 +161,7 @@ def _told(days: Iterator[ScoredDay], done: list[DayDone]) -> Iterator[ScoredDay]
     """The days, each noted once all targets have it."""
     for day in days:
         yield day
-        done.append(DayDone(day.part.day, day.decisions.num_rows, pc.sum(day.decisions["is_fraud"]).as_py()))
+        # There are none on a day of nothing but ids that counted before for others.
+        alerts = pc.sum(day.decisions["is_fraud"]).as_py() or 0
+        done.append(DayDone(day.part.day, day.decisions.num_rows, alerts))
         say(f"Scored {day.part.day}: {day.decisions.num_rows:,} transactions")

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.backfill import BackfillRequest, backfill
-from fraudline.adapters import large_backfill, stream_runs
+from fraudline.adapters import shuffle, stream_runs
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
@@ -173,7 +173,7 @@ def test_a_backfill_of_a_stream_that_was_resharded_scores_as_its_consumer_does(
     resharding: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In many runs, after a past that has landed: late records count after those that their entities had counted."""
-    for module, name, rows in ((stream_runs, "RUN_ROWS", 30), (large_backfill, "PARTITION_ROWS", 100)):
+    for module, name, rows in ((stream_runs, "RUN_ROWS", 30), (shuffle, "PARTITION_ROWS", 100)):
         monkeypatch.setattr(module, name, rows)
     registry = Registry(open_objects(f"s3://{resharding.models_bucket}"), "ecommerce")
     files = bundle_files("ecommerce")

@@ -22,18 +22,19 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
-from fraudline.adapters import file_runs, large_backfill, large_landing
+from fraudline.adapters import file_runs, large_backfill, large_landing, shuffle
 from fraudline.adapters import workers as workers_module
 from fraudline.adapters.clients import client
 from fraudline.adapters.files import load_transactions
 from fraudline.adapters.input_files import LocalFile, found_files
-from fraudline.adapters.large_backfill import PastOnDisk, scratch_beside, shuffled
+from fraudline.adapters.large_backfill import PastOnDisk, shuffled
 from fraudline.adapters.large_landing import land_files
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.output_lock import only_run
 from fraudline.adapters.partitions import LocalFolder, PartitionFile, PartitionFolder, fill
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.shuffle import scratch_beside
 from fraudline.adapters.workers import Workers, dask_cluster, processes
 from fraudline.backfilling import Past, PastInMemory
 from fraudline.bundle import Bundle, load_bundle
@@ -58,7 +59,7 @@ def bundle_of(files: dict[str, bytes]) -> Bundle:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that a few thousand rows are many runs and partitions, where the work stays in this process."""
-    monkeypatch.setattr(large_backfill, "PARTITION_ROWS", 700)
+    monkeypatch.setattr(shuffle, "PARTITION_ROWS", 700)
     monkeypatch.setattr(file_runs, "RUN_ROWS", 300)
     monkeypatch.setattr(large_landing, "ROWS_AT_ONCE", 1000)
 

@@ -16,14 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec import structs
 
-from fraudline.adapters import archive, archive_runs, file_runs, large_backfill, large_landing
+from fraudline.adapters import archive, archive_runs, file_runs, large_landing, shuffle
 from fraudline.adapters.builds import record_build
 from fraudline.adapters.clients import client
 from fraudline.adapters.compact_verdicts import CompactVerdicts
 from fraudline.adapters.history import landed_keys, load_history
-from fraudline.adapters.large_backfill import scratch_beside, shuffled
+from fraudline.adapters.large_backfill import shuffled
 from fraudline.adapters.large_landing import Landing, landing_of, read_history
 from fraudline.adapters.objects import FolderObjects, open_objects
+from fraudline.adapters.shuffle import scratch_beside
 from fraudline.adapters.workers import Workers, dask_cluster
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.backfilling import PastInMemory
@@ -45,7 +46,7 @@ WINDOW = (day_start(date(2026, 1, 11)), day_start(date(2026, 1, 17)))
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """So small that a thousand rows are many runs, units and partitions."""
-    monkeypatch.setattr(large_backfill, "PARTITION_ROWS", 200)
+    monkeypatch.setattr(shuffle, "PARTITION_ROWS", 200)
     monkeypatch.setattr(file_runs, "RUN_ROWS", 90)
     monkeypatch.setattr(archive, "_ROWS", 60)
     monkeypatch.setattr(archive_runs, "RUN_ROWS", 40)
