@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from fraudline.durations import DAY, HOUR, parse_duration
+from fraudline.durations import DAY, parse_duration
 from fraudline.errors import BadInput
 
 # Patterns end in \Z: "$" also stands before a newline at the end.
@@ -199,7 +199,7 @@ def _problem(contract: Contract) -> str | None:
         _name_problem,
         _amount_problem,
         _entity_problem,
-        _delay_problem,
+        _window_problem,
         _zone_problem,
     )
     return next((problem for check in checks if (problem := check(contract))), None)
@@ -255,10 +255,8 @@ def _entity_problem(contract: Contract) -> str | None:
     return None
 
 
-def _delay_problem(contract: Contract) -> str | None:
-    if contract.label_delay < HOUR or contract.training_window < DAY:
-        return "label.delay is at least 1h and training.window at least 1d"
-    return None
+def _window_problem(contract: Contract) -> str | None:
+    return "training.window is at least 1d" if contract.training_window < DAY else None
 
 
 def _zone_problem(contract: Contract) -> str | None:

@@ -15,7 +15,7 @@ from fraudline.contract import SHIPPED, Contract, contract_from, load_contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.features import constants, definition
-from fraudline.features.definition import feature_set
+from fraudline.features.definition import MAX_FEATURES, feature_set
 from fraudline.realtime.config import config_from
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +100,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a maximum that is not a number": (setting("amount", "max", to=float("nan")), "min < max"),
     "a negative minimum": (setting("amount", "min", to=-1.0), "0 <= min"),
     "a minimum above the maximum": (setting("amount", "min", to=2e6), "min < max"),
+    "a minimum that is the maximum": (setting("amount", "min", to=load_contract("cards").amount.max), "min < max"),
     "no alerts a day": (setting("alerts", "per_day", to=0), "alerts.per_day is at least 1"),
     "free reviews": (setting("alerts", "review_cost", to=0.0), "alerts.review_cost is above 0"),
     "a review cost that is not a number": (setting("alerts", "review_cost", to=float("nan")), "review_cost is above 0"),
@@ -114,8 +115,9 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a window of a day and a half": (setting("entities", 0, "windows", to=["36h"]), "over a day are whole days"),
     "a window of a hundred days": (setting("entities", 0, "windows", to=["100d"]), "90 days at most"),
     "a lag beyond the label delay": (setting("entities", 1, "lag", to="8d"), "lag is longer than the label delay"),
+    "a lag an hour beyond the label delay": (setting("entities", 1, "lag", to="169h"), "longer than the label delay"),
     "labels within minutes": (setting("label", "delay", to="0h"), "regex"),
-    "a training window of hours": (setting("training", "window", to="23h"), "training.window at least 1d"),
+    "a training window of hours": (setting("training", "window", to="23h"), "training.window is at least 1d"),
     "a zone of nowhere": (setting("timezone", to="Mars/Olympus"), "timezone 'Mars/Olympus' is not one"),
     "a zone that is a path": (setting("timezone", to="../../etc/passwd"), "an Area/City of the tz database"),
     "an empty zone": (setting("timezone", to=""), "an Area/City of the tz database"),
@@ -123,6 +125,30 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a zone that some machines lack": (setting("timezone", to="posix/Europe/Paris"), "an Area/City"),
     "a zone with leap seconds": (setting("timezone", to="right/UTC"), "an Area/City of the tz database"),
 }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        setting("entities", 0, "windows", to=["1h", "90d"]),
+        setting("entities", 1, "lag", to="168h"),
+        setting("amount", "max", to=2.0**40 / 100),
+        setting("training", "window", to="1d"),
+    ],
+)
+def test_a_contract_may_go_to_its_very_limits(change: Change) -> None:
+    assert changed(change).name == "cards"
+
+
+def test_a_contract_may_make_as_many_features_as_there_may_be_and_not_one_more() -> None:
+    def features(count: int) -> int:
+        values = [f"v{number}" for number in range(count)]
+        return len(feature_set(changed(adding("categories", name="c", column="x", values=values))).names)
+
+    most = MAX_FEATURES - features(1) + 1
+    assert features(most) == MAX_FEATURES
+    with pytest.raises(BadInput, match=f"makes over {MAX_FEATURES} features: list fewer values or windows"):
+        features(most + 1)
 
 
 def test_every_area_and_city_is_a_zone() -> None:

@@ -110,6 +110,13 @@ def test_amounts_within_a_millionth_of_a_cent_are_whole_cents(amount: float) -> 
     assert outcome.amount == round(amount * 100)
 
 
+@pytest.mark.parametrize("amount", [0.011, 12.345_67, 999_999.000_000_5])
+def test_amounts_further_off_are_none_however_large_they_are(amount: float) -> None:
+    outcome = VALIDATOR.validate({**GOOD, "amount": amount})
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason == "amount_precision"
+
+
 def test_a_nullable_category_may_be_missing() -> None:
     values = SHOP.to_json()
     categories = [{**category, "nullable": True} for category in values["categories"]]
