@@ -85,8 +85,7 @@ def land_archive(contract: Contract, unit: ArchiveUnit, folder: Path) -> LandedU
         rejects += landed.rejects
         if len(landed.table):
             path = folder / f"archive-{unit.source}-{number}.arrow"
-            with sentences_of(folder):
-                runs.append(write_counted(landed.table, positions, path, unit.source))
+            runs.append(write_counted(landed.table, positions, path, unit.source))
     return LandedUnit(unit.source, tuple(sources), tuple(runs), tuple(rejects))
 
 

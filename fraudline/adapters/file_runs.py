@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from fraudline.adapters import files
 from fraudline.adapters.input_files import InputFile, StoredFile, is_parquet
-from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.runs import RUN_ROWS, LandedUnit, write_run
 from fraudline.columns import Landed, RejectedRow, Source, screen
 from fraudline.contract import Contract
@@ -82,8 +81,7 @@ def land(contract: Contract, unit: Unit, folder: Path) -> LandedUnit:
         rejects += landed.rejects
         if len(landed.table):
             path = folder / f"file-{unit.source}-{unit.first}-{number}.arrow"
-            with sentences_of(folder):
-                runs.append(write_run(landed.table, path, unit.source))
+            runs.append(write_run(landed.table, path, unit.source))
     return LandedUnit(unit.source, (Source(unit.name, rows),), tuple(runs), tuple(rejects))
 
 

@@ -5,6 +5,8 @@ tells the fingerprints and deals the rows out to partitions by each entity; `Pas
 by pass (`backfill_passes`) and gives the days in order. All of it lies in one folder, of nobody's use afterwards.
 """
 
+import math
+import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from fraudline.adapters.input_files import InputFile
 from fraudline.adapters.large_landing import Landing, Rename, landed_files
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.partitions import sentences_of
+from fraudline.adapters.repeated_ids import are_among
 from fraudline.adapters.shuffle import Shuffle, Shuffling
 from fraudline.adapters.spill_files import read_batch, write_batches
 from fraudline.adapters.stream_runs import Progress
@@ -47,7 +50,7 @@ def is_large(files: Sequence[InputFile]) -> bool:
 
 def is_large_history(landing: Objects) -> bool:
     """The same of all that has landed."""
-    return is_large(landed_files(landing)) or archive_rows(landing) > MEMORY_ROWS
+    return sum(map(rows_of, landed_files(landing))) + archive_rows(landing) > MEMORY_ROWS
 
 
 def shuffled(
@@ -70,7 +73,7 @@ def shuffled(
         digest = fingerprint.of(table, entities)
         if day * DAY >= start:
             found.append(Partition(format_day(day * DAY), first, first + len(table), digest))
-            undecided.append(first + np.flatnonzero(np.isin(table.source_row, landing.repeated.undecided)))
+            undecided.append(first + np.flatnonzero(are_among(table.source_row, landing.repeated.undecided)))
             write_batches(_day_path(folder, found[-1].day), [with_texts(table)])
     if not found:
         spanned = shuffling.landing.days()
@@ -115,7 +118,7 @@ class PastOnDisk:
         done = 0
         for part in parts:
             table = from_texts(self.shuffle.contract, read_batch(_day_path(self.shuffle.folder, part.day), 0))
-            decided = np.flatnonzero(~np.isin(np.arange(part.begin, part.end), self.undecided))
+            decided = np.flatnonzero(~are_among(np.arange(part.begin, part.end), self.undecided))
             rows, day = done + decided, table if len(decided) == len(table) else table.take(decided)
             yield ScoredDay(
                 part, day, decisions(day, scores[rows], self.bundle), None if features is None else features[rows]
@@ -151,14 +154,20 @@ class PastOnDisk:
         return scores, features
 
     def _on_disk(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-        return np.memmap(self.shuffle.folder / name, np.float64, "w+", shape=shape)
+        path = self.shuffle.folder / name
+        with path.open("wb") as file:
+            # Who writes through memory where a disk is full is killed: its room is taken before, where a system can.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, 8 * math.prod(shape))
+            else:
+                file.truncate(8 * math.prod(shape))
+        return np.memmap(path, np.float64, "r+", shape=shape)
 
 
 def _lagged(shuffle: Shuffle, index: int, part: int, wanted: Ranges) -> None:
     home = shuffle.part(index, part)["home"].to_numpy()
     columns, home = lagged_columns(shuffle.later(index, part), home, index, shuffle.explained(), wanted)
-    with sentences_of(shuffle.folder):
-        write_batches(_lagged_path(shuffle, index, part), list(cut(columns, home, shuffle.partitions)))
+    write_batches(_lagged_path(shuffle, index, part), list(cut(columns, home, shuffle.partitions)))
 
 
 def _score(

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.spill_files import read_batches, write_batches
 from fraudline.columns import RejectedRow, Source
 from fraudline.contract import Contract
@@ -131,7 +132,8 @@ def write_days(batch: pa.RecordBatch, run: Run) -> Run:
 def _write(table: TransactionTable, positions: pa.StringArray | None, path: Path, source: int, origin: int) -> Run:
     run = _write_rows(with_numbers(table, positions), table.effective_time // DAY, Run(path, source, (), (), origin))
     write_batches(run.texts_path, [pa.RecordBatch.from_pydict({"text": codes.values}) for codes in texts_of(table)])
-    np.save(run.hashes_path, hashes_of(table.ids))
+    with sentences_of(path.parent):
+        np.save(run.hashes_path, hashes_of(table.ids))
     return run
 
 

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from fraudline.adapters.ahead import ahead
 from fraudline.adapters.large_landing import Landing, Rename
+from fraudline.adapters.output_lock import only_run
 from fraudline.adapters.partitions import sentences_of
+from fraudline.adapters.spill_files import Streams, read_stream
 from fraudline.adapters.stream_runs import Progress
 from fraudline.adapters.workers import Workers
 from fraudline.backfill_passes import explained_frauds
@@ -42,7 +44,7 @@ class Shuffle:
 
     def part(self, index: int, part: int) -> pa.Table:
         """The columns of one partition by entity `index`."""
-        return _read(self.part_path(index, part))
+        return read_stream(self.part_path(index, part))
 
     def later(self, index: int, part: int) -> TransactionTable:
         """One partition by later entity `index`, with all that was said of its labels."""
@@ -52,7 +54,7 @@ class Shuffle:
         if not self.stated:
             return None
         path = self.statements_path(index, part)
-        return _read(path) if path.exists() else _NOTHING_SAID
+        return read_stream(path) if path.exists() else _NOTHING_SAID
 
     def part_path(self, index: int, part: int) -> Path:
         return self.folder / f"part-{index}-{part}.arrow"
@@ -92,26 +94,25 @@ class Shuffle:
 _NOTHING_SAID = pa.table({name: pa.array([], pa.int64()) for name in ("row", "label", "known_at", "missed_by")})
 
 
-def _read(path: Path) -> pa.Table:
-    with pa.OSFile(str(path)) as file:
-        return pa.ipc.open_stream(file).read_all()
-
-
 def _explained(shuffle: Shuffle, part: int) -> Explained:
     return explained_frauds(shuffle.contract, shuffle.part(0, part), shuffle.category_texts)
 
 
 @contextmanager
 def scratch_beside(out: Path) -> Iterator[Path]:
-    """A folder beside the output, gone afterwards; what a killed run has left in it goes first."""
+    """A folder beside the output, gone afterwards; what a killed run has left in it goes first.
+
+    `NotReady` while another run works in it: nobody but a dry run comes so far beside another run.
+    """
     folder = out.parent / f".{out.name}.shuffle"
-    shutil.rmtree(folder, ignore_errors=True)
-    try:
-        with sentences_of(out):
-            folder.mkdir(parents=True)
-        yield folder.resolve()
-    finally:
+    with only_run(folder):
         shutil.rmtree(folder, ignore_errors=True)
+        try:
+            with sentences_of(out):
+                folder.mkdir()
+            yield folder.resolve()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def empty(scratch: Path) -> None:
@@ -148,7 +149,7 @@ class Shuffling:
         """Each day, if told only those before a moment (microseconds), once it is dealt out; then the runs are gone."""
         shuffle, landing, first = self.shuffle, self.landing, 0
         days = [day for day in landing.days() if before is None or day * DAY < before]
-        with _Files() as files:
+        with Streams(shuffle.folder) as files:
             for day, table in ahead((day, landing.day(shuffle.contract, self._texts, day)) for day in days):
                 if not len(table):
                     continue
@@ -168,26 +169,3 @@ class Shuffling:
         """What these members (by their codes in a partition) of entity `index` are called."""
         appeared = self._dealer.numbers_by_appearance(index)[members * self.shuffle.partitions + part]
         return self._names[index].take(pa.array(appeared)).to_pylist()  # type: ignore[no-any-return]
-
-
-class _Files:
-    """Files of batches, written side by side."""
-
-    def __init__(self) -> None:
-        self._open = ExitStack()
-        self._writers: dict[Path, Any] = {}
-
-    def write(self, path: Path, batch: pa.RecordBatch) -> None:
-        if not len(batch):
-            return
-        writer = self._writers.get(path)
-        if writer is None:
-            file = self._open.enter_context(pa.OSFile(str(path), "wb"))
-            writer = self._writers[path] = self._open.enter_context(pa.ipc.new_stream(file, batch.schema))
-        writer.write_batch(batch)
-
-    def __enter__(self) -> "_Files":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._open.close()

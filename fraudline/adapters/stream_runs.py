@@ -15,7 +15,6 @@ import pyarrow as pa
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clock import now_micros
 from fraudline.adapters.kinesis import Stream
-from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.runs import STREAM, Run, write_counted, write_days
 from fraudline.adapters.spill_files import read_batch, write_batches
 from fraudline.archive import Refusal
@@ -135,11 +134,10 @@ class _Writer:
         table = from_transactions(self._bundle.contract, [event.transaction for event in self._events], self._numbers)
         table = replace(table, effective_time=np.full(len(table), _UNCOUNTED), built_through=self._built_through())
         positions = pa.array([event.record.position for event in self._events], pa.string())
-        with sentences_of(self._path.parent):
-            path = self._path.with_name(f"{self._path.name}-{len(self._runs)}.arrow")
-            run = write_counted(table, positions, path, 0, STREAM)
-            records = {"position": positions, "record": pa.array([event.record.data for event in self._events])}
-            write_batches(_records_path(run), [pa.RecordBatch.from_pydict(records)])
+        path = self._path.with_name(f"{self._path.name}-{len(self._runs)}.arrow")
+        run = write_counted(table, positions, path, 0, STREAM)
+        records = {"position": positions, "record": pa.array([event.record.data for event in self._events])}
+        write_batches(_records_path(run), [pa.RecordBatch.from_pydict(records)])
         self._runs.append(run)
         self._events, self._numbers = [], []
 

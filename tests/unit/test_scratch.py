@@ -1,0 +1,90 @@
+"""The folder in which a large backfill works: nobody else's, and a full disk there is a sentence, not a crash."""
+
+import resource
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fraudline.adapters import archive_runs, large_backfill, shuffle
+from fraudline.adapters.input_files import LocalFile
+from fraudline.adapters.large_backfill import is_large_history, shuffled
+from fraudline.adapters.large_landing import land_files
+from fraudline.adapters.objects import FolderObjects
+from fraudline.adapters.shuffle import scratch_beside
+from fraudline.adapters.workers import Workers
+from fraudline.contract import load_contract
+from fraudline.errors import NotReady, Unavailable
+from tests.realtime.bundles import bundle_files
+from tests.unit.test_large_backfill import WINDOW, bundle_of, cards, on_disk, silent
+
+CARDS = load_contract("cards")
+
+
+@pytest.fixture
+def threads() -> Iterator[Workers]:
+    with ThreadPoolExecutor(2) as pool:
+        yield Workers(pool, 2)
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """No file gets more bytes within the block: the kernel's word for it is what a full disk is to whoever writes."""
+    limit, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+
+
+def test_a_disk_that_is_full_once_all_was_read_is_one_sentence(threads: Workers, tmp_path: Path) -> None:
+    bundle, paths = bundle_of(bundle_files("cards")), cards(tmp_path)
+    with scratch_beside(tmp_path / "out") as scratch:
+        landing = land_files(CARDS, [LocalFile(path) for path in paths], scratch, threads, silent)
+        told = rf"^{scratch} cannot be written: File too large$"
+        with room(5_000), pytest.raises(Unavailable, match=told):
+            shuffled(CARDS, landing, WINDOW, bundle, lambda ids, entity: ids, scratch, threads, silent)
+
+
+def test_room_for_scores_and_features_is_taken_before_they_are_written_through_memory(
+    threads: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shuffle, "PARTITION_ROWS", 200)
+    taken: list[bool] = []
+    with scratch_beside(tmp_path / "out") as scratch:
+
+        def look(what: str, done: int, total: int) -> None:
+            if what == "Scored":
+                file = (scratch / "features").stat()
+                taken.append(file.st_blocks * 512 >= file.st_size)
+
+        past = on_disk(CARDS, cards(tmp_path), bundle_of(bundle_files("cards")), scratch, threads)
+        assert len(list(replace(past, with_features=True, progress=look).score(past.partitions))) == 5
+    # Of the first partition's rows there are some on few of the pages.
+    assert taken[0]
+
+
+def test_another_run_does_not_empty_a_folder_that_is_worked_in(tmp_path: Path) -> None:
+    with scratch_beside(tmp_path / "out") as scratch:
+        (scratch / "file").touch()
+        told = r"^another backfill writes into .*/\.out\.shuffle \(process \d+ on .*\): wait for it to end"
+        with pytest.raises(NotReady, match=told), scratch_beside(tmp_path / "out"):
+            pass
+        assert (scratch / "file").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_has_landed_is_large_if_its_archive_and_its_files_are_so_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landing = FolderObjects(tmp_path)
+    landing.put("files/a.csv", b"x" * 48 * 60)
+    landing.put("archive/2026-01-05/s/1.jsonl.gz", b"x" * archive_runs.BYTES_A_ROW * 60)
+    monkeypatch.setattr(large_backfill, "MEMORY_ROWS", 119)
+    assert is_large_history(landing)
+    monkeypatch.setattr(large_backfill, "MEMORY_ROWS", 120)
+    assert not is_large_history(landing)
