@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from fraudline.decision import Decision
 from fraudline.realtime.decide import Decider, Stored
+from fraudline.realtime.function import STREAM_SECONDS
 from fraudline.realtime.ports import Recorded
 from fraudline.transaction import Transaction
 from tests.realtime.conftest import Run, Running
@@ -119,12 +120,59 @@ def test_an_outage_of_the_profiles_delays_the_stream_and_loses_nothing(run: Run)
     assert mapping.discarded == []
 
 
+def test_on_the_stream_no_decision_is_kept_that_knew_no_history(run: Run) -> None:
+    world = Flaky(reads=[True])
+    answer = run(world, world).ask({"Records": records(3)})
+    assert numbers([item["itemIdentifier"] for item in answer["batchItemFailures"]]) == [0, 1, 2]
+    assert world.kept == []
+
+
+class Timed(Flaky):
+    """Notes how long it may take."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def look_up(self, decider: Decider, transactions: Sequence[Transaction], seconds: float) -> list[Stored]:
+        self.seconds.append(seconds)
+        return super().look_up(decider, transactions, seconds)
+
+    def record(self, decisions: Sequence[Decision], seconds: float) -> Recorded:
+        self.seconds.append(seconds)
+        return super().record(decisions, seconds)
+
+
+def test_the_stream_waits_for_history_and_table_longer_than_any_shop_would(run: Run) -> None:
+    world = Timed()
+    running = run(world, world)
+    running.ask({"transaction_data": a_transaction(1)})
+    running.ask({"Records": records(3)})
+    assert world.seconds == [0.1, 0.05, STREAM_SECONDS, STREAM_SECONDS]
+
+
 def test_a_decision_that_could_not_be_kept_is_delivered_again_from_there(run: Run) -> None:
     world = Flaky(writes=[frozenset({12})])
     mapping = Mapping(run(world, world).ask)
     mapping.drain(records())
     assert [numbers(call)[0] for call in mapping.calls] == [0, 12]
     assert sorted(world.kept) == sorted(ids(*range(COUNT)))
+
+
+class Late(Flaky):
+    """Of the first call it does not know by the end of its time what became of the second decision."""
+
+    def record(self, decisions: Sequence[Decision], seconds: float) -> Recorded:
+        if self.kept:
+            return super().record(decisions, seconds)
+        super().record(decisions[:1], seconds)
+        return Recorded(late=frozenset({decisions[1].transaction_id}))
+
+
+def test_a_decision_that_may_not_be_kept_is_delivered_again(run: Run) -> None:
+    world = Late()
+    answer = run(world, world).ask({"Records": records(3)})
+    assert numbers([item["itemIdentifier"] for item in answer["batchItemFailures"]]) == [1]
 
 
 def test_records_wait_for_a_model(run: Run) -> None:

@@ -22,13 +22,14 @@ from fraudline.adapters.slices import run_slice
 from fraudline.clock import format_micros, from_micros
 from fraudline.decision import pack
 from fraudline.durations import DAY, HOUR, MINUTE
+from fraudline.errors import LostRace
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
 from fraudline.features.profile import LaggedHistory
 from fraudline.labels import Verdict, with_verdicts
 from fraudline.local.emulator import Emulator
 from fraudline.materializing import build_lagged, newest_hour
-from fraudline.profiles import profile_key
+from fraudline.profiles import decode_lagged, profile_key
 from fraudline.settings import Settings
 from fraudline.table import TransactionTable
 from tests.stream.conftest import Send
@@ -129,3 +130,16 @@ def test_a_build_of_very_many_has_time_for_each_part_of_them(
         profiles.publish("g", histories, HOUR, lambda: within(3.0))
     assert profiles.built_through("g", within(3.0)) == HOUR
     assert len(stored(resources).profiles) == len(histories) + 1
+
+
+@pytest.mark.parametrize("other", ["T1", "T2"])
+def test_a_build_that_comes_late_takes_nothing_back_of_one_of_a_later_hour(resources: Settings, other: str) -> None:
+    profiles = Profiles(DynamoDB(AwsJson("dynamodb")), resources.profiles_table, resources.decisions_table)
+    newer = {profile_key("terminal", "T1", "g"): LaggedHistory(volume=[2, 2_000])}
+    older = {profile_key("terminal", other, "g"): LaggedHistory(volume=[1, 1_000])}
+    profiles.publish("g", newer, 2 * HOUR, lambda: within(10.0))
+    with pytest.raises(LostRace, match=r"built beyond 1970-01-01T01:00:00\.000000Z by now"):
+        profiles.publish("g", older, HOUR, lambda: within(10.0))
+    assert profiles.built_through("g", within(10.0)) == 2 * HOUR
+    kept = profiles.stored(newer, within(10.0))
+    assert {key: decode_lagged(profile.history) for key, profile in kept.items()} == newer

@@ -142,6 +142,25 @@ def test_an_identical_copy_is_a_duplicate_and_another_one_a_conflict() -> None:
     assert (refusals(first), refusals(later)) == ({"3": CONFLICTING_ID}, {"5": CONFLICTING_ID})
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("timestamp", format_micros(BEGIN + 1)),
+        ("amount", 1.5),
+        ("device_type", "tablet"),
+        ("location", "a place of no other"),
+        ("is_vpn", 1),
+        ("card_type", "prepaid"),
+        ("is_fraud", 1),
+    ],
+)
+def test_a_copy_is_a_conflict_whichever_of_its_values_is_another(column: str, value: object) -> None:
+    made = {"device_type": "mobile", "location": "Paris", "is_vpn": 0, "card_type": "credit", "is_fraud": 0}
+    first = transaction(1, "U1", BEGIN, random.Random(1), **made)
+    outcome = Memory().attempt(batch(records([sent(first), sent({**first, column: value}), sent(first)])))
+    assert (refusals(outcome), outcome.duplicates) == ({"2": CONFLICTING_ID}, (position_of("3", "s0"),))
+
+
 def test_an_id_that_belongs_to_another_user_is_a_conflict() -> None:
     rng = random.Random(1)
     mine, yours = (sent(transaction(1, user, BEGIN, rng)) for user in ("U1", "U2"))

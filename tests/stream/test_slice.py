@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from decimal import Decimal
 from threading import Lock
 
 import boto3
@@ -79,6 +80,8 @@ def test_the_review_queue_and_a_users_transactions_are_found_by_their_indexes(re
     )["Items"]
     losses = [item["expected_loss"] for item in queue]
     assert losses == sorted(losses, reverse=True)
+    # Score times amount in the currency, to the cent.
+    assert losses == [round(float(item["score"]) * int(item["amount"])) / Decimal(100) for item in queue] != []
     assert {item["transaction_id"] for item in queue} == kept.alerts.keys()
     mine = table.query(IndexName=BY_ENTITY, KeyConditionExpression=Key("entity").eq("user#U1"))["Items"]
     assert [item["event_time"] for item in mine] == sorted(item["event_time"] for item in mine)
