@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import traceback
 from typing import Any
 
@@ -333,6 +334,17 @@ def test_the_time_a_shop_waits_is_a_metric_apart_from_that_of_the_streams_batche
     assert [metric["Name"] for metric in time["Metrics"]] == ["Latency"]
     assert (time["Dimensions"], running.last["Kind"]) == ([["Environment", "Contract", "Kind"]], kind)
     assert others["Dimensions"] == [["Environment", "Contract"]]
+
+
+def test_the_time_a_shop_waits_is_told_in_milliseconds(run: Run) -> None:
+    class Slow(Fixed):
+        def look_up(self, decider: Decider, transactions: list[Transaction], seconds: float) -> list[Stored]:
+            time.sleep(0.05)
+            return super().look_up(decider, transactions, seconds)
+
+    running = run(Slow(Stored("new")))
+    running.score(a_transaction())
+    assert running.last["Latency"] >= 50
 
 
 def test_metrics_say_whose_environment_they_are_of(run: Run) -> None:

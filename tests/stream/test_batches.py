@@ -16,6 +16,7 @@ from fraudline.adapters.objects import open_objects
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account, Row
+from fraudline.decision import REALTIME, STREAM, Decision
 from fraudline.errors import NotReady
 from fraudline.profiles import decode_history
 from fraudline.settings import Settings
@@ -123,3 +124,33 @@ def test_a_shard_is_seen_through_the_last_record_that_was_done(resources: Settin
     (account,) = accounts(resources)
     decided = deps.decisions.read([f"t{number:06d}" for number in range(30)], within(10.0))
     assert (len(decided), account.scored) == (12, 12)
+
+
+def flagged(count: int, origin: str = STREAM) -> list[Decision]:
+    """Of one user, on one path."""
+    one = Decision(
+        transaction_id="", origin=origin, score=0.9, is_fraud=True, threshold=0.5, model_version="v1", reasons=("r",),
+        event_time=1, effective_time=1, entities={"user": "U1"}, amount=100, features=b"", position="1#s",
+        profile_position="", scored_at=1_800_000_000_000_000, digest=b"12345678",
+    )  # fmt: skip
+    return [msgspec.structs.replace(one, transaction_id=f"t{number:06d}") for number in range(count)]
+
+
+def test_many_alerts_of_one_user_go_out_in_messages_that_fit_ten_into_a_call(resources: Settings) -> None:
+    sns = client("sns")
+    told: list[int] = []
+
+    def note(params: dict[str, Any], **_: Any) -> None:
+        entries = params["PublishBatchRequestEntries"]
+        told.extend(len(msgspec.json.decode(entry["Message"])["transactions"]) for entry in entries)
+
+    sns.meta.events.register("provide-client-params.sns.PublishBatch", note)
+    Alerts(sns, str(resources.alerts_topic_arn), 100).notify(flagged(60), within(10.0))
+    assert told == [25, 25, 10]
+    assert sorted(notifications(resources.alerts_topic)) == [f"t{number:06d}" for number in range(60)]
+
+
+def test_only_what_the_stream_has_flagged_is_for_people_to_review(resources: Settings) -> None:
+    decisions = deps_of(resources, Orders("w")).decisions
+    decisions.write([*flagged(1), *flagged(2, REALTIME)[1:]], within(10.0))
+    assert stored(resources).alerts.keys() == {"t000000"}

@@ -74,7 +74,9 @@ def test_the_review_queue_and_a_users_transactions_are_found_by_their_indexes(re
     run_slice(stream_deps(resources, small_bundle(), "w1"), Limits())
     kept = stored(resources)
     table = boto3.resource("dynamodb").Table(resources.decisions_table)
-    day = next(iter(kept.alerts.values()))["alert_day"]
+    alert = next(iter(kept.alerts.values()))
+    day = alert["alert_day"]
+    assert day == alert["scored_at"][:10] != alert["event_time"][:10]
     queue = table.query(
         IndexName=BY_ALERT_DAY, KeyConditionExpression=Key("alert_day").eq(day), ScanIndexForward=False
     )["Items"]
