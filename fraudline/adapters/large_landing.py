@@ -90,12 +90,14 @@ class Landing:
 
     def vocabularies(self, contract: Contract, rename: Rename) -> list[Vocabulary]:
         """The texts of all runs: by entity, then by category."""
-        texts = zip(*(run.texts() for run in self.runs), strict=True)
-        entities = [entity.name for entity in contract.entities] + [None] * len(contract.categories)
-        return [
-            vocabulary(parts if entity is None else [rename(part, entity) for part in parts])
-            for entity, parts in zip(entities, texts, strict=True)
-        ]
+        entities = len(contract.entities)
+        named = [vocabulary(self._names(i, entity.name, rename)) for i, entity in enumerate(contract.entities)]
+        categories = range(entities, entities + len(contract.categories))
+        return named + [vocabulary(run.text(column) for run in self.runs) for column in categories]
+
+    def _names(self, column: int, entity: str, rename: Rename) -> Iterator[pa.StringArray]:
+        """Run by run: those of all runs together may be as many as there are rows."""
+        return (rename(run.text(column), entity) for run in self.runs)
 
     def counted(self, entities: Vocabulary) -> "Landing":
         """The same once what the stream keeps has counted after all else; entities are told by their numbers."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudline.adapters.partitions import sentences_of
-from fraudline.adapters.spill_files import read_batches, write_batches
+from fraudline.adapters.spill_files import read_batch, read_batches, write_batches
 from fraudline.columns import RejectedRow, Source
 from fraudline.contract import Contract
 from fraudline.durations import DAY
@@ -56,6 +56,10 @@ class Run:
         """A day's rows, texts as numbers."""
         with pa.OSFile(str(self.path)) as file:
             return pa.ipc.open_file(file).get_batch(self.days.index(day))
+
+    def text(self, column: int) -> pa.StringArray:
+        """The texts that the numbers of one column stand for."""
+        return read_batch(self.texts_path, column)["text"]
 
     def texts(self) -> list[pa.StringArray]:
         """By column, the texts that the numbers stand for."""

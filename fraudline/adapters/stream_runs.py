@@ -26,8 +26,10 @@ from fraudline.stream import Batch, Intent, Record, Shard, at_timestamp
 from fraudline.table import NOT_RECORDED, Integers, from_transactions
 from fraudline.vocabulary import Numbers
 
-# Rows that are sorted at once: until then each is some Python objects, a kilobyte or more.
+# Records that are sorted at once: until then each is some Python objects, a kilobyte or more.
 RUN_ROWS = 2**16
+# And their bytes.
+RUN_BYTES = 2**28
 # For each page, and for the list of shards.
 READ_SECONDS = 300.0
 _PAGE_RECORDS = 10_000
@@ -116,12 +118,14 @@ class _Writer:
         self._path = path
         self._events: list[Event] = []
         self._numbers: list[int] = []
+        self._bytes = 0
         self._runs: list[Run] = []
 
     def add(self, events: Sequence[Event], numbers: dict[str, int]) -> None:
         self._events += events
         self._numbers += (numbers[event.record.position] for event in events)
-        if len(self._events) >= RUN_ROWS:
+        self._bytes += sum(len(event.record.data) for event in events)
+        if len(self._events) >= RUN_ROWS or self._bytes >= RUN_BYTES:
             self._write()
 
     def close(self) -> list[Run]:
@@ -139,7 +143,7 @@ class _Writer:
         records = {"position": positions, "record": pa.array([event.record.data for event in self._events])}
         write_batches(_records_path(run), [pa.RecordBatch.from_pydict(records)])
         self._runs.append(run)
-        self._events, self._numbers = [], []
+        self._events, self._numbers, self._bytes = [], [], 0
 
     def _built_through(self) -> Integers | None:
         """The stream has decided none of them yet."""

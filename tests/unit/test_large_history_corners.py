@@ -6,15 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from fraudline.adapters import archive_runs
 from fraudline.adapters.archive_runs import ArchiveCopies, land_archive
 from fraudline.adapters.before import DiffTarget, SameFeatures
 from fraudline.adapters.large_backfill import PastOnDisk, shuffled
-from fraudline.adapters.large_landing import read_history
+from fraudline.adapters.large_landing import Landing, read_history
 from fraudline.adapters.objects import FolderObjects
+from fraudline.adapters.repeated_ids import Copied, RepeatedIds
+from fraudline.adapters.runs import Run
 from fraudline.adapters.shuffle import empty, scratch_beside
+from fraudline.adapters.spill_files import write_batches
 from fraudline.adapters.workers import Workers
 from fraudline.backfilling import PastInMemory
 from fraudline.contract import load_contract
@@ -121,3 +126,21 @@ def test_files_without_a_valid_row_are_all_told_of(threads: Workers, shop: Shop,
         shop.file(name, [shop.record("t1", WINDOW[0]) | {"amount": -1}])
     with pytest.raises(BadInput, match=r"files/a\.jsonl and 2 more has no valid transaction among 3 rows"):
         read_history(SHOP, shop.landing, tmp_path, threads, silent)
+
+
+def test_texts_of_many_runs_are_put_together_run_by_run(tmp_path: Path) -> None:
+    texts = pa.RecordBatch.from_pydict({"text": pa.array([f"{number:0100}" for number in range(20_000)])})
+    runs = [Run(tmp_path / f"{number}.arrow", 0, (), ()) for number in range(40)]
+    for run in runs:
+        write_batches(run.texts_path, [texts] * 4)
+    nothing = Copied(np.zeros(0, np.int64), np.zeros(0, np.int8), np.zeros(0, np.int64))
+    repeated = RepeatedIds(nothing.row, nothing.row, nothing, (), 0)
+    before, held = pa.total_allocated_bytes(), list[int]()
+
+    def rename(ids: pa.StringArray, entity: str) -> pa.StringArray:
+        held.append(pa.total_allocated_bytes() - before)
+        return ids
+
+    found = Landing((), tuple(runs), (), repeated).vocabularies(SHOP, rename)
+    assert [len(vocabulary.values) for vocabulary in found] == [20_000] * 4
+    assert max(held) < 20 * texts.nbytes
