@@ -127,6 +127,15 @@ def test_an_answer_that_was_cut_off_is_none() -> None:
         assert b"Responses" in client.send("POST", body=b"{}")
 
 
+def test_a_connection_on_which_an_answer_never_came_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "SOCKET_SECONDS", 0.2)
+    with scripted([silence], otherwise=EMPTY) as server:
+        client = service(server)
+        with pytest.raises(Unavailable, match=r"did not answer \(TimeoutError\)"):
+            client.send("POST", body=b"{}")
+        assert b"Responses" in client.send("POST", body=b"{}")
+
+
 # Reading
 
 

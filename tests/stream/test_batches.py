@@ -16,7 +16,7 @@ from fraudline.adapters.objects import open_objects
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import StreamDeps
 from fraudline.archive import Account, Row
-from fraudline.decision import REALTIME, STREAM, Decision
+from fraudline.decision import REALTIME, STREAM, Decision, decision_item
 from fraudline.errors import NotReady
 from fraudline.profiles import decode_history
 from fraudline.settings import Settings
@@ -130,7 +130,7 @@ def flagged(count: int, origin: str = STREAM) -> list[Decision]:
     """Of one user, on one path."""
     one = Decision(
         transaction_id="", origin=origin, score=0.9, is_fraud=True, threshold=0.5, model_version="v1", reasons=("r",),
-        event_time=1, effective_time=1, entities={"user": "U1"}, amount=100, features=b"", position="1#s",
+        event_time=1, effective_time=1, entities={"user": "U1"}, amount=125, features=b"", position="1#s",
         profile_position="", scored_at=1_800_000_000_000_000, digest=b"12345678",
     )  # fmt: skip
     return [msgspec.structs.replace(one, transaction_id=f"t{number:06d}") for number in range(count)]
@@ -138,15 +138,19 @@ def flagged(count: int, origin: str = STREAM) -> list[Decision]:
 
 def test_many_alerts_of_one_user_go_out_in_messages_that_fit_ten_into_a_call(resources: Settings) -> None:
     sns = client("sns")
-    told: list[int] = []
+    told: list[list[dict[str, Any]]] = []
 
     def note(params: dict[str, Any], **_: Any) -> None:
         entries = params["PublishBatchRequestEntries"]
-        told.extend(len(msgspec.json.decode(entry["Message"])["transactions"]) for entry in entries)
+        told.extend(msgspec.json.decode(entry["Message"])["transactions"] for entry in entries)
 
     sns.meta.events.register("provide-client-params.sns.PublishBatch", note)
     Alerts(sns, str(resources.alerts_topic_arn), 100).notify(flagged(60), within(10.0))
-    assert told == [25, 25, 10]
+    assert [len(transactions) for transactions in told] == [25, 25, 10]
+    assert told[0][0] == {
+        "transaction_id": "t000000", "score": 0.9, "amount": 1.25, "event_time": "1970-01-01T00:00:00.000001Z",
+        "reasons": ["r"], "model_version": "v1",
+    }  # fmt: skip
     assert sorted(notifications(resources.alerts_topic)) == [f"t{number:06d}" for number in range(60)]
 
 
@@ -154,3 +158,10 @@ def test_only_what_the_stream_has_flagged_is_for_people_to_review(resources: Set
     decisions = deps_of(resources, Orders("w")).decisions
     decisions.write([*flagged(1), *flagged(2, REALTIME)[1:]], within(10.0))
     assert stored(resources).alerts.keys() == {"t000000"}
+
+
+def test_the_index_of_a_users_transactions_has_what_the_stream_decided_alone() -> None:
+    told = {
+        origin: decision_item(flagged(1, origin)[0]).get("entity") for origin in (STREAM, REALTIME, "backfill#april")
+    }
+    assert told == {STREAM: {"S": "user#U1"}, REALTIME: None, "backfill#april": None}
