@@ -60,6 +60,7 @@ def test_a_page_keeps_to_its_bytes_but_for_a_record_that_is_larger(resources: Se
     size = len(ONE_USER[0][1])
     assert len(shard.read(500, 3 * size + size // 2, within(10)).records) == 3
     assert len(shard.read(500, 1, within(10)).records) == 1
+    assert len(shard.read(500, sum(len(data) for _, data in ONE_USER[4:6]), within(10)).records) == 2
 
 
 def test_reading_through_a_position_stops_right_there(resources: Settings, send: Send) -> None:
