@@ -4,15 +4,14 @@
     python -m benchmarks.archive --rows 250000 1000000 4000000
 
 The archive is written to a folder first, in batches of 500 transactions of the cards contract; each part runs in a
-process of its own. On S3 the requests come on top: one for each batch.
+process of its own, with what it starts. On S3 the requests come on top: one for each batch.
 """
 
 import argparse
-import multiprocessing
-import resource
 import tempfile
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import msgspec
@@ -20,9 +19,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.backfill import Cost, measured
 from fraudline.adapters.archive import read_archive
 from fraudline.adapters.landing import PREFIX, SUFFIX
+from fraudline.adapters.large_build import LargeBuild
+from fraudline.adapters.large_landing import landing_of, read_history
 from fraudline.adapters.objects import open_objects
+from fraudline.adapters.workers import processes
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.clock import format_day, format_micros
 from fraudline.contract import load_contract
@@ -34,25 +37,17 @@ SHARD = "shardId-000000000000"
 BEGIN = 1_767_225_600_000_000
 
 
-class Cost(msgspec.Struct, frozen=True):
-    """Of one part: CPU seconds, and the peak of its process's memory in MiB, of which `idle` were there before."""
-
-    cpu: float
-    peak: float
-    idle: float
-
-
 def main() -> None:
     out = Table(title="Reading all that has landed")
-    for column in ("part", "rows", "CPU us a row", "bytes a row", "peak memory (MiB)"):
+    for column in ("part", "rows", "seconds", "CPU us a row", "peak memory (MiB)"):
         out.add_column(column, justify="right")
     for rows in _options().rows:
         with tempfile.TemporaryDirectory() as folder:
             _write(folder, rows)
-            for name, part in (("read", _read), ("read and build", _build)):
-                cost = _alone(part, folder)
-                a_row = f"{1e6 * cost.cpu / rows:.1f}", f"{(cost.peak - cost.idle) * 2**20 / rows:,.0f}"
-                out.add_row(name, f"{rows:,}", *a_row, f"{cost.peak:,.0f}")
+            for name, part in (("read", _read), ("read and build", _build), ("the same on disk", _build_on_disk)):
+                cost = _alone(part, folder, rows)
+                costs = f"{cost.seconds:.1f}", f"{1e6 * cost.cpu / rows:.1f}", f"{cost.peak / 2**20:,.0f}"
+                out.add_row(name, f"{rows:,}", *costs)
     Console(width=100).print(out)
 
 
@@ -100,19 +95,29 @@ def _build(folder: str) -> None:
     build_lagged(table, BEGIN + DAYS * DAY - HOUR)
 
 
-def _alone(part: Callable[[str], None], folder: str) -> Cost:
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_measured, (part, folder))
+def _build_on_disk(folder: str) -> None:
+    contract = load_contract("cards")
+    with tempfile.TemporaryDirectory() as scratch, processes() as workers:
+        parts = read_history(contract, open_objects(folder), Path(scratch), workers, _silent)
+        landing = landing_of(contract, parts, workers)
+        build = LargeBuild(contract, landing, lambda ids, entity: ids, Path(scratch), workers, _silent)
+        build(BEGIN + DAYS * DAY - HOUR, BEGIN + DAYS * DAY - HOUR)
 
 
-def _measured(part: Callable[[str], None], folder: str) -> Cost:
-    idle, begin = _peak(), time.process_time()
-    part(folder)
-    return Cost(time.process_time() - begin, _peak(), idle)
+def _silent(what: str, done: int, total: int) -> None:
+    """Nobody listens."""
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _alone(part: Callable[[str], None], folder: str, rows: int) -> Cost:
+    # Not a daemon, as a pool's processes are: it starts some of its own.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measured, part, folder, rows).result()
+
+
+def _measured(part: Callable[[str], None], folder: str, rows: int) -> Cost:
+    with measured(rows) as cost:
+        part(folder)
+    return cost()
 
 
 def _options() -> argparse.Namespace:

@@ -11,7 +11,7 @@ from fraudline.adapters.registry import open_registry
 from fraudline.clock import format_micros, to_micros
 from fraudline.contract import Contract, load_contract
 from fraudline.settings import Settings, load_settings
-from tasks import landing, materializing
+from tasks import materializing
 from tasks.artifacts import tag_run
 
 
@@ -50,6 +50,5 @@ def build_later_entities(settings: Settings, contract: Contract, now: int) -> Ma
     if not contract.lagged_entities:
         return MaterializeResult(0, "")
     through = materializing.begin(settings, contract, now)
-    # Labels are read at their own times: what will be known later is seen later.
-    table = landing.load_all(contract, landing.ALL_TIMES).table
-    return MaterializeResult(materializing.build(settings, table, through), format_micros(through))
+    with materializing.past(contract) as past:
+        return MaterializeResult(materializing.build(settings, past, through), format_micros(through))

@@ -5,12 +5,13 @@ newest of their hours on: decisions that were made after them could not know of 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from fraudline.contract import Contract, Entity
+from fraudline.contract import Contract
 from fraudline.durations import floor_hour, parse_duration
 from fraudline.features.definition import feature_set
 from fraudline.features.label_events import label_events
@@ -33,29 +34,45 @@ def build_lagged(table: TransactionTable, through: int, read_at: int | None = No
     `read_at` is the oldest hour of earlier builds that somebody may still read at: by default nobody does. A label
     counts at max(transaction time, known_at - label delay); only those that online readers may see by then.
     """
-    past, oldest = table.as_builds_saw_it(), (read_at or through) - REACH
-    histories: dict[str, LaggedHistory] = {}
-    for index, entity in enumerate(past.contract.entities[1:], start=1):
-        histories |= dict(_entity(past, index, entity, through, oldest))
+    past, histories = table.as_builds_saw_it(), dict[str, LaggedHistory]()
+    explained = explained_by_amount(past)
+    for index in range(1, len(past.entities)):
+        built = build_entity(past, index, explained, through, read_at)
+        names = past.entities[index].values.to_pylist()
+        histories |= by_key(past.contract, index, (names[code] for code in built), built.values())
     return histories
 
 
-def _entity(
-    table: TransactionTable, index: int, entity: Entity, through: int, oldest: int
-) -> Iterator[tuple[str, LaggedHistory]]:
-    lag, generation = parse_duration(entity.lag or "1h"), feature_set(table.contract).hash
-    shift = lag - table.contract.label_delay
+def by_key(
+    contract: Contract, index: int, names: Iterable[str], histories: Iterable[LaggedHistory]
+) -> dict[str, LaggedHistory]:
+    """The histories of these members of later entity `index`, by profile key."""
+    entity, generation = contract.entities[index], feature_set(contract).hash
+    pairs = zip(names, histories, strict=True)
+    return {profile_key(entity.name, name, generation): history for name, history in pairs}
+
+
+def build_entity(
+    past: TransactionTable, index: int, explained: npt.NDArray[np.bool_], through: int, read_at: int | None = None
+) -> dict[int, LaggedHistory]:
+    """Histories of later entity `index` by code, from all rows of some of its members as builds saw them.
+
+    `explained` tells of each row whether its amount alone would explain a fraud.
+    """
+    entity, oldest = past.contract.entities[index], (read_at or through) - REACH
+    lag = parse_duration(entity.lag or "1h")
+    shift = lag - past.contract.label_delay
     counter = LaggedCounter(entity, oldest, oldest + shift)
-    names, codes = table.entities[index].values.to_pylist(), table.entities[index].codes.tolist()
+    codes = past.entities[index].codes.tolist()
     histories: dict[int, LaggedHistory] = {}
-    time, amount = table.effective_time.tolist(), table.amount.tolist()
-    for row in _rows_before(table, through):
+    time, amount = past.effective_time.tolist(), past.amount.tolist()
+    for row in _rows_before(past, through):
         history = histories.setdefault(codes[row], LaggedHistory(complete_from=oldest))
         counter.count_transaction(history, time[row], amount[row])
     if entity.risk:
-        for code, labels in _labels(table, codes, lag, through + shift).items():
+        for code, labels in _labels(past, codes, explained.tolist(), lag, through + shift).items():
             _count(counter, histories.setdefault(code, LaggedHistory(complete_from=oldest)), labels)
-    yield from ((profile_key(entity.name, names[code], generation), history) for code, history in histories.items())
+    return histories
 
 
 def _rows_before(table: TransactionTable, through: int) -> list[int]:
@@ -73,9 +90,11 @@ class _Label(NamedTuple):
     event: LabelEvent
 
 
-def _labels(table: TransactionTable, codes: list[int], lag: int, end: int) -> dict[int, list[_Label]]:
+def _labels(
+    table: TransactionTable, codes: list[int], explained: list[bool], lag: int, end: int
+) -> dict[int, list[_Label]]:
     """By entity, in the order they count, before the hour `end`."""
-    events, explained = label_events(table, lag), explained_by_amount(table).tolist()
+    events = label_events(table, lag)
     found: defaultdict[int, list[_Label]] = defaultdict(list)
     columns = (events.row.tolist(), events.time.tolist(), events.fraud.tolist(), events.sign.tolist())
     for row, time, fraud, sign in zip(*columns, strict=True):

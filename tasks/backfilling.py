@@ -4,17 +4,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pyarrow.compute as pc
 
 from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.compact_verdicts import NO_VERDICTS
-from fraudline.adapters.history import nothing_landed
 from fraudline.adapters.input_files import found_files
 from fraudline.adapters.kinesis import Stream
 from fraudline.adapters.large_backfill import PastOnDisk, is_large, is_large_history, shuffled
-from fraudline.adapters.large_landing import Landing, land_files, landing_of, read_files, read_history
+from fraudline.adapters.large_landing import Landing, land_files, landing_of, read_files
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.partitions import Target, fill
 from fraudline.adapters.registry import Registry
@@ -109,9 +108,8 @@ def _shuffled(
     erased = erased_where_known(contract) if sources.are_files else erased_people(load_settings(), contract)
     found = _landed(contract, sources, window[1], bundle, scratch, workers, progress)
     say(f"Read {found.rows:,} rows from {len(found.sources):,} files and objects")
-    past = shuffled(
-        contract, found, window, bundle, lambda ids, entity: pseudonyms(ids, entity, erased), scratch, workers, progress
-    )
+    rename = partial(pseudonyms, erased=erased)
+    past = shuffled(contract, found, window, bundle, rename, scratch, workers, progress)
     return Read(past, with_originals(found.rejects, scratch), found.duplicates)
 
 
@@ -126,18 +124,14 @@ def _landed(
 ) -> Landing:
     if sources.are_files:
         return land_files(contract, list(found_files(sources.locations)), scratch, workers, progress)
-    verdicts, streamed = NO_VERDICTS, None
-    if sources.locations:
-        parts = [read_files(contract, list(found_files(sources.locations)), scratch, workers, progress)]
-    else:
-        parts = read_history(contract, landing.landed(), scratch, workers, progress)
-        verdicts = landing.compact_verdicts(as_of)
+    streamed = None
     if sources.stream_from is not None:
         stream = Stream(AwsJson("kinesis"), load_settings().stream)
         streamed = land_stream(stream, bundle, sources.stream_from, scratch, progress)
-    elif not any(part.rows for part in parts):
-        raise nothing_landed(landing.landed())
-    return landing_of(contract, parts, workers, streamed, verdicts, as_of)
+    if not sources.locations:
+        return landing.on_disk(contract, as_of, scratch, workers, progress, streamed)
+    files = read_files(contract, list(found_files(sources.locations)), scratch, workers, progress)
+    return landing_of(contract, [files], workers, streamed)
 
 
 @dataclass(frozen=True)

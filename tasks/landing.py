@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from fraudline.adapters import label_files
 from fraudline.adapters.archive import EVER
@@ -12,16 +13,20 @@ from fraudline.adapters.compact_verdicts import CompactVerdicts
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.files import load_transactions, rejected_lines
 from fraudline.adapters.guarded import open_guarded
-from fraudline.adapters.history import FILES, load_history
+from fraudline.adapters.history import FILES, load_history, nothing_landed
 from fraudline.adapters.label_files import LabelFile, LabelRow, labels_of, load_labels
 from fraudline.adapters.labels import Labels
+from fraudline.adapters.large_landing import Landing, landing_of, read_history
 from fraudline.adapters.objects import Objects, open_objects
+from fraudline.adapters.stream_runs import Streamed
 from fraudline.adapters.tombstones import erased_people, erased_where_known
+from fraudline.adapters.workers import Workers
 from fraudline.columns import Landed, RejectedRow
 from fraudline.contract import Contract
 from fraudline.erasure_files import with_pseudonyms
 from fraudline.settings import load_settings
 from fraudline.table import TransactionTable, from_transactions
+from tasks.meter import Meter
 from tasks.progress import say
 from tasks.steps import step
 
@@ -48,9 +53,15 @@ def load_all(contract: Contract, as_of: int, known_before: int = ALL_TIMES) -> L
     return replace(table, table=with_pseudonyms(table.table, erased_people(settings, contract)))
 
 
-def compact_verdicts(as_of: int) -> CompactVerdicts:
-    """All verdicts known at `as_of` (microseconds), where a dictionary of them would be too large."""
-    return CompactVerdicts.of(_labels().each(within(LABEL_SECONDS)), as_of)
+def on_disk(
+    contract: Contract, as_of: int, folder: Path, workers: Workers, progress: Meter, streamed: Streamed | None = None
+) -> Landing:
+    """The same in sorted runs below `folder`, where it may be larger than memory; and after it what a stream keeps."""
+    parts = read_history(contract, landed(), folder, workers, progress)
+    if streamed is None and not any(part.rows for part in parts):
+        raise nothing_landed(landed())
+    verdicts = CompactVerdicts.of(_labels().each(within(LABEL_SECONDS)), as_of)
+    return landing_of(contract, parts, workers, streamed, verdicts, as_of)
 
 
 def _labels() -> Labels:

@@ -1,6 +1,11 @@
 """The steps of materialize and of applying labels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
@@ -10,20 +15,28 @@ from fraudline.adapters.clock import now_micros
 from fraudline.adapters.dynamodb import DynamoDB
 from fraudline.adapters.history import landed_keys
 from fraudline.adapters.labels import Labels
+from fraudline.adapters.large_backfill import is_large_history
+from fraudline.adapters.large_build import LargeBuild
 from fraudline.adapters.leases import Leases
+from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.s3 import S3Objects
+from fraudline.adapters.shuffle import empty
 from fraudline.adapters.tombstones import erased_people
+from fraudline.adapters.workers import Workers, processes
 from fraudline.bundle import read_manifest
 from fraudline.clock import format_micros
 from fraudline.contract import Contract, contract_from
+from fraudline.erasure_files import pseudonyms
 from fraudline.errors import BadInput, NotReady
 from fraudline.features.definition import feature_set
+from fraudline.features.profile import LaggedHistory
 from fraudline.labels import Verdict
 from fraudline.materializing import build_lagged, newest_hour
-from fraudline.settings import Settings
-from fraudline.table import TransactionTable
+from fraudline.settings import Settings, load_settings
+from tasks import landing
+from tasks.meter import meter
 from tasks.progress import say
 from tasks.steps import step
 
@@ -51,25 +64,60 @@ def begin(settings: Settings, contract: Contract, now: int) -> int:
     if newest_hour(contract, now) > newest_hour(contract, now_micros()):
         raise BadInput(f"{format_micros(now)} is still to come: build up to the present, or an earlier moment")
     labels = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table)
-    landing = S3Objects(client("s3"), settings.landing_bucket)
-    if next(landed_keys(landing), None) is None:
-        raise NotReady(f"nothing has landed in {landing.location} yet: land files, or score the stream")
+    landed = S3Objects(client("s3"), settings.landing_bucket)
+    if next(landed_keys(landed), None) is None:
+        raise NotReady(f"nothing has landed in {landed.location} yet: land files, or score the stream")
     newest = labels.newest_build(within(WRITE_SECONDS))
     through = max(newest_hour(contract, now), newest)
     if through == newest:
         say("This hour was begun before: what has come since then counts from the next one on")
     labels.begin_build(through, within(WRITE_SECONDS))
-    record_build(landing, through, landed_keys(landing))
+    record_build(landed, through, landed_keys(landed))
     # One of a later hour may have begun before our record was there, and not have seen it.
     labels.begin_build(through, within(WRITE_SECONDS))
     return through
 
 
+@dataclass(frozen=True)
+class Past:
+    """All that has landed: so many transactions, and what they make of later entities (`build_lagged`)."""
+
+    contract: Contract
+    rows: int
+    build: Callable[[int, int], dict[str, LaggedHistory]]
+
+
+@contextmanager
+def past(contract: Contract) -> Iterator[Past]:
+    """With labels at their own times: what will be known later is seen later.
+
+    Much is worked on disk, in a temporary folder, by the processes of this machine; little is one table.
+    """
+    if not is_large_history(landing.landed()):
+        table = landing.load_all(contract, landing.ALL_TIMES).table
+        yield Past(contract, len(table), partial(build_lagged, table))
+        return
+    with TemporaryDirectory(prefix="fraudline-build-") as folder, processes() as workers:
+        build = _dealt_out(contract, Path(folder), workers)
+        yield Past(contract, build.rows, build)
+
+
+@step(name="read and sort by entity", retries=2, retry_delay_seconds=5)
+def _dealt_out(contract: Contract, folder: Path, workers: Workers) -> LargeBuild:
+    # Of an attempt before this one.
+    empty(folder)
+    progress = meter(f"materialize-progress-{contract.name}")
+    landed = landing.on_disk(contract, landing.ALL_TIMES, folder, workers, progress)
+    rename = partial(pseudonyms, erased=erased_people(load_settings(), contract))
+    with sentences_of(folder):
+        return LargeBuild(contract, landed, rename, folder, workers, progress)
+
+
 @step(name="build later entities")
-def build(settings: Settings, table: TransactionTable, through: int) -> int:
+def build(settings: Settings, past: Past, through: int) -> int:
     """Write every later entity's history, then the hour they are built through; how many."""
-    say(f"Building later entities from {len(table):,} transactions")
-    dynamodb, generation = DynamoDB(AwsJson("dynamodb")), feature_set(table.contract).hash
+    say(f"Building later entities from {past.rows:,} transactions")
+    dynamodb, generation = DynamoDB(AwsJson("dynamodb")), feature_set(past.contract).hash
     profiles = Profiles(dynamodb, settings.profiles_table, settings.decisions_table)
     # In this order: whoever begins a batch after its row was read has read the hour after us.
     newest = profiles.built_through(generation, within(WRITE_SECONDS))
@@ -77,8 +125,8 @@ def build(settings: Settings, table: TransactionTable, through: int) -> int:
     hours = [newest, *(lease.intent.built_through or 0 for lease in leases if lease.intent)]
     read_at = min((hour for hour in hours if hour), default=through)
     # Somebody may have been erased since the table was read.
-    erased = erased_people(settings, table.contract)
-    histories = {erased.key(key): history for key, history in build_lagged(table, through, read_at).items()}
+    erased = erased_people(settings, past.contract)
+    histories = {erased.key(key): history for key, history in past.build(through, read_at).items()}
     profiles.publish(generation, histories, through, lambda: within(WRITE_SECONDS))
     return len(histories)
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from flows.materialize import MaterializeRequest, MaterializeResult, materialize
+from fraudline.adapters import large_backfill, shuffle
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.builds import read_builds
@@ -39,7 +40,7 @@ from fraudline.table import UNKNOWN, TransactionTable
 from tests.stream.conftest import Send
 from tests.stream.events import BEGIN, Sent
 from tests.stream.proxy import Body, proxy
-from tests.stream.storage import stored
+from tests.stream.storage import stored, table_items
 from tests.stream.test_lagged import CARDS, GENERATION, WORKER, Died, dying
 from tests.stream.worker import deps_of
 
@@ -323,3 +324,27 @@ def land_days(shop: Shop, days: int) -> None:
         shop.land_file(f"day{day}", times)
         shop.now += DAY
         shop.build()
+
+
+def test_a_history_larger_than_memory_is_built_to_the_same_profiles(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.land_file("yesterday", [BEGIN + n * 20 * MINUTE for n in range(40)])
+    shop.build()
+    shop.score(40, late_by=6 * HOUR)
+    for number, transaction in enumerate(shop.history().take(slice(0, 60)).transactions()):
+        shop.say(transaction.id, number % 2, shop.now - 8 * DAY)
+    built = shop.build()
+    terminals = later_rows(shop.settings)
+    assert built.entities == len(terminals) == 3
+    for row in terminals:
+        client("dynamodb").delete_item(TableName=shop.settings.profiles_table, Key={"entity": {"S": row["entity"]}})
+    monkeypatch.setattr(large_backfill, "MEMORY_ROWS", 0)
+    monkeypatch.setattr(shuffle, "PARTITION_ROWS", 50)
+    assert shop.build() == built
+    assert later_rows(shop.settings) == terminals
+
+
+def later_rows(settings: Settings) -> list[dict[str, Any]]:
+    rows = [row for row in table_items(settings.profiles_table) if row["entity"].startswith("terminal#")]
+    return sorted(rows, key=lambda row: str(row["entity"]))

@@ -17,11 +17,13 @@ import pytest
 from msgspec import structs
 
 from fraudline.adapters import archive, archive_runs, file_runs, large_landing, shuffle
+from fraudline.adapters.archive import EVER
 from fraudline.adapters.builds import record_build
 from fraudline.adapters.clients import client
 from fraudline.adapters.compact_verdicts import CompactVerdicts
 from fraudline.adapters.history import landed_keys, load_history
 from fraudline.adapters.large_backfill import shuffled
+from fraudline.adapters.large_build import LargeBuild
 from fraudline.adapters.large_landing import Landing, landing_of, read_history
 from fraudline.adapters.objects import FolderObjects, open_objects
 from fraudline.adapters.shuffle import scratch_beside
@@ -31,11 +33,13 @@ from fraudline.backfilling import PastInMemory
 from fraudline.clock import day_start, format_day, format_micros, parse_timestamp
 from fraudline.columns import Landed
 from fraudline.contract import Contract, load_contract
-from fraudline.durations import DAY, HOUR, MINUTE
+from fraudline.durations import DAY, HOUR, MINUTE, floor_hour
 from fraudline.erasure import Erased, Tombstone, keyed_hash
 from fraudline.erasure_files import pseudonyms, with_pseudonyms
 from fraudline.errors import Tampered
 from fraudline.labels import Verdict
+from fraudline.materializing import build_lagged
+from fraudline.profiles import encode_history
 from tests.realtime.bundles import bundle_files
 from tests.unit.test_large_backfill import bundle_of, cluster, contents, silent, write
 
@@ -272,3 +276,25 @@ def test_a_cluster_that_knows_no_aws_gives_the_bytes_of_one_table(aws: object, u
         past = shuffled(shop.contract, landing, WINDOW, bundle, lambda ids, entity: ids, scratch, workers, silent)
         write(past, bundle, tmp_path / "disk")
     assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
+
+
+@pytest.mark.parametrize(("seed", "with_files"), [(1, True), (2, False)])
+def test_later_entities_are_built_as_from_one_table(
+    seed: int, with_files: bool, threads: Workers, tmp_path: Path
+) -> None:
+    shop = shop_of("cards", tmp_path / "landing", seed, with_files)
+    through = floor_hour(END)
+    whole = load_history(shop.contract, shop.landing, shop.verdicts, EVER).table
+    expected = build_lagged(whole, through, through - 5 * HOUR)
+    assert len(expected) == 6
+    assert any(history.labels for history in expected.values())
+    with scratch_beside(tmp_path / "build") as scratch:
+        parts = read_history(shop.contract, shop.landing, scratch, threads, silent)
+        landing = landing_of(shop.contract, parts, threads, None, CompactVerdicts.of(shop.verdicts.items(), EVER), EVER)
+        build = LargeBuild(shop.contract, landing, lambda ids, entity: ids, scratch, threads, silent)
+        built = build(through, through - 5 * HOUR)
+    assert build.rows == len(whole)
+    assert built.keys() == expected.keys()
+    assert {key: encode_history(history) for key, history in built.items()} == {
+        key: encode_history(history) for key, history in expected.items()
+    }
