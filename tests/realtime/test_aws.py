@@ -136,6 +136,12 @@ def test_a_connection_on_which_an_answer_never_came_is_not_used_again(monkeypatc
         assert b"Responses" in client.send("POST", body=b"{}")
 
 
+def test_an_answer_that_comes_a_byte_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "SOCKET_SECONDS", 0.5)
+    with scripted([drip]) as server, pytest.raises(Unavailable, match=r"did not answer \(TimeoutError\)"):
+        service(server).send("POST", body=b"{}")
+
+
 # Reading
 
 

@@ -107,8 +107,9 @@ def _flipped(data: bytes, position: int) -> bytes:
         (lambda data: data.replace(b'"threshold": 0.3', b'"threshold": 0.9'), "belongs to another version"),
         (lambda data: data.replace(b'"format": 1', b'"format": 1, "extra": 2'), "manifest.json is damaged"),
         (lambda data: data.replace(b'"linear"', b'"trees"'), "belongs to another version"),
+        (lambda data: data.replace(b'"version": "2', b'"version": "3'), "belongs to another version"),
     ],
-    ids=["half", "empty", "no fields", "no UTF-8", "another threshold", "an unknown field", "another kind"],
+    ids=["half", "empty", "no fields", "no UTF-8", "another threshold", "an unknown field", "another kind", "a name"],
 )
 def test_a_changed_manifest_is_not_used(files: Files, change: Callable[[bytes], bytes], sentence: str) -> None:
     assert change(files[MANIFEST]) != files[MANIFEST]
