@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fraudline.adapters.partitions import sentences_of
-from fraudline.adapters.spill_files import read_batch, read_batches, write_batches
+from fraudline.adapters.spill_files import read_batch, write_batches
 from fraudline.columns import RejectedRow, Source
 from fraudline.contract import Contract
 from fraudline.durations import DAY
@@ -58,12 +58,8 @@ class Run:
             return pa.ipc.open_file(file).get_batch(self.days.index(day))
 
     def text(self, column: int) -> pa.StringArray:
-        """The texts that the numbers of one column stand for."""
+        """The texts that the numbers of a column stand for: an entity's, or a category's after those."""
         return read_batch(self.texts_path, column)["text"]
-
-    def texts(self) -> list[pa.StringArray]:
-        """By column, the texts that the numbers stand for."""
-        return [batch["text"] for batch in read_batches(self.texts_path)]
 
     def take(self, contract: Contract, rows: Integers) -> tuple[TransactionTable, pa.StringArray]:
         """Some rows (by their place in the run, ascending), and what they are ordered by beside their times."""
@@ -76,9 +72,9 @@ class Run:
                 mine = rows[edges[number] : edges[number + 1]] - firsts[number]
                 batches.append(reader.get_batch(number).take(pa.array(mine)))
         columns = pa.Table.from_batches(batches)
-        texts = self.texts()
-        numbers = [columns[f"text_{i}"].to_numpy() for i in range(len(texts))]
-        table = from_numbers(contract, batches, list(map(Codes, numbers, texts)))
+        count = len(contract.entities) + len(contract.categories)
+        texts = [Codes(columns[f"text_{i}"].to_numpy(), self.text(i)) for i in range(count)]
+        table = from_numbers(contract, batches, texts)
         return table, columns[ORDER if self.origin else "id"].combine_chunks()
 
     def remove(self) -> None:

@@ -1,5 +1,6 @@
 """A landing dealt out to partitions in files: all rows of a member of an entity are in one of them, in their order."""
 
+import resource
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from fraudline.table import Integers, TransactionTable
 
 # Rows of a partition on average: its matrix of features is what a worker's memory goes to.
 PARTITION_ROWS = 2**18
-# Files open at once while rows are dealt out.
+# Files open at once while rows are dealt out, where a system allows twice as many: some allow 256 in all.
 MAX_OPEN = 512
 
 
@@ -121,6 +122,11 @@ def empty(scratch: Path) -> None:
         path.unlink()
 
 
+def _most_open() -> int:
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_OPEN if allowed == resource.RLIM_INFINITY else min(MAX_OPEN, allowed // 2)
+
+
 class DealtDay(NamedTuple):
     """A day (since the epoch) that was dealt out: its table, its entities by appearance, and its first row's number."""
 
@@ -141,7 +147,7 @@ class Shuffling:
         # What a file says of a label follows from its columns; builds, people and other files may have said more.
         stated = landing.missed_by is not None
         files = len(contract.entities) + (len(contract.lagged_entities) if stated else 0)
-        partitions = max(1, min(-(-landing.rows // PARTITION_ROWS), MAX_OPEN // files))
+        partitions = max(1, min(-(-landing.rows // PARTITION_ROWS), _most_open() // files))
         self._dealer = Dealer([len(names) for names in self._names], partitions, landing.recorded)
         self.shuffle = Shuffle(contract, folder, partitions, [category.values for category in categories], stated)
 

@@ -27,13 +27,6 @@ def read_batch(path: Path, number: int) -> pa.RecordBatch:
         return pa.ipc.open_file(file).get_batch(number)
 
 
-def read_batches(path: Path) -> list[pa.RecordBatch]:
-    """All of them."""
-    with pa.OSFile(str(path)) as file:
-        reader = pa.ipc.open_file(file)
-        return [reader.get_batch(i) for i in range(reader.num_record_batches)]
-
-
 class Streams:
     """Files of batches of a folder, written side by side, each to be read as a whole."""
 

@@ -1,12 +1,16 @@
 """The folder in which a large backfill works: nobody else's, and a full disk there is a sentence, not a crash."""
 
+import os
 import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date
+from itertools import count, islice
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from fraudline.adapters import archive_runs, large_backfill, shuffle
@@ -16,18 +20,33 @@ from fraudline.adapters.large_landing import land_files
 from fraudline.adapters.objects import FolderObjects
 from fraudline.adapters.shuffle import scratch_beside
 from fraudline.adapters.workers import Workers
+from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.errors import NotReady, Unavailable
 from tests.realtime.bundles import bundle_files
 from tests.unit.test_large_backfill import WINDOW, bundle_of, cards, on_disk, silent
 
 CARDS = load_contract("cards")
+JANUARY = (day_start(date(2026, 1, 1)), day_start(date(2026, 2, 1)))
 
 
 @pytest.fixture
 def threads() -> Iterator[Workers]:
     with ThreadPoolExecutor(2) as pool:
         yield Workers(pool, 2)
+
+
+@contextmanager
+def open_files(more: int) -> Iterator[None]:
+    """Within the block only so many files more may be open."""
+    limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = {int(name) for name in os.listdir("/dev/fd")}
+    free = (number for number in count() if number not in taken)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next(islice(free, more, None)), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 @contextmanager
@@ -48,6 +67,21 @@ def test_a_disk_that_is_full_once_all_was_read_is_one_sentence(threads: Workers,
         told = rf"^{scratch} cannot be written: File too large$"
         with room(5_000), pytest.raises(Unavailable, match=told):
             shuffled(CARDS, landing, WINDOW, bundle, lambda ids, entity: ids, scratch, threads, silent)
+
+
+def test_rows_are_dealt_out_to_no_more_files_than_may_be_open(
+    threads: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shuffle, "PARTITION_ROWS", 1)
+    path = cards(tmp_path)[0]
+    rows = pd.read_parquet(path)
+    rows.assign(CUSTOMER_ID=rows.index % 400, TERMINAL_ID=rows.index % 300).to_parquet(path)
+    with scratch_beside(tmp_path / "out") as scratch:
+        landing = land_files(CARDS, [LocalFile(path)], scratch, threads, silent)
+        bundle = bundle_of(bundle_files("cards"))
+        with open_files(300):
+            past = shuffled(CARDS, landing, JANUARY, bundle, lambda ids, entity: ids, scratch, threads, silent)
+        assert past.shuffle.partitions > 1
 
 
 def test_room_for_scores_and_features_is_taken_before_they_are_written_through_memory(
