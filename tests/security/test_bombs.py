@@ -117,9 +117,7 @@ def packed(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"no gzip", packed(b"[]"), packed(b"x" * 1000)[:20], packed(b"x")[:-1] + b"?"]
-)
+@pytest.mark.parametrize("data", [b"", b"no gzip", packed(b"[]"), packed(b"x" * 1000)[:20], packed(b"x")[:-1] + b"?"])
 def test_an_archive_that_is_damaged_is_said_in_a_sentence(data: bytes) -> None:
     with pytest.raises(Tampered, match="an object of the archive is none"):
         decode_archive(data)
