@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.input_files import found_files
 from fraudline.adapters.kinesis import Stream
+from fraudline.adapters.landing_days import Landing
 from fraudline.adapters.large_backfill import PastOnDisk, is_large, is_large_history, shuffled
-from fraudline.adapters.large_landing import Landing, land_files, landing_of, read_files
+from fraudline.adapters.large_landing import land_files, landing_of, read_files
 from fraudline.adapters.originals import with_originals
 from fraudline.adapters.partitions import Target, fill
 from fraudline.adapters.registry import Registry

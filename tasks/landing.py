@@ -16,7 +16,8 @@ from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.history import FILES, load_history, nothing_landed
 from fraudline.adapters.label_files import LabelFile, LabelRow, labels_of, load_labels
 from fraudline.adapters.labels import Labels
-from fraudline.adapters.large_landing import Landing, landing_of, read_history
+from fraudline.adapters.landing_days import Landing
+from fraudline.adapters.large_landing import landing_of, read_history
 from fraudline.adapters.objects import Objects, open_objects
 from fraudline.adapters.stream_runs import Streamed
 from fraudline.adapters.tombstones import erased_people, erased_where_known

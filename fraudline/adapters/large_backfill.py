@@ -1,6 +1,6 @@
 """The past on disk: input larger than memory, shuffled by entity and scored by many processes.
 
-`shuffled` puts the days of all sorted runs (`large_landing`) together in the order they count, which numbers the rows,
+`shuffled` puts the days of all sorted runs (`landing_days`) together in the order they count, which numbers the rows,
 tells the fingerprints and deals the rows out to partitions by each entity; `PastOnDisk.score` works the partitions pass
 by pass (`backfill_passes`) and gives the days in order. All of it lies in one folder, of nobody's use afterwards.
 """
@@ -18,7 +18,8 @@ from fraudline.adapters.ahead import ahead
 from fraudline.adapters.archive_runs import archive_rows
 from fraudline.adapters.file_runs import rows_of
 from fraudline.adapters.input_files import InputFile
-from fraudline.adapters.large_landing import Landing, Rename, landed_files
+from fraudline.adapters.landing_days import Landing, Rename
+from fraudline.adapters.large_landing import landed_files
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.repeated_ids import are_among

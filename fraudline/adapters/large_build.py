@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudline.adapters.large_landing import Landing, Rename
+from fraudline.adapters.landing_days import Landing, Rename
 from fraudline.adapters.shuffle import Shuffle, Shuffling
 from fraudline.adapters.stream_runs import Progress
 from fraudline.adapters.workers import Workers

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraudline.adapters.ahead import ahead
-from fraudline.adapters.large_landing import Landing, Rename
+from fraudline.adapters.landing_days import Landing, Rename
 from fraudline.adapters.output_lock import only_run
 from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.spill_files import Streams, read_stream

@@ -22,9 +22,10 @@ from fraudline.adapters.builds import record_build
 from fraudline.adapters.clients import client
 from fraudline.adapters.compact_verdicts import CompactVerdicts
 from fraudline.adapters.history import landed_keys, load_history
+from fraudline.adapters.landing_days import Landing
 from fraudline.adapters.large_backfill import shuffled
 from fraudline.adapters.large_build import LargeBuild
-from fraudline.adapters.large_landing import Landing, landing_of, read_history
+from fraudline.adapters.large_landing import landing_of, read_history
 from fraudline.adapters.objects import FolderObjects, open_objects
 from fraudline.adapters.shuffle import scratch_beside
 from fraudline.adapters.workers import Workers, dask_cluster

@@ -13,8 +13,9 @@ import pytest
 from fraudline.adapters import archive_runs
 from fraudline.adapters.archive_runs import ArchiveCopies, land_archive
 from fraudline.adapters.before import DiffTarget, SameFeatures
+from fraudline.adapters.landing_days import Landing
 from fraudline.adapters.large_backfill import PastOnDisk, shuffled
-from fraudline.adapters.large_landing import Landing, read_history
+from fraudline.adapters.large_landing import read_history
 from fraudline.adapters.objects import FolderObjects
 from fraudline.adapters.repeated_ids import Copied, RepeatedIds
 from fraudline.adapters.runs import Run
