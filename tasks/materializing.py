@@ -18,7 +18,6 @@ from fraudline.adapters.labels import Labels
 from fraudline.adapters.large_backfill import is_large_history
 from fraudline.adapters.large_build import LargeBuild
 from fraudline.adapters.leases import Leases
-from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.s3 import S3Objects
@@ -109,8 +108,7 @@ def _dealt_out(contract: Contract, folder: Path, workers: Workers) -> LargeBuild
     progress = meter(f"materialize-progress-{contract.name}")
     landed = landing.on_disk(contract, landing.ALL_TIMES, folder, workers, progress)
     rename = partial(pseudonyms, erased=erased_people(load_settings(), contract))
-    with sentences_of(folder):
-        return LargeBuild(contract, landed, rename, folder, workers, progress)
+    return LargeBuild(contract, landed, rename, folder, workers, progress)
 
 
 @step(name="build later entities")

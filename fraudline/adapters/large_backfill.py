@@ -108,11 +108,10 @@ class PastOnDisk:
         """Nothing is given before all partitions are scored: a day's rows lie in each of them."""
         if not parts:
             return
-        with sentences_of(self.shuffle.folder):
-            wanted = [(part.begin, part.end) for part in parts]
-            self.shuffle.find_explained(self.workers)
-            self._find_lagged(wanted)
-            scores, features = self._scored(wanted)
+        wanted = [(part.begin, part.end) for part in parts]
+        self.shuffle.find_explained(self.workers)
+        self._find_lagged(wanted)
+        scores, features = self._scored(wanted)
         yield from ahead(self._days(parts, scores, features))
 
     def _days(self, parts: Sequence[Partition], scores: Floats, features: Floats | None) -> Generator[ScoredDay]:
@@ -156,7 +155,7 @@ class PastOnDisk:
 
     def _on_disk(self, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
         path = self.shuffle.folder / name
-        with path.open("wb") as file:
+        with sentences_of(path.parent), path.open("wb") as file:
             # Who writes through memory where a disk is full is killed: its room is taken before, where a system can.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, 8 * math.prod(shape))

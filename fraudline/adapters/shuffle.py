@@ -80,7 +80,8 @@ class Shuffle:
         found = list(workers.results(_explained, tasks))
         counted = [np.zeros(0, np.int64), *(explained.counted for explained in found)]
         seen = [np.zeros(0, np.int64), *(explained.seen_by_builds for explained in found)]
-        np.savez(self._explained_path, np.sort(np.concatenate(counted)), np.sort(np.concatenate(seen)))
+        with sentences_of(self.folder):
+            np.savez(self._explained_path, np.sort(np.concatenate(counted)), np.sort(np.concatenate(seen)))
 
     def explained(self) -> Explained:
         """What was found."""

@@ -24,7 +24,7 @@ from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.errors import NotReady, Unavailable
 from tests.realtime.bundles import bundle_files
-from tests.unit.test_large_backfill import WINDOW, bundle_of, cards, on_disk, silent
+from tests.unit.test_large_backfill import WINDOW, bundle_of, cards, on_disk, shops, silent
 
 CARDS = load_contract("cards")
 JANUARY = (day_start(date(2026, 1, 1)), day_start(date(2026, 2, 1)))
@@ -67,6 +67,28 @@ def test_a_disk_that_is_full_once_all_was_read_is_one_sentence(threads: Workers,
         told = rf"^{scratch} cannot be written: File too large$"
         with room(5_000), pytest.raises(Unavailable, match=told):
             shuffled(CARDS, landing, WINDOW, bundle, lambda ids, entity: ids, scratch, threads, silent)
+
+
+@pytest.mark.parametrize("name", ["ecommerce", "cards"])
+def test_a_disk_that_is_full_once_all_was_dealt_out_is_one_sentence(
+    name: str, threads: Workers, tmp_path: Path
+) -> None:
+    paths = shops(tmp_path) if name == "ecommerce" else cards(tmp_path)
+    with scratch_beside(tmp_path / "out") as scratch:
+        past = on_disk(load_contract(name), paths, bundle_of(bundle_files(name)), scratch, threads)
+        told = rf"^{scratch} cannot be written: File too large$"
+        with room(1_000), pytest.raises(Unavailable, match=told):
+            list(past.score(past.partitions))
+
+
+def test_a_server_that_is_gone_is_not_told_as_a_full_disk(threads: Workers, tmp_path: Path) -> None:
+    def fails(what: str, done: int, total: int) -> None:
+        raise ConnectionResetError("the server is gone")
+
+    with scratch_beside(tmp_path / "out") as scratch:
+        past = on_disk(CARDS, cards(tmp_path), bundle_of(bundle_files("cards")), scratch, threads)
+        with pytest.raises(ConnectionResetError, match="the server is gone"):
+            list(replace(past, progress=fails).score(past.partitions))
 
 
 def test_rows_are_dealt_out_to_no_more_files_than_may_be_open(
