@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import sleep
@@ -13,9 +14,9 @@ from flows.ingest_labels import IngestLabelsRequest, ingest_labels
 from flows.materialize import MaterializeRequest, materialize
 from fraudline.adapters.archive import read_archive
 from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
+from fraudline.adapters.backoff import Deadline, within
 from fraudline.adapters.draining import Limits
-from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.dynamodb import DynamoDB, Statement
 from fraudline.adapters.objects import open_objects
 from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.slices import run_slice
@@ -143,3 +144,27 @@ def test_a_build_that_comes_late_takes_nothing_back_of_one_of_a_later_hour(resou
     assert profiles.built_through("g", within(10.0)) == 2 * HOUR
     kept = profiles.stored(newer, within(10.0))
     assert {key: decode_lagged(profile.history) for key, profile in kept.items()} == newer
+
+
+class CutOff(DynamoDB):
+    """Dies as it begins the second write of several rows."""
+
+    def __init__(self) -> None:
+        super().__init__(AwsJson("dynamodb"))
+        self._writes = 0
+
+    def write_if(self, statements: Sequence[Statement], deadline: Deadline) -> None:
+        self._writes += 1
+        if self._writes == 2:
+            raise KeyboardInterrupt
+        super().write_if(statements, deadline)
+
+
+def test_an_hour_is_called_built_only_once_all_of_it_is(resources: Settings) -> None:
+    tables = (resources.profiles_table, resources.decisions_table)
+    histories = {profile_key("terminal", "T1", "g"): LaggedHistory(volume=[1, 1_000])}
+    with pytest.raises(KeyboardInterrupt):
+        Profiles(CutOff(), *tables).publish("g", histories, HOUR, lambda: within(10.0))
+    profiles = Profiles(DynamoDB(AwsJson("dynamodb")), *tables)
+    assert profiles.stored(histories, within(10.0)).keys() == histories.keys()
+    assert profiles.built_through("g", within(10.0)) == 0
