@@ -9,7 +9,7 @@ import pytest
 
 from fraudline.adapters.decisions import Decisions
 from fraudline.contract import load_contract
-from fraudline.decision import Decision, decision_item
+from fraudline.decision import Decision, Item, decision_item
 from fraudline.errors import Unavailable
 from fraudline.realtime import aws
 from fraudline.realtime import recorder as module
@@ -293,6 +293,16 @@ def test_a_table_that_refuses_every_write_is_a_failure_that_is_told(decision: De
     assert recorded.errors == {
         "dynamodb answered 400 AccessDeniedException: look at its health, throttles and the function's role"
     }
+
+
+def test_of_a_failure_that_is_not_ours_to_word_only_the_kind_is_told(decision: Decision) -> None:
+    class Broken(DynamoDB):
+        def put_if_absent(self, table: str, item: Item, key: str, deadline: float) -> bool:
+            raise ValueError(f"nobody may read {decision.transaction_id}")
+
+    with scripted([]) as server:
+        recorded = DecisionRecorder(Broken(service(server)), "d").record([decision], 5.0)
+    assert (recorded.failed, recorded.errors) == ({decision.transaction_id}, {"ValueError"})
 
 
 def test_a_decision_that_failed_after_its_answer_is_told_with_the_next_call(decision: Decision) -> None:

@@ -24,6 +24,15 @@ def test_the_settings_of_a_deployment_are_taken_as_they_are() -> None:
     assert (config.profiles_table, config.decisions_table, config.keep_days) == ("p_t", "d.t", 90)
 
 
+def test_what_is_not_set_is_as_the_guide_says() -> None:
+    config = config_from({})
+    assert (config.model, config.records, config.keep_days, config.fallback) == (None, True, None, "open")
+    assert (config.profile_deadline, config.record_budget) == (0.1, 0.05)
+    other = {"FRAUDLINE_RECORD_DECISIONS": "false", "FRAUDLINE_WITHOUT_MODEL": "closed", "FRAUDLINE_MODEL": "champion"}
+    assert (config_from(other).records, config_from(other).fallback) == (False, "closed")
+    assert config_from(other).model == "champion"
+
+
 def test_an_empty_variable_is_none() -> None:
     assert config_from({"FRAUDLINE_MODEL": "", "FRAUDLINE_PROFILE_DEADLINE_MS": ""}) == config_from({})
 

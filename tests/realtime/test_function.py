@@ -11,6 +11,7 @@ import pytest
 from fraudline.decision import Decision
 from fraudline.features.profile import History
 from fraudline.realtime.decide import Decider, Stored
+from fraudline.realtime.events import MAX_BODY_BYTES
 from fraudline.realtime.ports import Recorded
 from fraudline.transaction import Transaction
 from tests.realtime.conftest import Run
@@ -201,6 +202,14 @@ def test_what_is_no_request_is_answered_with_a_reason(run: Run, event: object, s
     assert (response["statusCode"], json.loads(response["body"])["errors"][0]["code"]) == (status, code)
 
 
+@pytest.mark.parametrize("over", [0, 1])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_body_may_have_as_many_bytes_as_it_says_and_not_one_more(run: Run, over: int, encoded: bool) -> None:
+    body = json.dumps({"transaction_data": a_transaction()}).encode().ljust(MAX_BODY_BYTES + over)
+    answer = run().ask(http(body if encoded else body.decode()))
+    assert answer["statusCode"] == (413 if over else 200)
+
+
 def test_of_a_key_given_twice_the_last_counts_as_everywhere_in_json(run: Run) -> None:
     data = json.dumps(a_transaction())[:-1] + ', "amount": 1.00}'
     twice = run().score(data)
@@ -364,6 +373,8 @@ def test_scores_beyond_what_a_metric_takes_go_into_further_lines(run: Run) -> No
     running = run()
     running.ask(kinesis(json.dumps(a_transaction(n)).encode() for n in range(250)))
     assert [len(line["Score"]) for line in running.lines[-3:]] == [100, 50, 100]
+    running.ask(kinesis(json.dumps(a_transaction(n)).encode() for n in range(101)))
+    assert [len(line["Score"]) for line in running.lines[-2:]] == [1, 100]
 
 
 def test_no_line_tells_an_id_of_what_was_scored_or_refused(run: Run) -> None:

@@ -18,7 +18,7 @@ from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Record, at_timestamp
 from tests.stream.conftest import Send
 from tests.stream.events import clean_events
-from tests.stream.proxy import Body, Reply, proxy
+from tests.stream.proxy import Body, Reply, Rewritten, proxy
 from tests.stream.worker import Orders, deps_of
 
 ONE_USER = clean_events(50, users=1)
@@ -43,6 +43,22 @@ def test_a_shard_is_read_in_order_and_once(resources: Settings, send: Send) -> N
     records = read_all(reader(resources))
     assert [record.data for record in records] == [data for _, data in ONE_USER]
     assert [r.position for r in records] == sorted({r.position for r in records})
+
+
+def test_shards_are_listed_to_the_last_page(
+    resources: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def paged(operation: str, body: Body) -> Rewritten | None:
+        if operation != "ListShards":
+            return None
+        if body == {"NextToken": "more"}:
+            return Rewritten({"StreamName": resources.stream}, lambda told: {"Shards": told["Shards"][3:]})
+        return Rewritten(body, lambda told: {"Shards": told["Shards"][:3], "NextToken": "more"})
+
+    with proxy(emulator.endpoint, paged) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        shards = Stream(AwsJson("kinesis"), resources.stream).shards(within(10))
+    assert len({shard.id for shard in shards}) == len(shards) == 4
 
 
 def test_reading_goes_on_after_any_checkpoint(resources: Settings, send: Send) -> None:

@@ -127,17 +127,25 @@ def test_a_better_challenger_that_loses_a_segment_is_kept_in_the_shadow() -> Non
     assert "mobile" not in decision.reason
 
 
-def test_a_segment_of_few_frauds_proves_nothing() -> None:
+@pytest.mark.parametrize(
+    ("frauds", "honest", "action"),
+    [
+        (MIN_SEGMENT_FRAUDS - 1, 500, "promote"),
+        (MIN_SEGMENT_FRAUDS, 500, "shadow"),
+        (MIN_SEGMENT_FRAUDS, MIN_SEGMENT_FRAUDS - 1, "promote"),
+    ],
+)
+def test_a_segment_of_few_frauds_or_few_others_proves_nothing(frauds: int, honest: int, action: str) -> None:
     rng = np.random.default_rng(6)
     judged = week(rng, transactions=12_000, users=2_400, frauds=360)
     challenger, champion = scores(rng, judged, 4.5), scores(rng, judged, 2.0)
     few = np.zeros(len(judged.label), bool)
-    few[np.flatnonzero(judged.label)[: MIN_SEGMENT_FRAUDS - 1]] = True
-    few[np.flatnonzero(judged.label == 0)[:500]] = True
+    few[np.flatnonzero(judged.label)[:frauds]] = True
+    few[np.flatnonzero(judged.label == 0)[:honest]] = True
     # Among them the champion ranks perfectly, and the challenger not at all.
     champion[few & (judged.label == 1)] = 0.99
     challenger[few] = rng.permutation(challenger[few])
-    assert decide(replace(judged, score=challenger), champion, {"few": few}).action == "promote"
+    assert decide(replace(judged, score=challenger), champion, {"few": few}).action == action
 
 
 def test_every_guard_that_broke_is_named() -> None:
@@ -182,6 +190,16 @@ def test_a_first_model_that_ranks_like_chance_is_rejected() -> None:
     assert f"{MIN_LIFT:.0f} are needed" in decision.reason
 
 
+def test_a_first_model_that_is_just_as_good_as_it_must_be_is_promoted() -> None:
+    rng = np.random.default_rng(9)
+    judged = week(rng)
+    metrics = replace(
+        metrics_of(judged, scores(rng, judged, 2.5)), transactions=800, frauds=100, predicted_to_actual=1.0
+    )
+    assert decide_first(replace(metrics, average_precision=MIN_LIFT / 8)).action == "promote"
+    assert decide_first(replace(metrics, average_precision=MIN_LIFT / 8 - 1e-9)).action == "reject"
+
+
 def test_a_first_model_whose_scores_are_no_probabilities_is_rejected() -> None:
     rng = np.random.default_rng(10)
     judged = week(rng)
@@ -218,6 +236,18 @@ def test_too_few_transactions_that_the_champion_has_not_learned_from_decide_noth
     decision = decide(judged.take(new), np.zeros(len(new)), {"all of them": np.ones(len(new), bool)})
     assert decision.action == "reject"
     assert f"only {len(new)} of the transactions to compare on, {frauds} of them fraud, are new" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("frauds", "honest", "decides"),
+    [(MIN_COMPARED, MIN_COMPARED, True), (MIN_COMPARED, MIN_COMPARED - 1, False), (MIN_COMPARED - 1, 500, False)],
+)
+def test_a_comparison_takes_some_of_either_kind(frauds: int, honest: int, decides: bool) -> None:
+    rng = np.random.default_rng(16)
+    judged = week(rng)
+    some = np.r_[np.flatnonzero(judged.label == 0)[:honest], np.flatnonzero(judged.label)[:frauds]]
+    decision = decide(judged.take(some), np.zeros(len(some)), {})
+    assert ("to compare on" not in decision.reason) is decides
 
 
 # The bootstrap

@@ -381,6 +381,19 @@ def test_unlabelled_transactions_count_as_alerts_and_in_no_other_figure() -> Non
     assert joined([beside, alone]).unlabelled.score.tolist() == [0.95, 0.85, 0.2]
 
 
+def test_a_day_on_which_no_transaction_is_labelled_is_a_day_of_alerts_all_the_same() -> None:
+    alone = judged([0.9, 0.8], [1, 0])
+    beside = replace(alone, unlabelled=Scored(np.array([0.95]), np.array([DAY])))
+    assert (alone.days, beside.days) == (1, 2)
+    assert measure(beside, 0.85, Alerts()).alerts_per_day == 1.0
+
+
+def test_a_score_of_the_threshold_itself_is_an_alert_labelled_or_not() -> None:
+    beside = replace(judged([0.9, 0.1], [1, 0]), unlabelled=Scored(np.array([0.9]), np.zeros(1, np.int64)))
+    metrics = measure(beside, 0.9, Alerts())
+    assert (metrics.alerts_per_day, metrics.recall) == (2.0, 1.0)
+
+
 def test_a_budget_above_all_transactions_alerts_on_all() -> None:
     assert choose_thresholds(judged([0.5, 0.2], [1, 0]), Alerts(per_day=100)).budget == 0.2
 
