@@ -12,9 +12,12 @@ from fraudline.adapters.objects import FolderObjects
 from fraudline.adapters.registry import Registry
 from fraudline.bundle import ReadFile
 from fraudline.errors import Unavailable
+from fraudline.local.emulator import Emulator
 from fraudline.realtime import model
 from fraudline.realtime.model import Models, Packaged, Registered
+from fraudline.realtime.start import start
 from fraudline.realtime.telemetry import Telemetry
+from fraudline.settings import Settings
 from tests.realtime.bundles import Files, bundle_files, version_of, write_version
 from tests.realtime.conftest import Run, Running
 from tests.realtime.events import a_transaction
@@ -215,6 +218,22 @@ def test_a_named_version_is_used_whoever_is_champion(run: Run, registry: Registr
     promote(registry, newer)
     running = run(source=Registered(registry, version_of(files)))
     assert running.score(a_transaction())["model_version"] == version_of(files)
+
+
+@pytest.mark.parametrize(("named", "status"), [("", 200), ("champion", 503)])
+def test_who_names_a_model_gets_that_one_and_not_what_lies_in_the_package(
+    aws: Emulator,
+    resources: Settings,
+    packaged: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    named: str,
+    status: int,
+) -> None:
+    """No version is in the registry yet, and nobody looks there again."""
+    monkeypatch.setattr(model, "RETRY_SECONDS", 3600.0)
+    environment = {**aws.environment, **resources.to_environment(), "FRAUDLINE_MODEL": named}
+    function = start({**environment, "FRAUDLINE_PROFILE_DEADLINE_MS": "2000"}, packaged)
+    assert function.answer({"transaction_data": a_transaction()}, None)["statusCode"] == status
 
 
 def test_a_packaged_version_of_another_contract_is_turned_down(run: Run, packaged: Path) -> None:

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fraudline.adapters import s3
 from fraudline.adapters.clients import client
 from fraudline.adapters.objects import FolderObjects, NotFound, Objects, check_key, open_objects
 from fraudline.errors import BadInput, FraudlineError, NotReady, Unavailable
 from tests.support.parallel import in_parallel
+from tests.support.throttles import refuse_calls
 
 
 @pytest.fixture
@@ -231,6 +233,22 @@ def test_s3_lists_beyond_one_page(bucket: str) -> None:
     for key in keys:
         objects.put(key, b"")
     assert list(objects.list()) == keys
+
+
+@pytest.mark.parametrize(("conflicts", "is_made"), [(1, True), (4, True), (5, False)])
+def test_a_conflict_with_another_write_is_waited_out_for_a_while(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, conflicts: int, is_made: bool
+) -> None:
+    monkeypatch.setattr(s3, "_CONFLICT_PAUSE", 0.0)
+    own = client("s3")
+    refuse_calls(own, "s3.PutObject", conflicts, "ConditionalRequestConflict")
+    objects = s3.S3Objects(own, bucket)
+    if is_made:
+        assert objects.put_new("a", b"1")
+    else:
+        with pytest.raises(Unavailable, match="being written by others all the time: try again"):
+            objects.put_new("a", b"1")
+    assert objects.exists("a") is is_made
 
 
 def test_a_prefix_keeps_to_itself(bucket: str) -> None:

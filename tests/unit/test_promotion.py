@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from fraudline.contract import Alerts
-from fraudline.evaluation import Judged, Metrics, average_precision, compare_average_precision, measure
+from fraudline.evaluation import Comparison, Judged, Metrics, average_precision, compare_average_precision, measure
 from fraudline.promotion import (
     CALIBRATION_RANGE,
     MIN_COMPARED,
@@ -266,6 +266,22 @@ def test_the_interval_of_a_difference_covers_the_true_one_about_as_often_as_it_s
         )
         covered += interval.low <= truth <= interval.high
     assert covered >= 50
+
+
+def test_a_draw_without_any_fraud_has_a_precision_of_none_and_spoils_no_interval() -> None:
+    label = np.array([1, *[0] * 9], dtype=np.int8)
+    ours, theirs = np.linspace(1, 0, 10), np.linspace(0, 1, 10)
+    told = compare_average_precision(label, ours, theirs, np.arange(10))
+    assert (told.low, told.difference) == (0.0, pytest.approx(0.9))
+    assert 0.0 < told.high <= 1.0
+
+
+def test_worse_and_better_are_said_only_beyond_noise() -> None:
+    told = {
+        limits: Comparison(sum(limits) / 2, *limits) for limits in ((-0.3, -0.1), (-0.3, 0.1), (-0.1, 0.3), (0.1, 0.3))
+    }
+    assert [limits for limits, one in told.items() if one.worse] == [(-0.3, -0.1)]
+    assert [limits for limits, one in told.items() if one.better] == [(0.1, 0.3)]
 
 
 def test_the_same_rows_give_the_same_interval() -> None:

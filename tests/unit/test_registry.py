@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from fraudline.adapters.clients import client
-from fraudline.adapters.objects import Objects, open_objects
+from fraudline.adapters.objects import FolderObjects, Objects, open_objects
 from fraudline.adapters.registry import CHAMPION, Entry, Registry
 from fraudline.errors import BadInput, LostRace, NotReady, Tampered
 from tests.support.parallel import in_parallel
@@ -70,6 +70,30 @@ def test_a_version_that_was_cut_off_is_not_there_and_can_be_published_again(
         registry.read(OLD)
     publish(registry, OLD)
     assert registry.versions() == [OLD]
+
+
+class CutOff(FolderObjects):
+    """Dies before it writes its second object."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.written: list[str] = []
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        if self.written:
+            raise KeyboardInterrupt
+        self.written.append(key)
+        return super().put_new(key, data)
+
+
+def test_whatever_a_publisher_dies_at_its_manifest_is_not_there_before_the_files_it_names(tmp_path: Path) -> None:
+    files = {"a.json": b"1", "manifest.json": b"{}", "scorer.json": b"2"}
+    with pytest.raises(KeyboardInterrupt):
+        Registry(CutOff(tmp_path), "ecommerce").publish(OLD, files)
+    registry = Registry(FolderObjects(tmp_path), "ecommerce")
+    assert registry.versions() == []
+    registry.publish(OLD, files)
+    assert dict(registry.read(OLD)) == files
 
 
 @pytest.mark.parametrize("version", ["champion", "", "../x", "a/b", ".a", "a b", "x" * 129])
@@ -163,6 +187,40 @@ def test_rolling_back_goes_one_champion_further_each_time(registry: Registry) ->
     assert registry.champion() == OLD
 
 
+def test_a_champion_of_two_times_is_rolled_back_to_the_second_of_them_first(registry: Registry) -> None:
+    publish(registry, OLD, NEW, NEWER)
+    for version in (OLD, NEW, OLD, NEWER):
+        promote(registry, version)
+    assert registry.rollback("too many alerts", "ann", NOW).version == OLD
+    assert registry.previous_champion() == NEW
+
+
+def test_who_was_made_champion_twice_in_a_row_is_not_its_own_predecessor(registry: Registry) -> None:
+    publish(registry, OLD, NEW)
+    for version in (OLD, OLD, NEW):
+        registry.append("promote", version, "it wins", {}, "ann", NOW)
+    registry.rollback("too many alerts", "ann", NOW)
+    assert (registry.champion(), registry.previous_champion()) == (OLD, None)
+
+
+def test_a_rollback_that_was_decided_before_somebodys_promotion_loses(objects: Objects) -> None:
+    class Raced(Registry):
+        """Somebody promotes between the look at the history and the entry."""
+
+        def previous_champion(self) -> str | None:
+            found = super().previous_champion()
+            promote(Registry(objects, "ecommerce"), NEWER)
+            return found
+
+    registry = Raced(objects, "ecommerce")
+    publish(registry, OLD, NEW, NEWER)
+    for version in (OLD, NEW):
+        promote(registry, version)
+    with pytest.raises(LostRace, match="decide again"):
+        registry.rollback("too many alerts", "ann", NOW)
+    assert registry.champion() == NEWER
+
+
 def test_rolling_back_to_a_named_version_is_possible(registry: Registry) -> None:
     publish(registry, OLD, NEW, NEWER)
     for version in (OLD, NEW, NEWER):
@@ -199,8 +257,9 @@ def test_appending_once_more_what_was_appended_is_harmless(registry: Registry) -
 
 def test_the_history_has_no_holes(registry: Registry) -> None:
     publish(registry, OLD)
-    with pytest.raises(BadInput, match="goes on with entry 1, not 7"):
-        promote(registry, OLD, 7)
+    for number in (2, 7):
+        with pytest.raises(BadInput, match=f"goes on with entry 1, not {number}"):
+            promote(registry, OLD, number)
 
 
 def test_of_racing_promotions_one_wins_and_the_others_know(objects: Objects) -> None:

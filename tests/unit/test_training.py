@@ -394,6 +394,11 @@ def test_a_score_of_the_threshold_itself_is_an_alert_labelled_or_not() -> None:
     assert (metrics.alerts_per_day, metrics.recall) == (2.0, 1.0)
 
 
+def test_some_of_them_are_held_against_thresholds_as_all_are() -> None:
+    served = replace(judged([0.9, 0.1, 0.3], [1, 0, 1]), served=np.array([0.4, 0.6, 0.2]))
+    assert served.take(np.array([True, False, True])).held.tolist() == [0.4, 0.2]
+
+
 def test_a_budget_above_all_transactions_alerts_on_all() -> None:
     assert choose_thresholds(judged([0.5, 0.2], [1, 0]), Alerts(per_day=100)).budget == 0.2
 
