@@ -11,7 +11,7 @@ import pytest
 
 from flows.backfill import BackfillRequest, BackfillResult
 from flows.backfill import backfill as flow
-from fraudline.adapters import large_backfill
+from fraudline.adapters import large_backfill, stream_runs
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.backoff import within
 from fraudline.adapters.clients import client
@@ -185,8 +185,11 @@ def test_what_the_record_has_beyond_the_input_is_counted(streamed: Settings, bun
 
 
 def test_the_stream_itself_is_a_source_and_reading_it_leaves_no_trace(
-    resources: Settings, bundle: Bundle, tmp_path: Path
+    resources: Settings, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Some twenty records a run.
+    monkeypatch.setattr(stream_runs, "RUN_BYTES", 5_000)
+    monkeypatch.setattr(stream_runs, "_PAGE_RECORDS", 10)
     Producer(client("kinesis"), resources.stream).send(dirty_events(COUNT, users=20))
     tables = (resources.leases_table, resources.profiles_table, resources.decisions_table)
     since = datetime(2020, 1, 1, tzinfo=UTC)
