@@ -12,8 +12,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import date
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,10 @@ def _costs(cards: Path, rows: int, folder: Path, version: str) -> Iterator[tuple
     first, last = repeated_cards(cards, rows, source)
     aws = folder / f"aws-{rows}"
     with running_emulator(aws) as emulator, environment_of({**emulator.environment, "FRAUDLINE_CONTRACT": "cards"}):
-        settings = create_resources(load_settings())
-        _land(source, open_objects(f"s3://{settings.landing_bucket}"), Labels(_dynamodb(), settings.labels_table))
+        create_resources(load_settings())
+        # What that leaves in memory shall not be taken for the backfill's.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            pool.submit(_land, source).result()
         shutil.rmtree(source)
         outputs = []
         for how, most in (("on disk", at_once), ("one table", sys.maxsize)):
@@ -107,12 +110,11 @@ def _backfilled(rows: int, out: Path, models: Path, version: str, window: tuple[
     return cost()
 
 
-def _dynamodb() -> DynamoDB:
-    return DynamoDB(AwsJson("dynamodb"))
-
-
-def _land(source: Path, landing: Objects, labels: Labels) -> None:
+def _land(source: Path) -> None:
     """The files' rows in the order of time, as batches; a build a week, and verdicts a week after each fraud."""
+    settings = load_settings()
+    landing = open_objects(f"s3://{settings.landing_bucket}")
+    labels = Labels(DynamoDB(AwsJson("dynamodb")), settings.labels_table)
     table = pq.read_table(source).sort_by("TX_DATETIME")
     delay, position, built = load_contract("cards").label_delay, 0, None
     with ThreadPoolExecutor(WRITERS) as writers:
