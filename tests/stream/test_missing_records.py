@@ -64,6 +64,32 @@ def test_a_begun_batch_whose_records_have_expired_is_left_behind_loudly(
     assert list(report.flags.values()) == [(EXPIRED,)]
 
 
+def test_a_begun_batch_of_which_a_part_is_handed_over_has_not_expired_however_old_it_is(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(clean_events(20, users=1))
+
+    def begin(step: str) -> None:
+        if step == "decode":
+            raise KeyboardInterrupt
+
+    def half(operation: str, body: Body) -> Rewritten | None:
+        if operation != "GetRecords":
+            return None
+        return Rewritten(body, lambda told: {**told, "Records": told["Records"][:10], "MillisBehindLatest": 0})
+
+    yesterday = replace(deps_of(resources, Orders("w")), clock=lambda: now_micros() - 25 * HOUR, fault=begin)
+    with pytest.raises(KeyboardInterrupt):
+        run_slice(yesterday, Limits())
+    with proxy(emulator.endpoint, half) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        report = run_slice(deps_of(resources, Orders("next")), Limits())
+    assert UNAVAILABLE in {drain.ended for drain in report.drains}
+    assert stored(resources).decisions == {}
+    run_slice(deps_of(resources, Orders("last")), Limits())
+    assert len(stored(resources).decisions) == 20
+
+
 @pytest.mark.parametrize("step", ["archive", "commit"])
 def test_a_begun_batch_whose_first_records_have_expired_is_archived_once_under_its_own_name(
     resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, step: str

@@ -54,7 +54,7 @@ def test_the_manifest_tells_how_the_version_came_about(version: Retrained) -> No
     assert set(manifest.libraries) == set(LIBRARIES)
     assert manifest.contract == shop().to_json()
     assert set(manifest.threshold_rule) == {"rule", "budget", "cost"}
-    assert len(manifest.usual) == len(manifest.features)
+    assert manifest.usual == tuple(np.median(version.challenger.train_features, axis=0).tolist())
     assert set(manifest.features) <= set(str(manifest.reference).split("'"))
 
 
