@@ -1,5 +1,6 @@
 """Forgetting beside the stream: a deployment that does so ends as one that does not, but for the name."""
 
+import json
 import signal
 import threading
 import time
@@ -160,3 +161,20 @@ def test_a_profile_in_use_is_not_moved_while_a_worker_holds_its_shard(
     worker.send(signal.SIGCONT)
     worker.report()
     assert forget(resources).startswith("erased-")
+
+
+def test_what_comes_while_the_stores_are_swept_is_told_and_gone_after_the_next_run(
+    resources: Settings, key: None
+) -> None:
+    late = {"Bucket": resources.landing_bucket, "Key": "files/late.jsonl"}
+
+    def say(text: str) -> None:
+        if text == f"Sweeping table {resources.labels_table}":
+            client("s3").put_object(**late, Body=f'{{"user_id": "{USER}"}}\n'.encode())
+
+    with pytest.raises(
+        forgetting.Leftover, match=r"1 places still tell of the person, the first is .*files/late\.jsonl"
+    ):
+        forget(resources, say=say)
+    pseudonym = forget(resources)
+    assert json.loads(client("s3").get_object(**late)["Body"].read()) == {"user_id": pseudonym}
