@@ -36,6 +36,19 @@ def test_an_object_that_is_replaced_while_it_is_swept_stays_and_is_swept_next(re
     assert b"U1" not in held()
 
 
+def test_an_old_version_that_tells_of_a_person_is_found_and_goes(resources: Settings) -> None:
+    s3, where = client("s3"), {"Bucket": resources.landing_bucket, "Key": "files/a.jsonl"}
+    s3.put_bucket_versioning(Bucket=resources.landing_bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(**where, Body=b'{"user_id": "U1"}')
+    s3.put_object(**where, Body=b'{"user_id": "U2"}')
+    bucket = Bucket(s3, resources.landing_bucket)
+    (place,) = bucket.tells_of("U1")
+    assert place.startswith(f"s3://{resources.landing_bucket}/files/a.jsonl (version ")
+    assert bucket.sweep(ERASED) == (0, 1)
+    assert list(bucket.tells_of("U1")) == []
+    assert s3.get_object(**where)["Body"].read() == b'{"user_id": "U2"}'
+
+
 def test_a_verdict_that_is_given_while_its_row_is_swept_stays_and_is_swept_next(resources: Settings) -> None:
     dynamodb = DynamoDB(AwsJson("dynamodb"))
     labels = Labels(dynamodb, resources.labels_table)
