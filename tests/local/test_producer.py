@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fraudline.adapters.clients import client
-from fraudline.adapters.producer import CALL_BYTES, CALL_RECORDS, RECORD_BYTES, Producer, SendReport
+from fraudline.adapters.producer import CALL_BYTES, CALL_RECORDS, KEY_CHARACTERS, RECORD_BYTES, Producer, SendReport
 from fraudline.errors import BadInput, NotReady, Unavailable
 from fraudline.local.resources import create_stream
 from tests.support.throttles import refuse_calls, refuse_records
@@ -126,6 +126,16 @@ def test_a_record_no_stream_takes_is_named_with_its_number(kinesis: Any, stream:
 def test_a_partition_key_that_is_none_is_named(kinesis: Any, stream: str, key: str) -> None:
     with pytest.raises(BadInput, match="record 1 has a partition key of"):
         Producer(kinesis, stream).send([(key, b"1")])
+
+
+def test_a_record_may_be_as_large_as_a_stream_takes_its_key_in_bytes_and_not_one_more(
+    kinesis: Any, stream: str
+) -> None:
+    key = "é" * KEY_CHARACTERS
+    most = RECORD_BYTES - len(key.encode())
+    assert Producer(kinesis, stream).send([(key, bytes(most))]).records == 1
+    with pytest.raises(BadInput, match=f"record 1 has {RECORD_BYTES + 1} bytes with its key"):
+        Producer(kinesis, stream).send([(key, bytes(most + 1))])
 
 
 def test_a_rate_is_kept(kinesis: Any, stream: str) -> None:

@@ -109,6 +109,24 @@ def test_a_new_worker_does_not_move_a_checkpoint(group: Group) -> None:
     assert leases.rows()[SHARD.id].checkpoint == "99"
 
 
+def test_a_row_that_has_changed_hands_is_not_retired_by_who_held_it_before(group: Group) -> None:
+    first, second = group("first", seconds=0.0), group("second")
+    lease = acquired(first)
+    robbed = second.acquire(second.rows()[SHARD.id])
+    assert robbed is not None
+    assert not first.retire(lease)
+    assert second.rows() == {SHARD.id: robbed}
+    assert second.retire(robbed)
+    assert second.rows() == {}
+
+
+def test_what_a_shard_was_seen_through_is_not_forgotten_by_an_older_batch(group: Group) -> None:
+    worker = group("w")
+    lease = worker.renew(acquired(worker), seen_through=100)
+    assert worker.checkpoint(lease, "17", 50).seen_through == 100
+    assert worker.checkpoint(lease, "18", 150).seen_through == 150
+
+
 def test_profiles_of_another_generation_are_not_moved_on(group: Group) -> None:
     leases = group("w")
     lease = leases.intend(acquired(leases), INTENT, "old")
