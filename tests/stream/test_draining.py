@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from fraudline.adapters.clients import client
-from fraudline.adapters.draining import CAUGHT_UP, RECORDS, STOPPED, DrainReport, Limits, drain
+from fraudline.adapters.draining import CAUGHT_UP, EXPIRED, RECORDS, STOPPED, DrainReport, Limits, drain
 from fraudline.adapters.leases import Lease
 from fraudline.adapters.slices import run_slice
 from fraudline.adapters.stream_deps import StreamDeps
@@ -125,6 +125,18 @@ def test_the_shard_that_nobody_has_looked_at_for_longest_comes_first(resources: 
         deps.leases.create(shard, at_timestamp(now - minutes * MINUTE))
     report = run_slice(deps, Limits(shards_at_a_time=1))
     assert [each.shard for each in report.drains] == [shards[at].id for at in (2, 0, 3, 1)]
+
+
+def test_a_shard_that_the_stream_no_longer_lists_is_left_to_who_holds_it(resources: Settings) -> None:
+    deps, rival = deps_of(resources, Orders("w")), deps_of(resources, Orders("rival", lease_seconds=60)).leases
+    rival.create(Shard("shardId-000000000099", 0, 9), TRIM_HORIZON)
+    held = rival.acquire(rival.rows()["shardId-000000000099"])
+    assert held is not None
+    assert {each.ended for each in run_slice(deps, Limits()).drains} == {CAUGHT_UP}
+    assert deps.leases.rows()[held.shard] == held
+    rival.release(held)
+    assert run_slice(deps, Limits()).flags == {held.shard: (EXPIRED,)}
+    assert held.shard not in deps.leases.rows()
 
 
 def test_a_shard_that_waits_in_line_is_left_to_others_once_the_slice_is_to_stop(
