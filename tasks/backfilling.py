@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from fraudline.adapters.aws_json import AwsJson
 from fraudline.adapters.input_files import found_files
 from fraudline.adapters.kinesis import Stream
-from fraudline.adapters.landing_days import Landing
+from fraudline.adapters.landing_days import LargeLanding
 from fraudline.adapters.large_backfill import PastOnDisk, is_large, is_large_history, shuffled
 from fraudline.adapters.large_landing import land_files, landing_of, read_files
 from fraudline.adapters.originals import with_originals
@@ -122,7 +122,7 @@ def _landed(
     scratch: Path,
     workers: Workers,
     progress: Meter,
-) -> Landing:
+) -> LargeLanding:
     if sources.are_files:
         return land_files(contract, list(found_files(sources.locations)), scratch, workers, progress)
     streamed = None

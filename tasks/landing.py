@@ -16,7 +16,7 @@ from fraudline.adapters.guarded import open_guarded
 from fraudline.adapters.history import FILES, load_history, nothing_landed
 from fraudline.adapters.label_files import LabelFile, LabelRow, labels_of, load_labels
 from fraudline.adapters.labels import Labels
-from fraudline.adapters.landing_days import Landing
+from fraudline.adapters.landing_days import LargeLanding
 from fraudline.adapters.large_landing import landing_of, read_history
 from fraudline.adapters.objects import Objects, open_objects
 from fraudline.adapters.stream_runs import Streamed
@@ -56,7 +56,7 @@ def load_all(contract: Contract, as_of: int, known_before: int = ALL_TIMES) -> L
 
 def on_disk(
     contract: Contract, as_of: int, folder: Path, workers: Workers, progress: Meter, streamed: Streamed | None = None
-) -> Landing:
+) -> LargeLanding:
     """The same in sorted runs below `folder`, where it may be larger than memory; and after it what a stream keeps."""
     parts = read_history(contract, landed(), folder, workers, progress)
     if streamed is None and not any(part.rows for part in parts):

@@ -1,6 +1,6 @@
 """Input larger than memory that lies in sorted runs: its days put together, one at a time, as their rows counted.
 
-What `history.load_history` and `files.read_transactions` make one table of, a `Landing` gives day by day, with the same
+What `history.load_history` and `files.read_transactions` make one table of, a `LargeLanding` gives day by day, with the same
 labels.
 """
 
@@ -29,7 +29,7 @@ Rename = Callable[[pa.StringArray, str], pa.StringArray]
 
 
 @dataclass(frozen=True)
-class Landing:
+class LargeLanding:
     """All input in sorted runs, and what becomes of its ids; `missed_by` is told by source, if there are builds."""
 
     sources: tuple[Source, ...]
@@ -68,7 +68,7 @@ class Landing:
         """Run by run: those of all runs together may be as many as there are rows."""
         return (rename(run.text(column), entity) for run in self.runs)
 
-    def counted(self, entities: Vocabulary) -> "Landing":
+    def counted(self, entities: Vocabulary) -> "LargeLanding":
         """The same once what the stream keeps has counted after all else; entities are told by their numbers."""
         if not any(map(has_no_time, self.runs)):
             return self

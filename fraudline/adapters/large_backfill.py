@@ -18,7 +18,7 @@ from fraudline.adapters.ahead import ahead
 from fraudline.adapters.archive_runs import archive_rows
 from fraudline.adapters.file_runs import rows_of
 from fraudline.adapters.input_files import InputFile
-from fraudline.adapters.landing_days import Landing, Rename
+from fraudline.adapters.landing_days import LargeLanding, Rename
 from fraudline.adapters.large_landing import landed_files
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.partitions import sentences_of
@@ -56,7 +56,7 @@ def is_large_history(landing: Objects) -> bool:
 
 def shuffled(
     contract: Contract,
-    landing: Landing,
+    landing: LargeLanding,
     window: tuple[int, int],
     bundle: Bundle,
     rename: Rename,

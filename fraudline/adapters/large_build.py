@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudline.adapters.landing_days import Landing, Rename
+from fraudline.adapters.landing_days import LargeLanding, Rename
 from fraudline.adapters.shuffle import Shuffle, Shuffling
 from fraudline.adapters.stream_runs import Progress
 from fraudline.adapters.workers import Workers
@@ -17,7 +17,13 @@ class LargeBuild:
     """A landing, dealt out to be built from."""
 
     def __init__(
-        self, contract: Contract, landing: Landing, rename: Rename, folder: Path, workers: Workers, progress: Progress
+        self,
+        contract: Contract,
+        landing: LargeLanding,
+        rename: Rename,
+        folder: Path,
+        workers: Workers,
+        progress: Progress,
     ) -> None:
         self._contract = contract
         self._shuffling = Shuffling(contract, landing, rename, folder)

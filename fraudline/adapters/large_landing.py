@@ -16,7 +16,7 @@ from fraudline.adapters.copies import Copies
 from fraudline.adapters.file_runs import land
 from fraudline.adapters.history import FILES as FILES_PREFIX
 from fraudline.adapters.input_files import InputFile, found_files, holds_transactions
-from fraudline.adapters.landing_days import Landing
+from fraudline.adapters.landing_days import LargeLanding
 from fraudline.adapters.objects import Objects
 from fraudline.adapters.repeated_ids import ROWS_AT_ONCE, find_repeated, together
 from fraudline.adapters.runs import LandedUnit, Run
@@ -153,7 +153,7 @@ def landing_of(
     streamed: Streamed | None = None,
     verdicts: CompactVerdicts = NO_VERDICTS,
     as_of: int = 0,
-) -> Landing:
+) -> LargeLanding:
     """All that was read, the stream's last, once it is known which ids come more than once.
 
     `verdicts` are those known at `as_of` (microseconds).
@@ -172,7 +172,7 @@ def landing_of(
     if streamed:
         rejects = with_records(rejects, streamed)
     places = {source.name: index for index, source in enumerate(sources)}
-    return Landing(
+    return LargeLanding(
         sources,
         runs,
         # What was refused of the stream and its archive is told by position.
@@ -194,6 +194,6 @@ def _by_source(parts: Sequence[Part]) -> Integers | None:
 
 def land_files(
     contract: Contract, files: Sequence[InputFile], folder: Path, workers: Workers, progress: Progress
-) -> Landing:
+) -> LargeLanding:
     """Files alone."""
     return landing_of(contract, [read_files(contract, files, folder, workers, progress)], workers)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraudline.adapters.ahead import ahead
-from fraudline.adapters.landing_days import Landing, Rename
+from fraudline.adapters.landing_days import LargeLanding, Rename
 from fraudline.adapters.output_lock import only_run
 from fraudline.adapters.partitions import sentences_of
 from fraudline.adapters.spill_files import Streams, read_stream
@@ -140,7 +140,7 @@ class DealtDay(NamedTuple):
 class Shuffling:
     """Deals out a landing below `folder`; `rename` gives erased people their pseudonyms."""
 
-    def __init__(self, contract: Contract, landing: Landing, rename: Rename, folder: Path) -> None:
+    def __init__(self, contract: Contract, landing: LargeLanding, rename: Rename, folder: Path) -> None:
         self._texts = landing.vocabularies(contract, rename)
         entities, categories = self._texts[: len(contract.entities)], self._texts[len(contract.entities) :]
         self.landing = landing.counted(entities[0])

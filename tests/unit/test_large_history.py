@@ -22,7 +22,7 @@ from fraudline.adapters.builds import record_build
 from fraudline.adapters.clients import client
 from fraudline.adapters.compact_verdicts import CompactVerdicts
 from fraudline.adapters.history import landed_keys, load_history
-from fraudline.adapters.landing_days import Landing
+from fraudline.adapters.landing_days import LargeLanding
 from fraudline.adapters.large_backfill import shuffled
 from fraudline.adapters.large_build import LargeBuild
 from fraudline.adapters.large_landing import landing_of, read_history
@@ -162,7 +162,7 @@ def in_memory(shop: Shop) -> Landed:
     return load_history(shop.contract, shop.landing, shop.verdicts, WINDOW[1])
 
 
-def landed(shop: Shop, scratch: Path, workers: Workers) -> Landing:
+def landed(shop: Shop, scratch: Path, workers: Workers) -> LargeLanding:
     parts = read_history(shop.contract, shop.landing, scratch, workers, silent)
     verdicts = CompactVerdicts.of(shop.verdicts.items(), WINDOW[1])
     return landing_of(shop.contract, parts, workers, None, verdicts, WINDOW[1])

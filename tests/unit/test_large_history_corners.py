@@ -13,7 +13,7 @@ import pytest
 from fraudline.adapters import archive_runs
 from fraudline.adapters.archive_runs import ArchiveCopies, land_archive
 from fraudline.adapters.before import DiffTarget, SameFeatures
-from fraudline.adapters.landing_days import Landing
+from fraudline.adapters.landing_days import LargeLanding
 from fraudline.adapters.large_backfill import PastOnDisk, shuffled
 from fraudline.adapters.large_landing import read_history
 from fraudline.adapters.objects import FolderObjects
@@ -142,6 +142,6 @@ def test_texts_of_many_runs_are_put_together_run_by_run(tmp_path: Path) -> None:
         held.append(pa.total_allocated_bytes() - before)
         return ids
 
-    found = Landing((), tuple(runs), (), repeated).vocabularies(SHOP, rename)
+    found = LargeLanding((), tuple(runs), (), repeated).vocabularies(SHOP, rename)
     assert [len(vocabulary.values) for vocabulary in found] == [20_000] * 4
     assert max(held) < 20 * texts.nbytes
