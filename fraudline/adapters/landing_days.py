@@ -1,7 +1,7 @@
 """Input larger than memory that lies in sorted runs: its days put together, one at a time, as their rows counted.
 
-What `history.load_history` and `files.read_transactions` make one table of, a `LargeLanding` gives day by day, with the same
-labels.
+What `history.load_history` and `files.read_transactions` make one table of, a `LargeLanding` gives day by day, with the
+same labels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
