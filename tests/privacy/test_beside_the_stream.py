@@ -86,6 +86,18 @@ def test_a_batch_that_was_pending_is_finished_under_the_pseudonym(
     assert_same_but_for_the_name(resources, calm, pseudonym)
 
 
+def test_a_torn_record_under_the_key_of_somebody_else_is_kept_under_the_pseudonym(
+    resources: Settings, key: None
+) -> None:
+    send(resources, clean_events(20, users=6))
+    Worker(resources, Orders("early")).report()
+    pseudonym = forget(resources)
+    send(resources, [("U5", b'{"transaction_id": "t9", "user_id": "U3", "amount": 1')])
+    Worker(resources, Orders("late")).report()
+    (reject,) = stored(resources).rejects.values()
+    assert reject.raw == b'{"transaction_id": "t9", "user_id": "%b", "amount": 1' % pseudonym.encode()
+
+
 def test_a_slice_that_comes_before_the_leases_do_is_wholly_under_the_old_name(
     resources: Settings, calm: Settings, key: None
 ) -> None:
