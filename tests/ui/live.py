@@ -3,7 +3,7 @@
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,14 +39,34 @@ class LivePage:
         self.wait(f"document.body.innerText.includes({text!r})", seconds)
 
     def click(self, expression: str) -> None:
-        """Click the middle of the element that a JavaScript expression gives, as a mouse does."""
-        box = self.wait(
+        """Click the middle of the element that a JavaScript expression gives, as a mouse does: where it has come to
+        rest with nothing above it, for a page that is still drawn moves it from under the mouse."""
+        middle = (
             f"(() => {{ const e = {expression}; if (!e) return null; e.scrollIntoView({{block: 'center'}});"
-            " const r = e.getBoundingClientRect();"
-            " return r.width ? [r.x + r.width / 2, r.y + r.height / 2] : null; })()"
+            " const r = e.getBoundingClientRect(), at = [r.x + r.width / 2, r.y + r.height / 2];"
+            " return r.width && e.contains(document.elementFromPoint(...at)) ? at : null; })()"
         )
+        at, before, deadline = self.wait(middle), None, time.monotonic() + WAIT_SECONDS
+        while at != before:
+            assert time.monotonic() < deadline, f"{expression} does not come to rest"
+            time.sleep(0.2)
+            at, before = self.wait(middle), at
         for kind in ("mousePressed", "mouseReleased"):
-            self._page._call("Input.dispatchMouseEvent", type=kind, x=box[0], y=box[1], button="left", clickCount=1)
+            self._page._call("Input.dispatchMouseEvent", type=kind, x=at[0], y=at[1], button="left", clickCount=1)
+
+    def until(self, done: str, act: Callable[[], None], seconds: float = WAIT_SECONDS) -> None:
+        """Act, as a person does who is not answered, again each few seconds until an expression is true: a page that
+        draws a form anew while somebody clicks takes no notice of the click."""
+        deadline = time.monotonic() + seconds
+        while True:
+            act()
+            try:
+                self.wait(done, 5.0)
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def fill(self, expression: str, text: str) -> None:
         """Give the input that a JavaScript expression gives a value, with the events that typing it would raise."""

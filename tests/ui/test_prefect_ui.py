@@ -52,9 +52,9 @@ def test_a_retrain_shows_its_decision_in_tags_and_its_artifacts_along_its_steps(
     page.go(f"{ui(deployed)}/runs/flow-run/{run['id']}")
     for text in (run["name"], "decision:promote", f"version:{deployed.result.version}", "Completed"):
         page.wait_for_text(text)
-    page.click(labelled("Artifacts"))
-    for key in ("GATES-ECOMMERCE", "MODEL-CARD-ECOMMERCE", "EVALUATION-ECOMMERCE"):
-        page.wait(f"document.body.innerText.toUpperCase().includes({key!r})")
+    keys = ["GATES-ECOMMERCE", "MODEL-CARD-ECOMMERCE", "EVALUATION-ECOMMERCE"]
+    shown = f"{keys}.every(key => document.body.innerText.toUpperCase().includes(key))"
+    page.until(shown, lambda: page.click(labelled("Artifacts")))
     keep(page, "prefect-retrain")
 
 
@@ -74,10 +74,14 @@ def test_the_backfill_form_filled_and_submitted_makes_a_run_with_what_was_filled
     start = end - timedelta(days=3)
     page.go(f"{ui(deployed)}/deployments/deployment/{deployment['id']}/run")
     page.wait_for_text("The day after the last one to score")
-    for field, day in enumerate((start, end)):
-        page.fill(f"document.querySelectorAll('input[type=date]')[{field}]", str(day))
-    keep(page, "prefect-backfill-form")
-    page.click(labelled("Submit", "button"))
+
+    def fill_and_submit() -> None:
+        for field, day in enumerate((start, end)):
+            page.fill(f"document.querySelectorAll('input[type=date]')[{field}]", str(day))
+        keep(page, "prefect-backfill-form")
+        page.click(labelled("Submit", "button"))
+
+    page.until("!location.pathname.endsWith('/run')", fill_and_submit)
     made = _run_of(deployed, deployment["id"])
     assert made["parameters"]["request"]["start"] == str(start)
     assert made["parameters"]["request"]["end"] == str(end)
@@ -109,8 +113,7 @@ def test_a_backfill_form_with_a_day_missing_stays_where_it_is(page: LivePage, de
     page.go(f"{ui(deployed)}/deployments/deployment/{deployment['id']}/run")
     page.wait_for_text("The day after the last one to score")
     page.fill("document.querySelectorAll('input[type=date]')[0]", "2026-01-01")
-    page.click(labelled("Submit", "button"))
-    page.wait("/required|must/i.test(document.body.innerText)")
+    page.until("/required|must/i.test(document.body.innerText)", lambda: page.click(labelled("Submit", "button")))
     assert len(_runs_of(deployed, deployment["id"])) == before
 
 
