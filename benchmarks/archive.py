@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.backfill import Cost, measured
-from fraudline.adapters.archive import read_archive
-from fraudline.adapters.landing import PREFIX, SUFFIX
-from fraudline.adapters.large_build import LargeBuild
-from fraudline.adapters.large_landing import landing_of, read_history
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.workers import processes
+from fraudline.adapters.archive.landing import PREFIX, SUFFIX
+from fraudline.adapters.archive.reading import read_archive
+from fraudline.adapters.large.build import LargeBuild
+from fraudline.adapters.large.landing import landing_of, read_history
+from fraudline.adapters.large.workers import processes
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.clock import format_day, format_micros
 from fraudline.contract import load_contract

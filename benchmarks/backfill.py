@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.pandas_features import TIME, pandas_features
-from fraudline.adapters.clients import client
+from fraudline.adapters.aws.clients import client
 from fraudline.adapters.registry import open_registry
 from fraudline.bundle import PIPELINE
 from fraudline.contract import load_contract

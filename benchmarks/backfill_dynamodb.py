@@ -25,13 +25,13 @@ import msgspec
 import pyarrow as pa
 from boto3.dynamodb.types import TypeDeserializer
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backfill_decisions import DecisionTarget
-from fraudline.adapters.backoff import within
-from fraudline.adapters.decisions import Decisions, with_bytes
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.named_backfill import NamedBackfills, held
-from fraudline.adapters.partitions import fill
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.backfill.decisions import DecisionTarget
+from fraudline.adapters.backfill.named import NamedBackfills, held
+from fraudline.adapters.backfill.partitions import fill
+from fraudline.adapters.tables.decisions import Decisions, with_bytes
 from fraudline.backfilled import rows_of
 from fraudline.backfilling import PastInMemory, ScoredDay
 from fraudline.bundle import Bundle, load_bundle

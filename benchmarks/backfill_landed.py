@@ -25,14 +25,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.backfill import DEFAULT, Cost, cells, measured, repeated_cards, retrain
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.builds import record_build
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.history import landed_keys
-from fraudline.adapters.labels import Labels
-from fraudline.adapters.landing import PREFIX, SUFFIX
-from fraudline.adapters.objects import Objects, open_objects
+from fraudline.adapters.archive.builds import record_build
+from fraudline.adapters.archive.history import landed_keys
+from fraudline.adapters.archive.landing import PREFIX, SUFFIX
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.storage.objects import Objects, open_objects
+from fraudline.adapters.tables.labels import Labels
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.clock import format_day, format_micros
 from fraudline.contract import load_contract
@@ -69,7 +69,7 @@ def main() -> None:
 
 def _costs(cards: Path, rows: int, folder: Path, version: str) -> Iterator[tuple[str, Cost]]:
     """On disk, and the same days from one table."""
-    from fraudline.adapters import large_backfill
+    from fraudline.adapters.large import backfill as large_backfill
 
     source, at_once = folder / "in", large_backfill.MEMORY_ROWS
     first, last = repeated_cards(cards, rows, source)

@@ -22,7 +22,7 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.candidates import CANDIDATES, Candidate
 from fraudline.clock import day_start
 from fraudline.contract import load_contract

@@ -18,7 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.contract import Contract, load_contract
 from fraudline.durations import HOUR
 from fraudline.features.definition import feature_set

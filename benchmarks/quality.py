@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from expectations import load_suite
-from fraudline.adapters.files import load_transactions
-from fraudline.adapters.objects import FolderObjects
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.quality_report import run_quality
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.contract import Contract, load_contract
 from fraudline.quality.check import check
 from fraudline.quality.suite import About, Expectation, Origin, Suite

@@ -23,13 +23,13 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from benchmarks.stream_events import BATCH, BEGIN, Core, Lagged, batches, events, model, terminals
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.slices import rarer_collections, run_slice
-from fraudline.adapters.stream_deps import StreamDeps, stream_deps
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.stream.deps import StreamDeps, stream_deps
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import rarer_collections, run_slice
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.contract import Contract, load_contract
 from fraudline.decision import decision_item

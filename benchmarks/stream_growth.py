@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from benchmarks.stream_events import BATCH, BEGIN, Core, Model, Sent, batches, ecommerce_event, model
-from fraudline.adapters.slices import rarer_collections
+from fraudline.adapters.stream.slices import rarer_collections
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.features.definition import feature_set

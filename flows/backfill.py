@@ -8,7 +8,7 @@ from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
-from fraudline.adapters.before import Before, DiffTarget, SecondPass
+from fraudline.adapters.backfill.before import Before, DiffTarget, SecondPass
 from fraudline.adapters.registry import open_registry
 from fraudline.backfilled import NAME, check_outputs, check_window, origin_of
 from fraudline.bundle import Bundle

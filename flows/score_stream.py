@@ -5,9 +5,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import BaseModel, Field
 
-from fraudline.adapters.draining import Limits
 from fraudline.adapters.registry import open_registry
-from fraudline.adapters.slices import SliceReport
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.slices import SliceReport
 from fraudline.contract import load_contract
 from fraudline.settings import load_settings
 from fraudline.stream import TRIM_HORIZON

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 from flows import defaults
 from flows.materialize import build_later_entities
 from fraudline.adapters.clock import now_micros
-from fraudline.adapters.generation_build import Built
+from fraudline.adapters.generations.build import Built
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.quality.places import refused_key

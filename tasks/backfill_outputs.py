@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backfill_decisions import DecisionTarget
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.named_backfill import BackfillOutput, NamedBackfills, held, held_output, missing
-from fraudline.adapters.output_lock import only_run
-from fraudline.adapters.partitions import Done, LocalFolder, PartitionFile, PartitionFolder, Target, place_of
-from fraudline.adapters.tombstones import erased_people, require_nobody_new
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.backfill.decisions import DecisionTarget
+from fraudline.adapters.backfill.named import BackfillOutput, NamedBackfills, held, held_output, missing
+from fraudline.adapters.backfill.output_lock import only_run
+from fraudline.adapters.backfill.partitions import Done, LocalFolder, PartitionFile, PartitionFolder, Target, place_of
+from fraudline.adapters.tables.decisions import Decisions
+from fraudline.adapters.tables.tombstones import erased_people, require_nobody_new
 from fraudline.backfilling import Partition, ScoredDay
 from fraudline.bundle import Bundle
 from fraudline.contract import Contract

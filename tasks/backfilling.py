@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.input_files import found_files
-from fraudline.adapters.kinesis import Stream
-from fraudline.adapters.landing_days import LargeLanding
-from fraudline.adapters.large_backfill import PastOnDisk, is_large, is_large_history, shuffled
-from fraudline.adapters.large_landing import land_files, landing_of, read_files
-from fraudline.adapters.originals import with_originals
-from fraudline.adapters.partitions import Target, fill
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.backfill.partitions import Target, fill
+from fraudline.adapters.inputs.originals import with_originals
+from fraudline.adapters.inputs.sources import found_files
+from fraudline.adapters.large.backfill import PastOnDisk, is_large, is_large_history, shuffled
+from fraudline.adapters.large.days import LargeLanding
+from fraudline.adapters.large.landing import land_files, landing_of, read_files
+from fraudline.adapters.large.shuffle import empty, scratch_beside
+from fraudline.adapters.large.stream_runs import land_stream
+from fraudline.adapters.large.workers import Workers, dask_cluster, processes
 from fraudline.adapters.registry import Registry
-from fraudline.adapters.shuffle import empty, scratch_beside
-from fraudline.adapters.stream_runs import land_stream
-from fraudline.adapters.tombstones import erased_people, erased_where_known
-from fraudline.adapters.workers import Workers, dask_cluster, processes
+from fraudline.adapters.stream.kinesis import Stream
+from fraudline.adapters.tables.tombstones import erased_people, erased_where_known
 from fraudline.backfilling import Partition, Past, PastInMemory, ScoredDay
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.before import Before, Days, DiffTarget, OneFile, Record, SameFeatures
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.partitions import place_of
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.backfill.before import Before, Days, DiffTarget, OneFile, Record, SameFeatures
+from fraudline.adapters.backfill.partitions import place_of
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.tables.decisions import Decisions
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import Contract
 from fraudline.errors import BadInput

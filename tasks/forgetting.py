@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from fraudline.adapters import forgetting
+from fraudline.adapters.erasure import forgetting
 from fraudline.contract import Contract
 from fraudline.settings import Settings
 from tasks.artifacts import show_table

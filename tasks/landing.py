@@ -4,24 +4,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fraudline.adapters import label_files
-from fraudline.adapters.archive import EVER
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
+from fraudline.adapters.archive import label_files
+from fraudline.adapters.archive.history import FILES, load_history, nothing_landed
+from fraudline.adapters.archive.label_files import LabelFile, LabelRow, labels_of, load_labels
+from fraudline.adapters.archive.reading import EVER
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.clock import now_micros
-from fraudline.adapters.compact_verdicts import CompactVerdicts
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.files import load_transactions, rejected_lines
-from fraudline.adapters.guarded import open_guarded
-from fraudline.adapters.history import FILES, load_history, nothing_landed
-from fraudline.adapters.label_files import LabelFile, LabelRow, labels_of, load_labels
-from fraudline.adapters.labels import Labels
-from fraudline.adapters.landing_days import LargeLanding
-from fraudline.adapters.large_landing import landing_of, read_history
-from fraudline.adapters.objects import Objects, open_objects
-from fraudline.adapters.stream_runs import Streamed
-from fraudline.adapters.tombstones import erased_people, erased_where_known
-from fraudline.adapters.workers import Workers
+from fraudline.adapters.inputs.files import load_transactions, rejected_lines
+from fraudline.adapters.large.compact_verdicts import CompactVerdicts
+from fraudline.adapters.large.days import LargeLanding
+from fraudline.adapters.large.landing import landing_of, read_history
+from fraudline.adapters.large.stream_runs import Streamed
+from fraudline.adapters.large.workers import Workers
+from fraudline.adapters.storage.guarded import open_guarded
+from fraudline.adapters.storage.objects import Objects, open_objects
+from fraudline.adapters.tables.labels import Labels
+from fraudline.adapters.tables.tombstones import erased_people, erased_where_known
 from fraudline.columns import Landed, RejectedRow
 from fraudline.contract import Contract
 from fraudline.erasure_files import with_pseudonyms

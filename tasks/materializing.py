@@ -7,23 +7,23 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.builds import record_build
-from fraudline.adapters.clients import client
+from fraudline.adapters.archive.builds import record_build
+from fraudline.adapters.archive.history import landed_keys
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.clock import now_micros
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.history import landed_keys
-from fraudline.adapters.labels import Labels
-from fraudline.adapters.large_backfill import is_large_history
-from fraudline.adapters.large_build import LargeBuild
-from fraudline.adapters.leases import Leases
-from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.large.backfill import is_large_history
+from fraudline.adapters.large.build import LargeBuild
+from fraudline.adapters.large.shuffle import empty
+from fraudline.adapters.large.workers import Workers, processes
 from fraudline.adapters.registry import Registry
-from fraudline.adapters.s3 import S3Objects
-from fraudline.adapters.shuffle import empty
-from fraudline.adapters.tombstones import erased_people
-from fraudline.adapters.workers import Workers, processes
+from fraudline.adapters.storage.s3 import S3Objects
+from fraudline.adapters.tables.labels import Labels
+from fraudline.adapters.tables.leases import Leases
+from fraudline.adapters.tables.profiles import Profiles
+from fraudline.adapters.tables.tombstones import erased_people
 from fraudline.bundle import read_manifest
 from fraudline.clock import format_micros
 from fraudline.contract import Contract, contract_from

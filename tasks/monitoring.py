@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fraudline.adapters.archive_window import landed_window
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.kinesis import Stream
+from fraudline.adapters.archive.window import landed_window
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.live_skew import live_skew, read_pasts
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.profiles import Profiles
 from fraudline.adapters.registry import CHAMPION, open_registry
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.kinesis import Stream
+from fraudline.adapters.tables.decisions import Decisions
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.bundle import Bundle, load_bundle, read_manifest
 from fraudline.clock import from_micros
 from fraudline.columns import Landed

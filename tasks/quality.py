@@ -4,12 +4,12 @@ from typing import Any
 
 from expectations import load_suite
 from fraudline.adapters import quality_report
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.guarded import open_guarded
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.quality_report import REPORT
+from fraudline.adapters.storage.guarded import open_guarded
+from fraudline.adapters.tables.decisions import Decisions
 from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.printable import markdown_code, markdown_text

@@ -7,21 +7,21 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from fraudline.adapters import generation_build
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.draining import DrainReport, Limits
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.generation_build import Built
-from fraudline.adapters.guarded import Guarded
-from fraudline.adapters.leases import Leases
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.generations import build as generation_build
+from fraudline.adapters.generations.build import Built
 from fraudline.adapters.registry import CHAMPION, Registry
 from fraudline.adapters.review_queue import review_queue
-from fraudline.adapters.slices import SliceReport, run_slice
-from fraudline.adapters.stream_deps import stream_deps
-from fraudline.adapters.tombstones import erased_people, require_nobody_new
+from fraudline.adapters.storage.guarded import Guarded
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.deps import stream_deps
+from fraudline.adapters.stream.draining import DrainReport, Limits
+from fraudline.adapters.stream.slices import SliceReport, run_slice
+from fraudline.adapters.tables.leases import Leases
+from fraudline.adapters.tables.profiles import Profiles
+from fraudline.adapters.tables.tombstones import erased_people, require_nobody_new
 from fraudline.archive import Account
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import Contract

@@ -12,9 +12,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from expectations import load_suite
-from fraudline.adapters.guarded import open_guarded
-from fraudline.adapters.originals import left_out
+from fraudline.adapters.inputs.originals import left_out
 from fraudline.adapters.registry import Registry, open_registry
+from fraudline.adapters.storage.guarded import open_guarded
 from fraudline.adapters.whoami import whoami
 from fraudline.bundle import Bundle, Manifest, load_bundle, read_manifest
 from fraudline.candidates import Candidate

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudline.adapters.archive import read_archive
-from fraudline.adapters.backoff import Deadline
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.files import load_transactions
-from fraudline.adapters.history import FILES
-from fraudline.adapters.objects import Objects
-from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.archive.history import FILES
+from fraudline.adapters.archive.reading import read_archive
+from fraudline.adapters.aws.backoff import Deadline
+from fraudline.adapters.inputs.files import load_transactions
+from fraudline.adapters.storage.objects import Objects
+from fraudline.adapters.tables.decisions import Decisions
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.contract import Contract
 from fraudline.decision import REALTIME, Decision
 from fraudline.features.offline import offline_features

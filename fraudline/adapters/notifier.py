@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from fraudline.adapters.aws_errors import explained
+from fraudline.adapters.aws.errors import explained
 from fraudline.errors import FraudlineError
 
 HOST, PORT = "127.0.0.1", 4280

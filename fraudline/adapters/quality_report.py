@@ -8,9 +8,9 @@ where `fraudline quarantine` finds both.
 from typing import Any
 
 from expectations import load_suite
-from fraudline.adapters.files import rejected_lines
-from fraudline.adapters.objects import Objects
-from fraudline.adapters.originals import left_out
+from fraudline.adapters.inputs.files import rejected_lines
+from fraudline.adapters.inputs.originals import left_out
+from fraudline.adapters.storage.objects import Objects
 from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.quality.check import check

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from fraudline.adapters.objects import NotFound, Objects, open_objects
+from fraudline.adapters.storage.objects import NotFound, Objects, open_objects
 from fraudline.errors import BadInput, LostRace, NotReady, Tampered
 
 CHAMPION = "champion"

@@ -2,9 +2,9 @@
 
 import re
 
-from fraudline.adapters.backoff import Deadline
-from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.aws.backoff import Deadline
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.tables.decisions import Decisions
 from fraudline.backfilled import NAME
 from fraudline.bundle import load_bundle
 from fraudline.decision import REALTIME, STREAM, Decision

@@ -2,12 +2,12 @@
 
 from itertools import islice
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import Deadline
-from fraudline.adapters.decisions import with_bytes
-from fraudline.adapters.dynamodb import DynamoDB, Wanted
-from fraudline.adapters.labels import Labels
-from fraudline.adapters.tables import BY_ALERT_DAY, BY_ENTITY
+from fraudline.adapters.aws.backoff import Deadline
+from fraudline.adapters.aws.dynamodb import DynamoDB, Wanted
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.tables.decisions import with_bytes
+from fraudline.adapters.tables.keys import BY_ALERT_DAY, BY_ENTITY
+from fraudline.adapters.tables.labels import Labels
 from fraudline.clock import format_micros
 from fraudline.contract import Contract
 from fraudline.decision import ALERT, Decision, Item, decision_from

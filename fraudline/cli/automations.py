@@ -60,7 +60,7 @@ def notifier(
     port: Annotated[int, typer.Option(help="Where it listens on 127.0.0.1, for the Prefect server beside it.")] = 4280,
 ) -> None:
     """Publish what automations tell to the alarms topic (FRAUDLINE_ALARMS_TOPIC_ARN), until stopped."""
-    from fraudline.adapters.clients import client
+    from fraudline.adapters.aws.clients import client
     from fraudline.adapters.notifier import address
     from fraudline.adapters.notifier import notifier as server_of
     from fraudline.settings import load_settings

@@ -13,7 +13,7 @@ def checked_input(contract: str, transactions: Sequence[str]) -> Any:
 
     definition = load_contract(contract)
     if transactions:
-        from fraudline.adapters.files import require_files
+        from fraudline.adapters.inputs.files import require_files
 
         require_files(transactions)
     return definition

@@ -71,7 +71,7 @@ def _confirm() -> None:
 
 def _forget(id_: str, entity: str | None, folders: list[str], json: bool) -> None:
     with working("Starting"):
-        from fraudline.adapters import forgetting
+        from fraudline.adapters.erasure import forgetting
         from fraudline.contract import load_contract
         from fraudline.settings import load_settings
         from tasks.progress import say

@@ -222,7 +222,7 @@ def _require_profiles(registry: Any, version: str) -> None:
 
     settings = load_settings()
     if registry.location == f"s3://{settings.models_bucket}":
-        from fraudline.adapters.generations import require_ready
+        from fraudline.adapters.generations.marks import require_ready
 
         require_ready(settings, read_manifest(registry.read(version).__getitem__, version).feature_hash)
 

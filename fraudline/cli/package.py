@@ -69,7 +69,7 @@ def deploy_lambda(
 def _deployed(
     package: Path, name: str, alias: str, role: str | None, variables: dict[str, str], subscribe: bool
 ) -> Any:
-    from fraudline.adapters.clients import client
+    from fraudline.adapters.aws.clients import client
     from fraudline.contract import load_contract
     from fraudline.local.deploying import arn_of_stream, deploy_to_try, give_second_opinion, read_package
     from fraudline.settings import load_settings

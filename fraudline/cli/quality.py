@@ -41,11 +41,11 @@ def quality(
         return
     if not transactions:
         raise BadInput("no transactions given: name a file, a folder or an s3:// prefix with --transactions")
-    from fraudline.adapters.objects import open_objects
+    from fraudline.adapters.storage.objects import open_objects
 
     definition, objects = checked_input(contract, transactions), open_objects(out)
     with working("Judging"):
-        from fraudline.adapters.files import read_transactions
+        from fraudline.adapters.inputs.files import read_transactions
         from fraudline.adapters.quality_report import REPORT, run_quality
         from tasks.progress import say
 
@@ -85,7 +85,7 @@ def suite(
 def _sample(contract: Any, transactions: list[str] | None) -> Any:
     if not transactions:
         return None
-    from fraudline.adapters.files import load_transactions
+    from fraudline.adapters.inputs.files import load_transactions
 
     return load_transactions(contract, transactions)
 

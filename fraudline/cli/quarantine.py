@@ -96,9 +96,9 @@ def _redriven(key: str, at: str | None, contract: str) -> list[Any]:
     definition = load_contract(contract_or_deployments(contract))
     if at:
         return [store.redrive(key, definition)]
-    from fraudline.adapters.clients import client
-    from fraudline.adapters.producer import Producer
-    from fraudline.adapters.tombstones import erased_people
+    from fraudline.adapters.aws.clients import client
+    from fraudline.adapters.stream.producer import Producer
+    from fraudline.adapters.tables.tombstones import erased_people
     from fraudline.validation import Validator
 
     keys = [key] if key.endswith(".jsonl") else _beginning_with(key, store)
@@ -121,13 +121,13 @@ def _store(at: str | None) -> Any:
     elif not Path(at).exists():
         raise BadInput(f"there is no folder {at}: name the one where the run put its rows")
     if at:
-        from fraudline.adapters.batch_quarantine import BatchQuarantine
-        from fraudline.adapters.guarded import open_guarded
+        from fraudline.adapters.inputs.quarantine import BatchQuarantine
+        from fraudline.adapters.storage.guarded import open_guarded
 
         # What a person puts there may be older than an erasure.
         return BatchQuarantine(open_guarded(at))
-    from fraudline.adapters.objects import open_objects
-    from fraudline.adapters.quarantine import Quarantine
+    from fraudline.adapters.storage.objects import open_objects
+    from fraudline.adapters.stream.quarantine import Quarantine
     from fraudline.settings import load_settings
 
     return Quarantine(open_objects(f"s3://{load_settings().quarantine_bucket}"))

@@ -40,12 +40,12 @@ def replay(
 
 def _replayed(transaction_id: str, origin: str, models: str | None) -> Any:
     use_stack()
-    from fraudline.adapters.aws_json import AwsJson
-    from fraudline.adapters.backoff import within
-    from fraudline.adapters.decisions import Decisions
-    from fraudline.adapters.dynamodb import DynamoDB
+    from fraudline.adapters.aws.backoff import within
+    from fraudline.adapters.aws.dynamodb import DynamoDB
+    from fraudline.adapters.aws.json_calls import AwsJson
     from fraudline.adapters.registry import open_registry
     from fraudline.adapters.replays import replay_recorded
+    from fraudline.adapters.tables.decisions import Decisions
     from fraudline.contract import load_contract
     from fraudline.settings import load_settings
 

@@ -38,7 +38,7 @@ def queue(
     """Alerts that wait for a verdict, the largest expected loss first."""
     if context.invoked_subcommand:
         return
-    from fraudline.adapters.backoff import within
+    from fraudline.adapters.aws.backoff import within
     from fraudline.review import waiting
 
     chosen = parse_date(day, "--day") if day else datetime.now(UTC).date()
@@ -63,7 +63,7 @@ def queue(
 @app.command()
 def show(transaction_id: IdArgument, json: JsonOption = False) -> None:
     """One alert: why it was flagged, what was found, and what the user did before."""
-    from fraudline.adapters.backoff import within
+    from fraudline.adapters.aws.backoff import within
 
     review, units = _review()
     alert = review.alert(transaction_id, within(ASK_SECONDS))
@@ -93,7 +93,7 @@ def verdict(
 
     `withdrawn` takes back what was recorded before.
     """
-    from fraudline.adapters.backoff import within
+    from fraudline.adapters.aws.backoff import within
     from fraudline.adapters.clock import now_micros
     from fraudline.labels import Verdict
     from fraudline.table import UNKNOWN

@@ -34,9 +34,9 @@ def send(
     """Send the rows of files to the stream, as they are and without their label, each keyed by its first entity."""
     use_stack()
     with working("Sending"):
-        from fraudline.adapters.clients import client
-        from fraudline.adapters.outgoing import outgoing
-        from fraudline.adapters.producer import Producer
+        from fraudline.adapters.aws.clients import client
+        from fraudline.adapters.stream.outgoing import outgoing
+        from fraudline.adapters.stream.producer import Producer
         from fraudline.contract import load_contract
         from fraudline.settings import load_settings
         from tasks.progress import say

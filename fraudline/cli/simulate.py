@@ -25,7 +25,7 @@ def simulate(
     json: JsonOption = False,
 ) -> None:
     """Make e-commerce transactions: users with habits, three kinds of fraud, and dirt if wanted."""
-    from fraudline.adapters.partitions import write_whole
+    from fraudline.adapters.storage.disk import write_whole
     from fraudline.simulate import Population, soil, weave
     from fraudline.simulate import simulate as make
 

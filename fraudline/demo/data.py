@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from fraudline.adapters.files import load_transactions
-from fraudline.adapters.originals import originals
-from fraudline.adapters.outgoing import outgoing
+from fraudline.adapters.inputs.files import load_transactions
+from fraudline.adapters.inputs.originals import originals
+from fraudline.adapters.stream.outgoing import outgoing
 from fraudline.clock import format_day
 from fraudline.columns import cells_in
 from fraudline.contract import Contract

@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.dynamodb import DynamoDB
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.tables.decisions import Decisions
 from fraudline.decision import Decision
 from fraudline.demo.steps import Story
 

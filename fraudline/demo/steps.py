@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.outgoing import outgoing
-from fraudline.adapters.producer import Producer
+from fraudline.adapters.aws.clients import client
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.outgoing import outgoing
+from fraudline.adapters.stream.producer import Producer
 from fraudline.contract import Contract
 from fraudline.demo.data import DemoData
 from fraudline.local.emulator import emulator_python
@@ -92,7 +92,7 @@ def deploy_function(story: Story) -> None:
 
 def _first_of_each_user(story: Story) -> list[dict[str, Any]]:
     """Valid first transactions of the day, one a user."""
-    from fraudline.adapters.files import load_transactions
+    from fraudline.adapters.inputs.files import load_transactions
 
     table = load_transactions(story.contract, [str(story.data.last_day)]).table
     wanted: dict[str, str] = {}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fraudline.adapters.aws_errors import explained
+from fraudline.adapters.aws.errors import explained
 from fraudline.errors import BadInput, Unavailable
 from fraudline.local.functions import Function, deploy, invoke, is_aws, move_alias, open_url, publish, subscribe
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from fraudline.adapters.aws_errors import explained
+from fraudline.adapters.aws.errors import explained
 from fraudline.errors import Unavailable
 
 _POLL = {"Delay": 1, "MaxAttempts": 60}

@@ -7,9 +7,9 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from fraudline.adapters.aws_errors import explained
-from fraudline.adapters.clients import client
-from fraudline.adapters.tables import DECISIONS, ERASURES, EXPIRES_AT, LABELS, LEASES, PROFILES, Key, Table
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.errors import explained
+from fraudline.adapters.tables.keys import DECISIONS, ERASURES, EXPIRES_AT, LABELS, LEASES, PROFILES, Key, Table
 from fraudline.settings import Settings
 
 SHARDS = 4

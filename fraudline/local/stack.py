@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.errors import BadInput, NotReady, Unavailable
 from fraudline.local.emulator import environment_of, running_emulator
 from fraudline.local.prefect_server import starting_prefect_server

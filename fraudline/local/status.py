@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client, require_credentials
-from fraudline.adapters.lag import shard_lags
-from fraudline.adapters.quarantine import Quarantine
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client, require_credentials
 from fraudline.adapters.registry import Registry, open_registry
 from fraudline.adapters.review_queue import review_queue
-from fraudline.adapters.s3 import S3Objects
+from fraudline.adapters.storage.s3 import S3Objects
+from fraudline.adapters.stream.lag import shard_lags
+from fraudline.adapters.stream.quarantine import Quarantine
 from fraudline.contract import load_contract
 from fraudline.errors import FraudlineError, Unavailable
 from fraudline.local import orchestration

@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 import pandas as pd
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.producer import Outgoing, Producer
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.stream.producer import Outgoing, Producer
 from fraudline.clock import format_micros
 from fraudline.settings import load_settings
 from fraudline.simulate import Population, simulate

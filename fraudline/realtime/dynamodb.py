@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from fraudline.adapters.backoff import Deadline, attempts
+from fraudline.adapters.aws.backoff import Deadline, attempts
 from fraudline.decision import Item
 from fraudline.realtime.aws import Refused, Service
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 
-from fraudline.adapters.objects import NotFound
+from fraudline.adapters.storage.objects import NotFound
 from fraudline.realtime.aws import Place, Refused, Service
 from fraudline.sigv4 import encode_path
 

@@ -44,8 +44,8 @@ def _models(config: Config, environment: Mapping[str, str], packaged: Path, tele
 
 def _registered(config: Config, environment: Mapping[str, str]) -> Registered:
     # A function with its model in the package needs none of these.
-    from fraudline.adapters.objects import Objects
     from fraudline.adapters.registry import Registry
+    from fraudline.adapters.storage.objects import Objects
     from fraudline.realtime.s3 import S3Reader
 
     # To look up and read, the registry calls no other method than the reader has.

@@ -10,7 +10,7 @@ from tests.architecture.layout import core_modules, realtime_modules
 # What a cold start cannot afford: half a second to seven seconds of imports each.
 HEAVY = (
     *("prefect", "pandas", "sklearn", "imblearn", "great_expectations", "pydantic", "typer", "rich"),
-    *("numpy", "pyarrow", "onnxruntime", "joblib", "matplotlib", "boto3", "botocore", "fraudline.adapters.s3"),
+    *("numpy", "pyarrow", "onnxruntime", "joblib", "matplotlib", "boto3", "botocore", "fraudline.adapters.storage.s3"),
 )
 # What fits, judges and draws: more to load than all the rest of a run that scores.
 TRAINING = ("sklearn", "imblearn", "scipy", "pandas", "matplotlib", "great_expectations")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.storage.objects import open_objects
 from tests.support.command import Person, environment_of_a_fresh_machine
 from tests.support.preloaded import Preloaded, preloaded
 

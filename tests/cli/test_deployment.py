@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.local.emulator import Emulator
 from fraudline.local.stack import Running, _state
 from fraudline.quarantine import Reject, encode_rejects

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.producer import Producer
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.registry import Registry
-from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import stream_deps
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.deps import stream_deps
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.decisions import Decisions
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import load_contract
 from fraudline.decision import REALTIME, STREAM, Decision

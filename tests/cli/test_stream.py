@@ -5,8 +5,8 @@ import signal
 import subprocess
 import time
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.producer import Producer
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.stream.producer import Producer
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
 from tests.cli.conftest import Shop, upload

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.contract import load_contract
 from fraudline.demo.data import read_given, split
 

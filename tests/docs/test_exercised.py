@@ -13,7 +13,7 @@ import pytest
 from botocore import xform_name
 from botocore.session import Session
 
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
 from tests.docs.called import COMMANDS, Invoked, calls_of_tests, invoked, literals

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from fraudline.adapters.clients import client
+from fraudline.adapters.aws.clients import client
 from fraudline.local.emulator import Emulator, environment_of
 from fraudline.local.processes import choose_port
 from fraudline.realtime.start import start

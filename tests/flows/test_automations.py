@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fraudline.adapters.automations import apply, names, told_at
-from fraudline.adapters.clients import client
+from fraudline.adapters.aws.clients import client
 from fraudline.adapters.notifier import address, notifier, subject
 from fraudline.cli.app import app
 from fraudline.errors import BadInput

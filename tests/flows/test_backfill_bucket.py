@@ -8,12 +8,12 @@ import pytest
 
 from flows.backfill import BackfillRequest, BackfillResult
 from flows.backfill import backfill as flow
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.named_backfill import BackfillOutput, held_output
-from fraudline.adapters.objects import Objects, open_objects
-from fraudline.adapters.partitions import MANIFEST
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.backfill.named import BackfillOutput, held_output
+from fraudline.adapters.backfill.partitions import MANIFEST
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import Objects, open_objects
 from fraudline.errors import BadInput, LostRace, NotReady
 from fraudline.settings import Settings
 from tests.realtime.bundles import bundle_files, version_of
@@ -99,7 +99,7 @@ def test_of_two_runs_into_one_place_one_is_refused_and_one_that_lost_it_writes_n
         raise LostRace("it is another run's by now")
 
     with monkeypatch.context() as patched:
-        patched.setattr("fraudline.adapters.named_backfill.Hold.check", lost)
+        patched.setattr("fraudline.adapters.backfill.named.Hold.check", lost)
         with pytest.raises(LostRace):
             run(tmp_path, out=place)
     assert contents(open_objects(place)) == {}

@@ -5,18 +5,18 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backfill_decisions import DecisionTarget
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.decisions import Decisions, with_bytes
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.named_backfill import NamedBackfills, held
-from fraudline.adapters.partitions import fill
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import stream_deps
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.backfill.decisions import DecisionTarget
+from fraudline.adapters.backfill.named import NamedBackfills, held
+from fraudline.adapters.backfill.partitions import fill
+from fraudline.adapters.stream.deps import stream_deps
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.decisions import Decisions, with_bytes
 from fraudline.backfilled import origin_of, rows_of
 from fraudline.backfilling import PastInMemory
 from fraudline.bundle import Bundle, load_bundle

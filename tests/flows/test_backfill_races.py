@@ -9,13 +9,12 @@ import msgspec
 import pyarrow as pa
 import pytest
 
-from fraudline.adapters import named_backfill
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.clients import client
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.named_backfill import BackfillOutput, Hold, held_output
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.partitions import (
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.backfill import named as named_backfill
+from fraudline.adapters.backfill.named import BackfillOutput, Hold, held_output
+from fraudline.adapters.backfill.partitions import (
     MANIFEST,
     LocalFolder,
     Manifest,
@@ -24,6 +23,7 @@ from fraudline.adapters.partitions import (
     day_key,
     parquet_bytes,
 )
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.backfilling import Partition, ScoredDay
 from fraudline.errors import LostRace
 from fraudline.settings import Settings

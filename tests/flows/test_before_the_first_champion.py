@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from fraudline.adapters.clients import client
+from fraudline.adapters.aws.clients import client
 from fraudline.errors import NotReady
 from fraudline.local.resources import create_bucket
 from tests.support.pipeline import Pipeline

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from fraudline.adapters.automations import apply
-from fraudline.adapters.objects import open_objects
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.errors import BadInput
 from fraudline.local.prefect_server import running_prefect_server
 from fraudline.local.processes import choose_port

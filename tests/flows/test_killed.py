@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
 from tests.stream.conftest import Send, send
@@ -29,7 +29,7 @@ __all__ = ["send"]
 # Writes are what has an effect: S3's PUTs, and DynamoDB's operations but the reading ones.
 KILLED = """
 import http.client, os, signal, sys
-from fraudline.adapters.aws_json import AwsJson
+from fraudline.adapters.aws.json_calls import AwsJson
 
 left = int(sys.argv[1])
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.labels import Labels
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.tables.decisions import Decisions
+from fraudline.adapters.tables.labels import Labels
 from fraudline.contract import load_contract
 from fraudline.decision import Decision
 from fraudline.durations import DAY

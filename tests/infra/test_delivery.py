@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fraudline.adapters.clients import client
+from fraudline.adapters.aws.clients import client
 from fraudline.local.emulator import Emulator
 
 from .conftest import INFRA, Plan, run

@@ -172,19 +172,19 @@ def test_a_role_may_do_exactly_what_its_code_calls(dev: Plan, component: str) ->
 
 # Which table an adapter works on; of the others named here it only reads rows.
 TABLES = {
-    "decisions.py": ("decisions",),
-    "erasing_decisions.py": ("decisions",),
-    "erasing_labels.py": ("labels",),
-    "erasing_profiles.py": ("profiles",),
-    "tombstones.py": ("erasures",),
-    "labels.py": ("labels",),
-    "leases.py": ("leases",),
-    "named_backfill.py": ("leases",),
-    "profiles.py": ("profiles", "decisions"),
+    "tables/decisions.py": ("decisions",),
+    "tables/labels.py": ("labels",),
+    "tables/leases.py": ("leases",),
+    "tables/profiles.py": ("profiles", "decisions"),
+    "tables/tombstones.py": ("erasures",),
+    "backfill/named.py": ("leases",),
+    "erasure/decisions.py": ("decisions",),
+    "erasure/labels.py": ("labels",),
+    "erasure/profiles.py": ("profiles",),
     "review_queue.py": ("decisions",),
 }
 # The same call on each of several tables.
-SEVERAL = {"erasing_restores.py": ("decisions", "labels", "profiles")}
+SEVERAL = {"erasure/restores.py": ("decisions", "labels", "profiles")}
 BATCHES = {
     "read": "dynamodb:BatchGetItem",
     "write": "dynamodb:BatchWriteItem",
@@ -212,10 +212,11 @@ def text_of_name(node: ast.AST) -> str:
 def test_each_table_may_be_used_by_flows_exactly_as_its_adapter_uses_it(dev: Plan) -> None:
     uses: dict[str, set[str]] = {}
     for path in modules("fraudline/adapters"):
-        if "fraudline.adapters.dynamodb" in set(_imports(path)) and table_actions(path):
-            assert path.name in {*TABLES, *SEVERAL}, f"say in TABLES which table {path.name} works on"
-            own, *read = TABLES.get(path.name, ("",))
-            for table in SEVERAL.get(path.name, (own,)):
+        if "fraudline.adapters.aws.dynamodb" in set(_imports(path)) and table_actions(path):
+            name = path.relative_to(REPO / "fraudline" / "adapters").as_posix()
+            assert name in {*TABLES, *SEVERAL}, f"say in TABLES which table {name} works on"
+            own, *read = TABLES.get(name, ("",))
+            for table in SEVERAL.get(name, (own,)):
                 uses.setdefault(table, set()).update(table_actions(path))
             for table in read:
                 uses.setdefault(table, set()).add("dynamodb:BatchGetItem")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters import tables
-from fraudline.adapters.history import FILES
-from fraudline.adapters.landing import PREFIX as ARCHIVE
+from fraudline.adapters.archive.history import FILES
+from fraudline.adapters.archive.landing import PREFIX as ARCHIVE
+from fraudline.adapters.tables import keys as tables
 from fraudline.settings import Settings, load_settings
 
 from .conftest import INFRA, REPO, Plan

@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.tables import BY_ALERT_DAY, BY_ENTITY
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.tables.keys import BY_ALERT_DAY, BY_ENTITY
 from fraudline.errors import BadInput, NotReady
 from fraudline.local.emulator import Emulator, emulator_program, environment_of, running_emulator
 from fraudline.local.resources import create_resources, create_stream

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.clients import client
+from fraudline.adapters.aws.clients import client
 from fraudline.errors import NotReady, Unavailable
 from fraudline.local.emulator import Emulator, emulator_python
 from fraudline.local.functions import Function, deploy, invoke, open_url, subscribe

@@ -7,8 +7,15 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.producer import CALL_BYTES, CALL_RECORDS, KEY_CHARACTERS, RECORD_BYTES, Producer, SendReport
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.stream.producer import (
+    CALL_BYTES,
+    CALL_RECORDS,
+    KEY_CHARACTERS,
+    RECORD_BYTES,
+    Producer,
+    SendReport,
+)
 from fraudline.errors import BadInput, NotReady, Unavailable
 from fraudline.local.resources import create_stream
 from tests.support.throttles import refuse_calls, refuse_records

@@ -17,12 +17,12 @@ from flows.backfill import BackfillRequest, backfill
 from flows.data_quality import DataQualityRequest, data_quality
 from flows.retrain import RetrainRequest, retrain
 from flows.score_stream import ScoreStreamRequest, score_stream
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.labels import Labels
-from fraudline.adapters.producer import Outgoing, Producer
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.stream.producer import Outgoing, Producer
+from fraudline.adapters.tables.labels import Labels
 from fraudline.labels import Verdict
 from fraudline.realtime.start import start
 from fraudline.settings import Settings

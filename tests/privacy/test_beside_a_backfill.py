@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from flows.backfill import BackfillRequest, BackfillResult, backfill
-from fraudline.adapters.backfill_decisions import DecisionTarget
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.partitions import PartitionFile, PartitionFolder
+from fraudline.adapters.backfill.decisions import DecisionTarget
+from fraudline.adapters.backfill.partitions import PartitionFile, PartitionFolder
 from fraudline.adapters.registry import Registry
-from fraudline.adapters.s3 import S3Objects
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.storage.s3 import S3Objects
 from fraudline.errors import NotReady
 from fraudline.settings import Settings
 from tests.privacy.shop import objects, rows

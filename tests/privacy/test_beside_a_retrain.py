@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flows.retrain import RetrainRequest, retrain
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.settings import Settings
 from fraudline.simulate import Population, simulate
 from tasks import training

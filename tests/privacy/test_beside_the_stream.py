@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters import forgetting
-from fraudline.adapters.batches import STEPS
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.tombstones import erased_people
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.erasure import forgetting
+from fraudline.adapters.stream.batches import STEPS
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.tables.tombstones import erased_people
 from fraudline.contract import load_contract
 from fraudline.local.emulator import Emulator, environment_of
 from fraudline.local.resources import create_resources

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.adapters.clients import client
+from fraudline.adapters.aws.clients import client
 from fraudline.settings import Settings
 from tests.privacy.shop import KEY
 

@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 import pytest
 
 from flows.forget import ForgetRequest, forget
-from fraudline.adapters import clients, forgetting
-from fraudline.adapters.clients import client
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.erasing_restores import DEFAULT_DAYS
-from fraudline.adapters.forgetting import Receipt
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.quarantine import Quarantine
-from fraudline.adapters.tombstones import erased_people
+from fraudline.adapters.aws import clients
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.erasure import forgetting
+from fraudline.adapters.erasure.forgetting import Receipt
+from fraudline.adapters.erasure.restores import DEFAULT_DAYS
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.quarantine import Quarantine
+from fraudline.adapters.tables.tombstones import erased_people
 from fraudline.clock import parse_timestamp
 from fraudline.contract import load_contract
 from fraudline.durations import DAY

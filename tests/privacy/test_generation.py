@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.erasing_profiles import ProfileRows
-from fraudline.adapters.tombstones import Tombstones
+from fraudline.adapters.erasure.profiles import ProfileRows
+from fraudline.adapters.tables.tombstones import Tombstones
 from fraudline.contract import load_contract
 from fraudline.errors import NotReady
 from fraudline.features.definition import feature_set

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from flows.backfill import BackfillRequest, BackfillResult, backfill
-from fraudline.adapters import large_backfill
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.large import backfill as large_backfill
 from fraudline.adapters.registry import Registry
-from fraudline.adapters.tombstones import Tombstones
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.tables.tombstones import Tombstones
 from fraudline.settings import Settings
 from tests.privacy.shop import KEY
 from tests.realtime.bundles import bundle_files, version_of

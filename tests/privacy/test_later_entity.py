@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from flows.materialize import MaterializeRequest, materialize
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.clock import from_micros, parse_timestamp
 from fraudline.durations import HOUR
 from fraudline.features.profile import LaggedHistory

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import Deadline, within
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.erasing_profiles import ProfileRows
+from fraudline.adapters.aws.backoff import Deadline, within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.erasure.profiles import ProfileRows
 from fraudline.contract import load_contract
 from fraudline.durations import HOUR
 from fraudline.erasure import Erased, Tombstone, keyed_hash

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.storage.objects import open_objects
 from tests.privacy.shop import record, send, sent
 from tests.support.pipeline import Pipeline
 

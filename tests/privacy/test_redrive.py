@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.adapters.objects import open_objects
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.settings import Settings
 from tests.privacy.shop import record
 from tests.privacy.test_beside_the_stream import forget

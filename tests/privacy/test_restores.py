@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.erasing_restores import DEFAULT_DAYS, restorable_days
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.erasure.restores import DEFAULT_DAYS, restorable_days
 
 Days = Callable[[dict[str, Any]], int]
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import Deadline, within
-from fraudline.adapters.clients import client
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.erasing import Bucket
-from fraudline.adapters.erasing_labels import LabelRows
-from fraudline.adapters.labels import Labels
+from fraudline.adapters.aws.backoff import Deadline, within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.erasure.labels import LabelRows
+from fraudline.adapters.erasure.stores import Bucket
+from fraudline.adapters.tables.labels import Labels
 from fraudline.contract import load_contract
 from fraudline.erasure import Erased, Tombstone, keyed_hash
 from fraudline.labels import Verdict

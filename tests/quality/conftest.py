@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from expectations import load_suite
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.columns import Landed
 from fraudline.contract import Contract, load_contract
 from fraudline.quality.check import check

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from expectations import load_suite
-from fraudline.adapters.archive_window import landed_window
-from fraudline.adapters.objects import FolderObjects, Objects
+from fraudline.adapters.archive.window import landed_window
+from fraudline.adapters.storage.objects import FolderObjects, Objects
 from fraudline.archive import Account, Refusal, Row, encode_archive
 from fraudline.clock import format_day, parse_timestamp
 from fraudline.contract import Contract

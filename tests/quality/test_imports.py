@@ -11,7 +11,7 @@ import pytest
     [
         "fraudline.realtime.handler",
         "fraudline.microbatch",
-        "fraudline.adapters.slices",
+        "fraudline.adapters.stream.slices",
         "flows.score_stream",
         "flows.backfill",
         "fraudline.quality.histograms",

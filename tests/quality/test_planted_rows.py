@@ -7,10 +7,10 @@ import msgspec
 import pandas as pd
 import pytest
 
-from fraudline.adapters.batch_quarantine import BatchQuarantine
-from fraudline.adapters.files import load_transactions
-from fraudline.adapters.objects import FolderObjects
+from fraudline.adapters.inputs.files import load_transactions
+from fraudline.adapters.inputs.quarantine import BatchQuarantine
 from fraudline.adapters.quality_report import run_quality
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.quality.draft import draft

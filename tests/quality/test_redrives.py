@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.batch_quarantine import BatchQuarantine
-from fraudline.adapters.clients import client
-from fraudline.adapters.objects import Objects, open_objects
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.inputs.quarantine import BatchQuarantine
+from fraudline.adapters.storage.objects import Objects, open_objects
 from fraudline.contract import load_contract
 from fraudline.errors import LostRace
 

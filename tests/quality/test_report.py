@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from expectations import load_suite
-from fraudline.adapters.files import load_transactions
-from fraudline.adapters.objects import FolderObjects
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.quality_report import run_quality
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.features.definition import feature_set

@@ -6,19 +6,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.live_skew import live_skew, read_pasts
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.profiles import Profiles
-from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import stream_deps
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.deps import stream_deps
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.decisions import Decisions
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.contract import Contract
 from fraudline.decision import Decision, pack, unpack
 from fraudline.features import definition

@@ -7,7 +7,7 @@ from concurrent.futures import wait
 import msgspec
 import pytest
 
-from fraudline.adapters.decisions import Decisions
+from fraudline.adapters.tables.decisions import Decisions
 from fraudline.contract import load_contract
 from fraudline.decision import Decision, Item, decision_item
 from fraudline.errors import Unavailable

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.tables.decisions import Decisions
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.decision import REALTIME, Decision
 from fraudline.durations import DAY, HOUR

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.decisions import Decisions
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.tables.decisions import Decisions
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.decision import REALTIME, Decision
 from fraudline.errors import BadInput, NotReady, Unavailable
 from fraudline.local.deploying import Deployed, deploy_to_try, read_package

@@ -19,7 +19,7 @@ SHOW = "import {module}, sys; print(*sorted(m for m in {heavy} if m in sys.modul
         "fraudline.realtime.packaging",
         "fraudline.realtime.openapi",
         "fraudline.realtime.lines, fraudline.realtime.profiles, fraudline.realtime.recorder, fraudline.realtime.s3",
-        "fraudline.adapters.registry, fraudline.adapters.objects",
+        "fraudline.adapters.registry, fraudline.adapters.storage.objects",
     ],
 )
 def test_the_function_loads_nothing_heavy(module: str) -> None:

@@ -9,8 +9,8 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
-from fraudline.adapters.objects import FolderObjects
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.bundle import Bundle
 from fraudline.decision import Decision
 from fraudline.microbatch import MicroBatches, Outcome, View

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.adapters.objects import FolderObjects
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.bundle import ReadFile
 from fraudline.errors import Unavailable
 from fraudline.local.emulator import Emulator

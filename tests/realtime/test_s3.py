@@ -2,7 +2,7 @@
 
 import pytest
 
-from fraudline.adapters.objects import NotFound
+from fraudline.adapters.storage.objects import NotFound
 from fraudline.errors import Unavailable
 from fraudline.realtime.aws import place_of
 from fraudline.realtime.s3 import S3Reader

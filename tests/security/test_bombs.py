@@ -11,13 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudline import parquet
-from fraudline.adapters import files, objects
-from fraudline.adapters.file_runs import land, units_of
-from fraudline.adapters.files import read_transactions
-from fraudline.adapters.label_files import load_labels
-from fraudline.adapters.objects import FolderObjects
-from fraudline.adapters.originals import originals
-from fraudline.adapters.outgoing import outgoing
+from fraudline.adapters.archive.label_files import load_labels
+from fraudline.adapters.inputs import files
+from fraudline.adapters.inputs.files import read_transactions
+from fraudline.adapters.inputs.originals import originals
+from fraudline.adapters.large.file_runs import land, units_of
+from fraudline.adapters.storage import objects
+from fraudline.adapters.storage.objects import FolderObjects
+from fraudline.adapters.stream.outgoing import outgoing
 from fraudline.archive import decode_archive
 from fraudline.contract import load_contract
 from fraudline.erasure_files import tells_of

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fraudline.adapters.objects import FolderObjects
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.bundle import MANIFEST, PIPELINE, Manifest, load_bundle, read_manifest, read_verified, seal
 from fraudline.cli import models
 from fraudline.errors import Tampered

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from fraudline.adapters.batch_quarantine import BatchQuarantine
-from fraudline.adapters.files import read_transactions
-from fraudline.adapters.objects import FolderObjects
+from fraudline.adapters.inputs.files import read_transactions
+from fraudline.adapters.inputs.quarantine import BatchQuarantine
 from fraudline.adapters.quality_report import run_quality
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.cli import app as frame
 from fraudline.cli import common
 from fraudline.columns import cells_in

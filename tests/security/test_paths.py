@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.adapters.batch_quarantine import BatchQuarantine
-from fraudline.adapters.files import read_transactions
-from fraudline.adapters.objects import FolderObjects
-from fraudline.adapters.quarantine import Quarantine
+from fraudline.adapters.inputs.files import read_transactions
+from fraudline.adapters.inputs.quarantine import BatchQuarantine
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.objects import FolderObjects
+from fraudline.adapters.stream.quarantine import Quarantine
 from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput, FraudlineError, Tampered
 from fraudline.stream import Shard

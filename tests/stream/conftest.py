@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import CAUGHT_UP, CLOSED
-from fraudline.adapters.producer import Producer
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.stream.draining import CAUGHT_UP, CLOSED
+from fraudline.adapters.stream.producer import Producer
 from fraudline.local.resources import create_resources
 from fraudline.settings import Settings
 from tests.stream.storage import Stored, accounts, balances, notifications, stored

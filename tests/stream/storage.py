@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.landing import PREFIX
+from fraudline.adapters.archive.landing import PREFIX
+from fraudline.adapters.aws.clients import client
 from fraudline.archive import Account, Archived, Row, decode_archive
 from fraudline.quarantine import Reject, decode_rejects
 from fraudline.settings import Settings

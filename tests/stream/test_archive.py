@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fraudline.adapters.archive import read_archive
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.objects import FolderObjects, open_objects
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.archive.reading import read_archive
+from fraudline.adapters.storage.objects import FolderObjects, open_objects
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.archive import Account, Row, decode_archive, encode_archive
 from fraudline.contract import Contract, load_contract
 from fraudline.decision import pack

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from fraudline.adapters.alerts import Alerts
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import RECORDS, Limits
-from fraudline.adapters.landing import Landing
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import StreamDeps
+from fraudline.adapters.archive.landing import Landing
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.alerts import Alerts
+from fraudline.adapters.stream.deps import StreamDeps
+from fraudline.adapters.stream.draining import RECORDS, Limits
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.archive import Account, Row
 from fraudline.decision import REALTIME, STREAM, Decision, decision_item
 from fraudline.errors import NotReady

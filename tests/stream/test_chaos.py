@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from fraudline.adapters.batches import STEPS
-from fraudline.adapters.draining import CAUGHT_UP, LOST
+from fraudline.adapters.stream.batches import STEPS
+from fraudline.adapters.stream.draining import CAUGHT_UP, LOST
 from fraudline.settings import Settings
 from tests.stream.conftest import Expected, Send, assert_same
 from tests.stream.events import dirty_events

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import CAUGHT_UP, EXPIRED, RECORDS, STOPPED, DrainReport, Limits, drain
-from fraudline.adapters.leases import Lease
-from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import StreamDeps
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.stream.deps import StreamDeps
+from fraudline.adapters.stream.draining import CAUGHT_UP, EXPIRED, RECORDS, STOPPED, DrainReport, Limits, drain
+from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.leases import Lease
 from fraudline.durations import HOUR, MINUTE
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings

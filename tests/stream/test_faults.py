@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from fraudline.adapters.draining import CAUGHT_UP, STOPPED, UNAVAILABLE, Limits
+from fraudline.adapters.stream.draining import CAUGHT_UP, STOPPED, UNAVAILABLE, Limits
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
 from tests.stream.conftest import Expected, Send, assert_same

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from fraudline.adapters.archived_batches import archived_batches
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import Deadline
-from fraudline.adapters.draining import LOST, OUTDATED, Limits
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.generation_build import Built, build_generation
-from fraudline.adapters.generation_move import Mover
-from fraudline.adapters.generations import require_ready
-from fraudline.adapters.leases import Lease, Leases
-from fraudline.adapters.objects import Objects, open_objects
-from fraudline.adapters.profiles import Profiles
-from fraudline.adapters.slices import SliceReport, run_slice
+from fraudline.adapters.archive.names import archived_batches
+from fraudline.adapters.aws.backoff import Deadline
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.generations.build import Built, build_generation
+from fraudline.adapters.generations.marks import require_ready
+from fraudline.adapters.generations.move import Mover
+from fraudline.adapters.storage.objects import Objects, open_objects
+from fraudline.adapters.stream.draining import LOST, OUTDATED, Limits
+from fraudline.adapters.stream.slices import SliceReport, run_slice
+from fraudline.adapters.tables.leases import Lease, Leases
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.contract import load_contract
 from fraudline.errors import NotReady
 from fraudline.features.definition import feature_set

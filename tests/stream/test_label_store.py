@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.erasing_labels import LabelRows
-from fraudline.adapters.labels import Labels
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.erasure.labels import LabelRows
+from fraudline.adapters.tables.labels import Labels
 from fraudline.contract import load_contract
 from fraudline.durations import HOUR
 from fraudline.erasure import Erased, Tombstone, keyed_hash

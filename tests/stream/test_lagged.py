@@ -5,12 +5,12 @@ import random
 from contextlib import suppress
 from dataclasses import replace
 
-from fraudline.adapters.archive import read_archive
-from fraudline.adapters.backoff import within
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import StreamDeps
+from fraudline.adapters.archive.reading import read_archive
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.deps import StreamDeps
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.clock import format_micros
 from fraudline.contract import load_contract
 from fraudline.decision import pack

@@ -13,19 +13,20 @@ from typing import Any
 import pytest
 
 from flows.materialize import MaterializeRequest, MaterializeResult, materialize
-from fraudline.adapters import large_backfill, shuffle
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.builds import read_builds
-from fraudline.adapters.clients import client
+from fraudline.adapters.archive.builds import read_builds
+from fraudline.adapters.archive.history import load_history
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.clock import now_micros
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.history import load_history
-from fraudline.adapters.labels import Labels
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.profiles import Profiles
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.large import backfill as large_backfill
+from fraudline.adapters.large import shuffle
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.labels import Labels
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.clock import format_micros, from_micros, parse_timestamp
 from fraudline.decision import pack
 from fraudline.durations import DAY, HOUR, MINUTE, floor_hour

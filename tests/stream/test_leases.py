@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.draining import EXPIRED, STUCK, UNAVAILABLE, Limits
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.lag import shard_lags
-from fraudline.adapters.leases import Lease, Leases
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.stream.draining import EXPIRED, STUCK, UNAVAILABLE, Limits
+from fraudline.adapters.stream.lag import shard_lags
+from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.leases import Lease, Leases
 from fraudline.durations import HOUR
 from fraudline.errors import LostRace, NotReady
 from fraudline.local.emulator import Emulator

@@ -12,14 +12,14 @@ import pytest
 from flows import defaults
 from flows.ingest_labels import IngestLabelsRequest, ingest_labels
 from flows.materialize import MaterializeRequest, materialize
-from fraudline.adapters.archive import read_archive
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import Deadline, within
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.dynamodb import DynamoDB, Statement
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.profiles import Profiles
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.archive.reading import read_archive
+from fraudline.adapters.aws.backoff import Deadline, within
+from fraudline.adapters.aws.dynamodb import DynamoDB, Statement
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.clock import format_micros, from_micros
 from fraudline.decision import pack
 from fraudline.durations import DAY, HOUR, MINUTE

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import pytest
 
-from fraudline.adapters.archived_batches import archived_batches
-from fraudline.adapters.clients import client
+from fraudline.adapters.archive.names import archived_batches
+from fraudline.adapters.aws.clients import client
 from fraudline.adapters.clock import now_micros
-from fraudline.adapters.draining import CAUGHT_UP, EXPIRED, UNAVAILABLE, Limits
-from fraudline.adapters.s3 import S3Objects
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.storage.s3 import S3Objects
+from fraudline.adapters.stream.draining import CAUGHT_UP, EXPIRED, UNAVAILABLE, Limits
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.durations import HOUR
 from fraudline.local.emulator import Emulator
 from fraudline.profiles import decode_history

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import Deadline, within
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.labels import Labels
-from fraudline.adapters.leases import Leases
+from fraudline.adapters.aws.backoff import Deadline, within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.tables.labels import Labels
+from fraudline.adapters.tables.leases import Leases
 from fraudline.labels import Verdict
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings

@@ -7,11 +7,11 @@ from collections import Counter
 
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.contract import load_contract
 from fraudline.durations import SECOND
 from fraudline.erasure import nobody

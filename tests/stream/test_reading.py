@@ -5,13 +5,13 @@ import resource
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.kinesis import Page, ShardReader, Stream
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.slices import run_slice
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.kinesis import Page, ShardReader, Stream
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.local.emulator import Emulator
 from fraudline.local.resources import create_stream
 from fraudline.settings import Settings

@@ -12,18 +12,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.backfill import BackfillRequest, backfill
-from fraudline.adapters import shuffle, stream_runs
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.clients import client
-from fraudline.adapters.draining import CAUGHT_UP, CLOSED, EXPIRED, GONE, Limits
-from fraudline.adapters.kinesis import Stream
-from fraudline.adapters.leases import Lease
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.producer import Producer
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.large import shuffle, stream_runs
 from fraudline.adapters.registry import Registry
-from fraudline.adapters.slices import first_checkpoint, ready_to_drain, run_slice
-from fraudline.adapters.stream_deps import stream_deps
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.deps import stream_deps
+from fraudline.adapters.stream.draining import CAUGHT_UP, CLOSED, EXPIRED, GONE, Limits
+from fraudline.adapters.stream.kinesis import Stream
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import first_checkpoint, ready_to_drain, run_slice
+from fraudline.adapters.tables.leases import Lease
 from fraudline.bundle import load_bundle
 from fraudline.local.resources import create_stream
 from fraudline.settings import Settings

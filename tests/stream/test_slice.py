@@ -10,13 +10,13 @@ import boto3
 import pytest
 from boto3.dynamodb.conditions import Key
 
-from fraudline.adapters.clients import client
+from fraudline.adapters.aws.clients import client
 from fraudline.adapters.clock import now_micros
-from fraudline.adapters.draining import CAUGHT_UP, DrainReport, Limits
-from fraudline.adapters.producer import Producer
-from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import stream_deps
-from fraudline.adapters.tables import BY_ALERT_DAY, BY_ENTITY
+from fraudline.adapters.stream.deps import stream_deps
+from fraudline.adapters.stream.draining import CAUGHT_UP, DrainReport, Limits
+from fraudline.adapters.stream.producer import Producer
+from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.keys import BY_ALERT_DAY, BY_ENTITY
 from fraudline.durations import DAY, SECOND
 from fraudline.features.offline import offline_features
 from fraudline.settings import Settings
@@ -104,7 +104,7 @@ def test_the_stream_scores_as_the_file_it_was_made_of_where_nothing_came_late(re
 
 def test_a_scoring_process_loads_nothing_of_training() -> None:
     heavy = ("numpy", "pandas", "pyarrow", "sklearn", "prefect", "great_expectations", "onnxruntime")
-    look = f"import sys, fraudline.adapters.slices; print([m for m in {heavy!r} if m in sys.modules])"
+    look = f"import sys, fraudline.adapters.stream.slices; print([m for m in {heavy!r} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

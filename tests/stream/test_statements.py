@@ -2,10 +2,10 @@
 
 import pytest
 
-from fraudline.adapters.aws_json import AwsJson
-from fraudline.adapters.backoff import within
-from fraudline.adapters.dynamodb import DynamoDB
-from fraudline.adapters.profiles import Profiles
+from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.dynamodb import DynamoDB
+from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.tables.profiles import Profiles
 from fraudline.errors import LostRace
 from fraudline.local.emulator import Emulator
 from fraudline.profiles import ProfileChange

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fraudline.adapters.draining import Limits
-from fraudline.adapters.generation_move import Mover
-from fraudline.adapters.kinesis import Stream
-from fraudline.adapters.slices import run_slice
-from fraudline.adapters.stream_deps import StreamDeps, stream_deps
+from fraudline.adapters.generations.move import Mover
+from fraudline.adapters.stream.deps import StreamDeps, stream_deps
+from fraudline.adapters.stream.draining import Limits
+from fraudline.adapters.stream.kinesis import Stream
+from fraudline.adapters.stream.slices import run_slice
 from fraudline.settings import Settings
 from tests.stream.bundles import SmallBundle, small_bundle
 

@@ -20,10 +20,10 @@ from prefect.client.base import PrefectHttpxSyncClient
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_REQUEST_TIMEOUT, PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.outgoing import outgoing
-from fraudline.adapters.producer import Producer
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.storage.objects import open_objects
+from fraudline.adapters.stream.outgoing import outgoing
+from fraudline.adapters.stream.producer import Producer
 from fraudline.contract import load_contract
 from fraudline.local.emulator import Emulator, environment_of
 from fraudline.local.prefect_server import PrefectServer, running_prefect_server

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from expectations import load_suite
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.contract import load_contract
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from fraudline.adapters.ahead import ahead
+from fraudline.adapters.large.ahead import ahead
 
 
 def test_the_next_item_is_made_while_one_is_used() -> None:

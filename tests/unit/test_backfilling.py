@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudline import backfilling
-from fraudline.adapters.files import load_transactions
-from fraudline.adapters.partitions import MANIFEST, LocalFolder, PartitionFile, PartitionFolder, fill
+from fraudline.adapters.backfill.partitions import MANIFEST, LocalFolder, PartitionFile, PartitionFolder, fill
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.backfilling import Partition, partitions, score_partitions
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
@@ -155,7 +155,7 @@ def test_a_run_that_was_stopped_goes_on_where_it_was(table: TransactionTable, bu
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from fraudline.adapters import partitions
+from fraudline.adapters.backfill import partitions
 from tests.unit.test_backfilling import CONTRACT, load_transactions, run, bundle_files, load_bundle, version_of
 
 write, written = partitions.write_whole, []

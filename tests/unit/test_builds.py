@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.adapters import objects as stores
-from fraudline.adapters.builds import read_builds, record_build
-from fraudline.adapters.objects import FolderObjects, NotFound, read_all
+from fraudline.adapters.archive.builds import read_builds, record_build
+from fraudline.adapters.storage import objects as stores
+from fraudline.adapters.storage.objects import FolderObjects, NotFound, read_all
 from fraudline.builds import NEVER, Build, seen_by
 from fraudline.durations import HOUR
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.registry import Registry, open_registry
 from fraudline.bundle import MANIFEST, load_bundle, seal
 from fraudline.clock import day_start

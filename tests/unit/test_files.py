@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudline.adapters.files import load_transactions, read_transactions, rejected_lines, text_pieces
-from fraudline.adapters.outgoing import NO_KEY, outgoing
+from fraudline.adapters.inputs.files import load_transactions, read_transactions, rejected_lines, text_pieces
+from fraudline.adapters.stream.outgoing import NO_KEY, outgoing
 from fraudline.columns import Landed
 from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.adapters.files import load_transactions
-from fraudline.adapters.input_files import found_files
+from fraudline.adapters.inputs.files import load_transactions
+from fraudline.adapters.inputs.sources import found_files
 from fraudline.contract import load_contract
 
 HEADER = "transaction_id,user_id,timestamp,amount,device_type,location,is_vpn,card_type,is_fraud"

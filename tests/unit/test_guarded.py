@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.adapters.guarded import Guarded
-from fraudline.adapters.objects import FolderObjects, NotFound
+from fraudline.adapters.storage.guarded import Guarded
+from fraudline.adapters.storage.objects import FolderObjects, NotFound
 from fraudline.contract import load_contract
 from fraudline.erasure import Erased, Tombstone, keyed_hash, nobody
 

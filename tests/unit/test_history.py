@@ -5,8 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fraudline.adapters.history import load_history
-from fraudline.adapters.objects import FolderObjects
+from fraudline.adapters.archive.history import load_history
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.clock import format_micros, parse_timestamp
 from fraudline.columns import Landed

@@ -9,8 +9,8 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.label_files import labels_of, load_labels, read_label_rows
+from fraudline.adapters.archive.label_files import labels_of, load_labels, read_label_rows
+from fraudline.adapters.aws.clients import client
 from fraudline.clock import parse_timestamp
 from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput

@@ -22,20 +22,22 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import Client
 
-from fraudline.adapters import file_runs, large_backfill, large_landing, shuffle
-from fraudline.adapters import workers as workers_module
-from fraudline.adapters.clients import client
-from fraudline.adapters.files import load_transactions
-from fraudline.adapters.input_files import LocalFile, found_files
-from fraudline.adapters.large_backfill import PastOnDisk, shuffled
-from fraudline.adapters.large_landing import land_files
-from fraudline.adapters.objects import open_objects
-from fraudline.adapters.originals import with_originals
-from fraudline.adapters.output_lock import only_run
-from fraudline.adapters.partitions import LocalFolder, PartitionFile, PartitionFolder, fill
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.backfill.output_lock import only_run
+from fraudline.adapters.backfill.partitions import LocalFolder, PartitionFile, PartitionFolder, fill
+from fraudline.adapters.inputs.files import load_transactions
+from fraudline.adapters.inputs.originals import with_originals
+from fraudline.adapters.inputs.sources import LocalFile, found_files
+from fraudline.adapters.large import backfill as large_backfill
+from fraudline.adapters.large import file_runs, shuffle
+from fraudline.adapters.large import landing as large_landing
+from fraudline.adapters.large import workers as workers_module
+from fraudline.adapters.large.backfill import PastOnDisk, shuffled
+from fraudline.adapters.large.landing import land_files
+from fraudline.adapters.large.shuffle import scratch_beside
+from fraudline.adapters.large.workers import Workers, dask_cluster, processes
 from fraudline.adapters.registry import Registry
-from fraudline.adapters.shuffle import scratch_beside
-from fraudline.adapters.workers import Workers, dask_cluster, processes
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.backfilling import Past, PastInMemory
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
@@ -426,7 +428,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     from flows.backfill import BackfillRequest, backfill
-    from fraudline.adapters import large_backfill
+    from fraudline.adapters.large import backfill as large_backfill
 
     large_backfill.MEMORY_ROWS = 0
     folder, size = Path(sys.argv[1]), int(sys.argv[2])

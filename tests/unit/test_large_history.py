@@ -16,19 +16,21 @@ import pyarrow.parquet as pq
 import pytest
 from msgspec import structs
 
-from fraudline.adapters import archive, archive_runs, file_runs, large_landing, shuffle
-from fraudline.adapters.archive import EVER
-from fraudline.adapters.builds import record_build
-from fraudline.adapters.clients import client
-from fraudline.adapters.compact_verdicts import CompactVerdicts
-from fraudline.adapters.history import landed_keys, load_history
-from fraudline.adapters.landing_days import LargeLanding
-from fraudline.adapters.large_backfill import shuffled
-from fraudline.adapters.large_build import LargeBuild
-from fraudline.adapters.large_landing import landing_of, read_history
-from fraudline.adapters.objects import FolderObjects, open_objects
-from fraudline.adapters.shuffle import scratch_beside
-from fraudline.adapters.workers import Workers, dask_cluster
+from fraudline.adapters.archive import reading as archive
+from fraudline.adapters.archive.builds import record_build
+from fraudline.adapters.archive.history import landed_keys, load_history
+from fraudline.adapters.archive.reading import EVER
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.large import archive_runs, file_runs, shuffle
+from fraudline.adapters.large import landing as large_landing
+from fraudline.adapters.large.backfill import shuffled
+from fraudline.adapters.large.build import LargeBuild
+from fraudline.adapters.large.compact_verdicts import CompactVerdicts
+from fraudline.adapters.large.days import LargeLanding
+from fraudline.adapters.large.landing import landing_of, read_history
+from fraudline.adapters.large.shuffle import scratch_beside
+from fraudline.adapters.large.workers import Workers, dask_cluster
+from fraudline.adapters.storage.objects import FolderObjects, open_objects
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.backfilling import PastInMemory
 from fraudline.clock import day_start, format_day, format_micros, parse_timestamp

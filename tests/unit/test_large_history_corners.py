@@ -10,18 +10,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fraudline.adapters import archive_runs
-from fraudline.adapters.archive_runs import ArchiveCopies, land_archive
-from fraudline.adapters.before import DiffTarget, SameFeatures
-from fraudline.adapters.landing_days import LargeLanding
-from fraudline.adapters.large_backfill import PastOnDisk, shuffled
-from fraudline.adapters.large_landing import read_history
-from fraudline.adapters.objects import FolderObjects
-from fraudline.adapters.repeated_ids import Copied, RepeatedIds
-from fraudline.adapters.runs import Run
-from fraudline.adapters.shuffle import empty, scratch_beside
-from fraudline.adapters.spill_files import write_batches
-from fraudline.adapters.workers import Workers
+from fraudline.adapters.backfill.before import DiffTarget, SameFeatures
+from fraudline.adapters.large import archive_runs
+from fraudline.adapters.large.archive_runs import ArchiveCopies, land_archive
+from fraudline.adapters.large.backfill import PastOnDisk, shuffled
+from fraudline.adapters.large.days import LargeLanding
+from fraudline.adapters.large.landing import read_history
+from fraudline.adapters.large.repeated_ids import Copied, RepeatedIds
+from fraudline.adapters.large.runs import Run
+from fraudline.adapters.large.shuffle import empty, scratch_beside
+from fraudline.adapters.large.spill_files import write_batches
+from fraudline.adapters.large.workers import Workers
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.backfilling import PastInMemory
 from fraudline.contract import load_contract
 from fraudline.durations import DAY, HOUR

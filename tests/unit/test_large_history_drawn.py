@@ -17,16 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline.adapters import archive, archive_runs, compact_verdicts, file_runs, large_landing, runs, shuffle
-from fraudline.adapters.archive import EVER
-from fraudline.adapters.builds import record_build
-from fraudline.adapters.compact_verdicts import CompactVerdicts
-from fraudline.adapters.history import landed_keys, load_history
-from fraudline.adapters.large_backfill import shuffled
-from fraudline.adapters.large_landing import landing_of, read_history
-from fraudline.adapters.objects import FolderObjects
-from fraudline.adapters.shuffle import scratch_beside
-from fraudline.adapters.workers import Workers
+from fraudline.adapters.archive import reading as archive
+from fraudline.adapters.archive.builds import record_build
+from fraudline.adapters.archive.history import landed_keys, load_history
+from fraudline.adapters.archive.reading import EVER
+from fraudline.adapters.large import archive_runs, compact_verdicts, file_runs, runs, shuffle
+from fraudline.adapters.large import landing as large_landing
+from fraudline.adapters.large.backfill import shuffled
+from fraudline.adapters.large.compact_verdicts import CompactVerdicts
+from fraudline.adapters.large.landing import landing_of, read_history
+from fraudline.adapters.large.shuffle import scratch_beside
+from fraudline.adapters.large.workers import Workers
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.backfilling import Past, PastInMemory
 from fraudline.columns import to_record

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fraudline.adapters import s3
-from fraudline.adapters.clients import client
-from fraudline.adapters.objects import FolderObjects, NotFound, Objects, check_key, open_objects
+from fraudline.adapters.aws.clients import client
+from fraudline.adapters.storage import s3
+from fraudline.adapters.storage.objects import FolderObjects, NotFound, Objects, check_key, open_objects
 from fraudline.errors import BadInput, FraudlineError, NotReady, Unavailable
 from tests.support.parallel import in_parallel
 from tests.support.throttles import refuse_calls

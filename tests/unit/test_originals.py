@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline.adapters.files import csv_options, load_transactions
-from fraudline.adapters.objects import FolderObjects
-from fraudline.adapters.originals import left_out, originals
+from fraudline.adapters.inputs.files import csv_options, load_transactions
+from fraudline.adapters.inputs.originals import left_out, originals
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.columns import Landed, cells_in
 from fraudline.contract import load_contract

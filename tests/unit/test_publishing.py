@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 import pytest
 
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.bundle import MANIFEST, Manifest, load_bundle
 from fraudline.clock import format_day
 from fraudline.publishing import LIBRARIES, fingerprint

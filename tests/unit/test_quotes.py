@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudline import quotes
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.quotes import BLOT, without_stray_quotes
 from tests.unit.test_files import COLUMNS, SHOP, line
 from tests.unit.test_files import csv as csv_file

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fraudline.adapters.clients import client
-from fraudline.adapters.objects import FolderObjects, Objects, open_objects
+from fraudline.adapters.aws.clients import client
 from fraudline.adapters.registry import CHAMPION, Entry, Registry
+from fraudline.adapters.storage.objects import FolderObjects, Objects, open_objects
 from fraudline.errors import BadInput, LostRace, NotReady, Tampered
 from tests.support.parallel import in_parallel
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fraudline.adapters import archive_runs, large_backfill, shuffle
-from fraudline.adapters.input_files import LocalFile
-from fraudline.adapters.large_backfill import is_large_history, shuffled
-from fraudline.adapters.large_landing import land_files
-from fraudline.adapters.objects import FolderObjects
-from fraudline.adapters.shuffle import scratch_beside
-from fraudline.adapters.workers import Workers
+from fraudline.adapters.inputs.sources import LocalFile
+from fraudline.adapters.large import archive_runs, shuffle
+from fraudline.adapters.large import backfill as large_backfill
+from fraudline.adapters.large.backfill import is_large_history, shuffled
+from fraudline.adapters.large.landing import land_files
+from fraudline.adapters.large.shuffle import scratch_beside
+from fraudline.adapters.large.workers import Workers
+from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.errors import NotReady, Unavailable

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.splits import split_files
 from fraudline.table import TransactionTable
 from fraudline.training import Challenger, folds, prepare

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fraudline.adapters.files import load_transactions
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.clock import day_start
 from fraudline.contract import Alerts, contract_from, load_contract
 from fraudline.durations import DAY

@@ -1,5 +1,5 @@
 locals {
-  # Keys, indexes and types are fraudline/adapters/tables.py's (tests/infra compares the two). `expires_at` is set only
+  # Keys, indexes and types are fraudline/adapters/tables/keys.py's (tests/infra compares the two). `expires_at` is set only
   # by deployments that want it.
   tables = {
     decisions = { hash_key = "transaction_id", range_key = "origin", ttl = true }

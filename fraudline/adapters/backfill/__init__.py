@@ -1,0 +1,1 @@
+"""Where a backfill leaves its decisions, who works on it, and what it is held against."""

@@ -1,0 +1,1 @@
+"""Transactions that people bring: found, read, and their refused rows kept."""

@@ -1,0 +1,1 @@
+"""Kinesis: producing, and scoring shard by shard, batch by batch, what arrives."""

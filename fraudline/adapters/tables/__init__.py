@@ -1,0 +1,1 @@
+"""The DynamoDB tables, one module each; `keys` says how they are made."""
