@@ -1,4 +1,4 @@
-"""What it takes to read all that has landed, which each retrain and each hourly build of later entities does.
+"""What it takes to read all that has landed, which each retrain and each hourly build of lagged entities does.
 
     python -m benchmarks.archive
     python -m benchmarks.archive --rows 250000 1000000 4000000

@@ -105,7 +105,7 @@ def cards_event(number: int, user: str, moment: int, rng: random.Random) -> Sent
 
 
 def terminals(contract: Contract, seed: int = 0) -> dict[tuple[int, str], LaggedHistory]:
-    """Every terminal that the events name, as `materialize` builds it; none where the contract has no later entity."""
+    """Every terminal that the events name, as `materialize` builds it; none where the contract has no lagged entity."""
     rng = random.Random(seed)
     return {(0, f"T{n}"): terminal(contract, rng) for n in range(TERMINALS) for _ in contract.lagged_entities}
 

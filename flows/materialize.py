@@ -1,4 +1,4 @@
-"""Materialize: build the profiles of later entities (terminals, devices) from all that has landed, every hour."""
+"""Materialize: build the profiles of lagged entities (terminals, devices) from all that has landed, every hour."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ class MaterializeRequest(BaseModel):
 
 @dataclass(frozen=True)
 class MaterializeResult:
-    """How many entities were built through which hour; none where the contract has no later ones."""
+    """How many entities were built through which hour; none where the contract has no others."""
 
     entities: int
     through: str
@@ -35,17 +35,17 @@ class MaterializeResult:
 
 @flow(name="materialize", flow_run_name="materialize-{request.now:%Y-%m-%dT%H:%M}")
 def materialize(request: MaterializeRequest) -> MaterializeResult:
-    """Build later entities' profiles from the archive, the landed files and the label store."""
+    """Build lagged entities' profiles from the archive, the landed files and the label store."""
     settings = load_settings()
     configured = load_contract(settings.contract)
     # The stream follows the champion's contract; the configured one may be ahead of it.
     registry = open_registry(f"s3://{settings.models_bucket}", configured.name)
     contract = materializing.contract_in_use(registry, configured)
     tag_run(contract=contract.name)
-    return build_later_entities(settings, contract, to_micros(request.now))
+    return build_lagged_entities(settings, contract, to_micros(request.now))
 
 
-def build_later_entities(settings: Settings, contract: Contract, now: int) -> MaterializeResult:
+def build_lagged_entities(settings: Settings, contract: Contract, now: int) -> MaterializeResult:
     """A build up to the newest hour that there may be one of at `now` (microseconds)."""
     if not contract.lagged_entities:
         return MaterializeResult(0, "")

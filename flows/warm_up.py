@@ -4,7 +4,7 @@ from prefect import flow
 from pydantic import BaseModel, Field
 
 from flows import defaults
-from flows.materialize import build_later_entities
+from flows.materialize import build_lagged_entities
 from fraudline.adapters.clock import now_micros
 from fraudline.adapters.generations.build import Built
 from fraudline.clock import day_start
@@ -49,5 +49,5 @@ def warm_up(request: WarmUpRequest) -> Built:
     landing.quarantine(past.rejects, request.quarantine, refused_key(f"{contract.name}-warm-up-{request.before}"))
     built = streaming.build_generation(settings, past.table.take(past.table.timestamp < before))
     if built.archived:
-        build_later_entities(settings, contract, now_micros())
+        build_lagged_entities(settings, contract, now_micros())
     return built

@@ -1,7 +1,7 @@
 """What a large backfill does with each partition: three passes, each a function of one partition alone.
 
-1. By partition entity: which frauds the amount explains, for these count apart in the risk of later entities.
-2. By each later entity: its primitives for the rows to score.
+1. By partition entity: which frauds the amount explains, for these count apart in the risk of lagged entities.
+2. By each lagged entity: its primitives for the rows to score.
 3. By partition entity again: features, joined with those primitives by row number, and scores.
 
 The features are those of `offline.py`; a partition holds all rows of its entities, in the order they count.
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from fraudline.backfilling import score_rows
 from fraudline.contract import Contract
-from fraudline.features.offline import Explained, LaterPrimitives, OfflineFeatures, later_primitives
+from fraudline.features.offline import Explained, LaggedPrimitives, OfflineFeatures, lagged_primitives
 from fraudline.scoring import Scorer
 from fraudline.spilling import Columns, partition_entity_table, rows_of_lists, rows_within
 from fraudline.table import Integers, TransactionTable
@@ -33,28 +33,28 @@ def explained_frauds(contract: Contract, columns: pa.Table, category_texts: Sequ
 def lagged_columns(
     table: TransactionTable, home: npt.NDArray[np.uint16], index: int, explained: Explained, wanted: Ranges
 ) -> tuple[Columns, npt.NDArray[np.uint16]]:
-    """Later entity `index`'s primitives at the wanted rows of its partition, and each row's home partition.
+    """Lagged entity `index`'s primitives at the wanted rows of its partition, and each row's home partition.
 
     They stand beside the rows' numbers, by home partition, which `home` tells of all rows. `explained` are the frauds
     of all partitions that their amounts explain.
     """
     mask = rows_within(table.source_row, wanted)
     home = home[mask]
-    values, of = later_primitives(table, index, explained, mask, home)
+    values, of = lagged_primitives(table, index, explained, mask, home)
     return {"row": table.source_row[mask][of], "values": values}, home[of]
 
 
-def gathered(batches: Sequence[pa.RecordBatch]) -> LaterPrimitives:
-    """The primitives of a later entity's partitions for one home partition."""
+def gathered(batches: Sequence[pa.RecordBatch]) -> LaggedPrimitives:
+    """The primitives of a lagged entity's partitions for one home partition."""
     rows = np.concatenate([batch["row"].to_numpy() for batch in batches])
-    return LaterPrimitives(np.concatenate([rows_of_lists(batch["values"]) for batch in batches]), np.argsort(rows))
+    return LaggedPrimitives(np.concatenate([rows_of_lists(batch["values"]) for batch in batches]), np.argsort(rows))
 
 
 def scored_rows(
     contract: Contract,
     columns: pa.Table,
     category_texts: Sequence[pa.StringArray],
-    later: Sequence[LaterPrimitives],
+    lagged: Sequence[LaggedPrimitives],
     wanted: Ranges,
     scorer: Scorer,
     with_features: bool,
@@ -62,5 +62,5 @@ def scored_rows(
     """Numbers, scores and, where asked for, features (rows, features) of the wanted rows."""
     table = partition_entity_table(contract, columns, category_texts)
     mask = rows_within(table.source_row, wanted)
-    scores, matrix = score_rows(OfflineFeatures(table), mask, scorer, with_features, later)
+    scores, matrix = score_rows(OfflineFeatures(table), mask, scorer, with_features, lagged)
     return table.source_row[mask], scores, matrix

@@ -17,7 +17,7 @@ from fraudline.bundle import Bundle
 from fraudline.clock import format_day
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
-from fraudline.features.offline import LaterPrimitives, OfflineFeatures
+from fraudline.features.offline import LaggedPrimitives, OfflineFeatures
 from fraudline.fingerprints import Fingerprint
 from fraudline.scoring import Scorer
 from fraudline.scoring_matrix import score_columns
@@ -161,13 +161,13 @@ def score_rows(
     rows: npt.NDArray[np.bool_],
     scorer: Scorer,
     with_features: bool,
-    later: Sequence[LaterPrimitives] | None = None,
+    lagged: Sequence[LaggedPrimitives] | None = None,
 ) -> tuple[Floats, Floats | None]:
     """The scores of the rows wanted (a mask) and, where asked for, their features (rows, features)."""
     count = int(rows.sum())
     scores = np.empty(count)
     matrix = np.empty((count, features.width)) if with_features else None
-    for at, columns in features.blocks(rows, later):
+    for at, columns in features.blocks(rows, lagged):
         scores[at] = score_columns(scorer, columns)
         if matrix is not None:
             # Whole rows at once: they go to places all over the matrix.

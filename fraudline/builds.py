@@ -1,7 +1,7 @@
-"""Builds of later entities: which landed objects each of them saw first, and so which of them missed a transaction.
+"""Builds of lagged entities: which landed objects each of them saw first, and so which of them missed a transaction.
 
 A decision is made from what some build saw. Offline code can follow it only if it knows what that build did not see:
-docs/exactly-once.md ("Later entities") has the argument.
+docs/exactly-once.md ("Lagged entities") has the argument.
 """
 
 from collections.abc import Iterable, Mapping

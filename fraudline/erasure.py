@@ -73,8 +73,8 @@ class Erased:
         self.pseudonyms = frozenset(self._found.values())
         self._entities = sorted({entity for entity, _ in self._found})
         self._partition = contract.partition_entity.name
-        later = {e.name: e.column for e in contract.lagged_entities if e.name in self._entities}
-        self._later = msgspec.json.Decoder(_ids_of(later)) if later else None
+        lagged = {e.name: e.column for e in contract.lagged_entities if e.name in self._entities}
+        self._lagged = msgspec.json.Decoder(_ids_of(lagged)) if lagged else None
         # In files an entity goes by its column, in decisions and backfills by its name.
         self._columns = {part: e.name for e in contract.entities for part in (e.column, e.name)}
         self.of = lru_cache(_REMEMBERED)(self._of)
@@ -115,11 +115,11 @@ class Erased:
         return self._searched(record) if is_theirs else record
 
     def _names_later(self, data: bytes) -> bool:
-        """Whether a record is of an erased later entity; its ids alone are decoded."""
-        if self._later is None:
+        """Whether a record is of an erased lagged entity; its ids alone are decoded."""
+        if self._lagged is None:
             return False
         try:
-            ids = msgspec.structs.asdict(self._later.decode(data))
+            ids = msgspec.structs.asdict(self._lagged.decode(data))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
         return any(self.of(entity, str(id_)) is not None for entity, id_ in ids.items())

@@ -28,7 +28,7 @@ _GAPS = (MINUTE, 20 * MINUTE, 3 * HOUR, DAY)
 class Golden(msgspec.Struct, frozen=True):
     """A transaction of made-up entities, in the order they count, and the score it must get.
 
-    Later entities have seen the transactions before it that tell a label, and their labels.
+    Lagged entities have seen the transactions before it that tell a label, and their labels.
     """
 
     transaction: Transaction
@@ -56,19 +56,19 @@ def check_golden(contract: Contract, scorer: Scorer, version: str, data: bytes) 
 
 def _scores(contract: Contract, scorer: Scorer, transactions: list[Transaction]) -> list[tuple[Transaction, float]]:
     online = OnlineFeatures(contract)
-    history, later = online.new_history(), [_Later(entity) for entity in contract.lagged_entities]
+    history, lagged = online.new_history(), [_Lagged(entity) for entity in contract.lagged_entities]
     rows = []
     for transaction in transactions:
-        computed = online.features(transaction, history, [entity.history for entity in later])
+        computed = online.features(transaction, history, [entity.history for entity in lagged])
         online.count(history, transaction, computed.effective_time)
-        for entity in later:
+        for entity in lagged:
             entity.count(transaction, computed)
         rows.append(computed.features)
     return list(zip(transactions, scorer.score_many(rows), strict=True))
 
 
-class _Later:
-    """One later entity, built as time goes by instead of by the hour: readers look a lag behind all the same."""
+class _Lagged:
+    """One lagged entity, built as time goes by instead of by the hour: readers look a lag behind all the same."""
 
     def __init__(self, entity: Entity) -> None:
         self._counter = LaggedCounter(entity)

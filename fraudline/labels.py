@@ -14,7 +14,7 @@ class Verdict(msgspec.Struct, frozen=True):
     """What somebody found a transaction to be (1 fraud, 0 not), and when (microseconds since the epoch).
 
     `UNKNOWN` (-1) withdraws what was found before: from then on the transaction has no label. `missed_by` is the hour
-    of the newest build of later entities that did not know of it.
+    of the newest build of lagged entities that did not know of it.
     """
 
     label: int

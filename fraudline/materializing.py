@@ -1,4 +1,4 @@
-"""Profiles of later entities, built from all that has landed: volumes up to an hour, labels up to the delay before it.
+"""Profiles of lagged entities, built from all that has landed: volumes up to an hour, labels up to the delay before it.
 
 Built from scratch every time, so that a lost run changes nothing. What builds before had not seen counts from the
 newest of their hours on: decisions that were made after them could not know of it, and offline code follows.
@@ -23,13 +23,13 @@ from fraudline.table import TransactionTable
 
 
 def newest_hour(contract: Contract, now: int) -> int:
-    """Up to which hour (microseconds) later entities may be built at `now`: that of the shortest lag."""
+    """Up to which hour (microseconds) lagged entities may be built at `now`: that of the shortest lag."""
     lags = [parse_duration(entity.lag or "1h") for entity in contract.lagged_entities]
     return floor_hour(now - min(lags))
 
 
 def build_lagged(table: TransactionTable, through: int, read_at: int | None = None) -> dict[str, LaggedHistory]:
-    """Histories by profile key, of all later entities that had a transaction before the hour `through`.
+    """Histories by profile key, of all lagged entities that had a transaction before the hour `through`.
 
     `read_at` is the oldest hour of earlier builds that somebody may still read at: by default nobody does. A label
     counts at max(transaction time, known_at - label delay); only those that online readers may see by then.
@@ -46,7 +46,7 @@ def build_lagged(table: TransactionTable, through: int, read_at: int | None = No
 def by_key(
     contract: Contract, index: int, names: Iterable[str], histories: Iterable[LaggedHistory]
 ) -> dict[str, LaggedHistory]:
-    """The histories of these members of later entity `index`, by profile key."""
+    """The histories of these members of lagged entity `index`, by profile key."""
     entity, generation = contract.entities[index], feature_set(contract).hash
     pairs = zip(names, histories, strict=True)
     return {profile_key(entity.name, name, generation): history for name, history in pairs}
@@ -55,7 +55,7 @@ def by_key(
 def build_entity(
     past: TransactionTable, index: int, explained: npt.NDArray[np.bool_], through: int, read_at: int | None = None
 ) -> dict[int, LaggedHistory]:
-    """Histories of later entity `index` by code, from all rows of some of its members as builds saw them.
+    """Histories of lagged entity `index` by code, from all rows of some of its members as builds saw them.
 
     `explained` tells of each row whether its amount alone would explain a fraud.
     """

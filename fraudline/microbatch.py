@@ -59,7 +59,7 @@ class Event(NamedTuple):
 class Reading(NamedTuple):
     """A decoded batch: events and refusals in order, and the keys of what to look up.
 
-    `profile_keys` are by entity id, `lagged_keys` by (index of the later entity, id).
+    `profile_keys` are by entity id, `lagged_keys` by (index of the lagged entity, id).
     """
 
     events: tuple[Event, ...]

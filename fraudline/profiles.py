@@ -59,7 +59,7 @@ def generation_in(key: str) -> str:
 
 
 def built_through_key(generation: str) -> str:
-    """The key of the row that says up to which hour a generation's later entities are built."""
+    """The key of the row that says up to which hour a generation's lagged entities are built."""
     return f"#built_through#{generation}"
 
 
@@ -73,7 +73,7 @@ GENERATIONS = "#generations"
 
 
 def built_position(through: int) -> str:
-    """The position of a later entity's profile, by the hour (microseconds) it was built through: in the order of hours.
+    """The position of a lagged entity's profile, by the hour (microseconds) it was built through, in the hours' order.
 
     >>> built_position(0) < built_position(3_600_000_000) < built_position(36_000_000_000)
     True
@@ -82,7 +82,7 @@ def built_position(through: int) -> str:
 
 
 def is_built(position: str) -> bool:
-    """Whether it is a later entity's position, an hour, and none of the stream, which names a shard.
+    """Whether it is a lagged entity's position, an hour, and none of the stream, which names a shard.
 
     >>> is_built(built_position(3_600_000_000)), is_built("0" * 56 + "#shardId-000000000000")
     (True, False)

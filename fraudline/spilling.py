@@ -1,6 +1,6 @@
 """Parts of a table of files as Arrow batches, to lie on disk between the passes of a large backfill.
 
-Three kinds: whole transactions (of a run or a day), what the partition entity's features need, and what a later
+Three kinds: whole transactions (of a run or a day), what the partition entity's features need, and what a lagged
 entity's need. The latter two hold no ids: a row is known by its number in all input. Only a day's hold texts.
 
 Of files, the order and the labels follow from the columns. What the stream has counted has an order of its own, and
@@ -38,7 +38,7 @@ def with_numbers(table: TransactionTable, positions: pa.StringArray | None = Non
 def with_order(batch: pa.RecordBatch, built: bool) -> pa.RecordBatch:
     """Rows of a file among those of a stream: each counted at its timestamp, in the order of ids.
 
-    `built` if the stream's rows tell up to where later entities were built.
+    `built` if the stream's rows tell up to where lagged entities were built.
     """
     told = {"built_through": pa.array(np.full(len(batch), NOT_RECORDED))} if built else {}
     return _with(batch, {"effective_time": batch["timestamp"], **told, ORDER: batch["id"]})
@@ -170,7 +170,7 @@ class Dealer:
     def deal_statements(
         self, said: Statements, entities: Sequence[npt.NDArray[np.int32]], first_row: int
     ) -> Iterator[tuple[int, int, pa.RecordBatch]]:
-        """What was said of the labels of these rows, by the index and the partition of later entities."""
+        """What was said of the labels of these rows, by the index and the partition of lagged entities."""
         columns: Columns = {
             "row": said.row + first_row, "label": said.label, "known_at": said.known_at, "missed_by": said.missed_by,
         }  # fmt: skip
@@ -220,16 +220,16 @@ def rows_of_lists(lists: pa.FixedSizeListArray) -> npt.NDArray[Any]:
 def partition_entity_table(
     contract: Contract, columns: pa.Table, category_texts: Sequence[pa.StringArray]
 ) -> TransactionTable:
-    """A partition by the partition entity, as its features need it: ids and later entities are left blank."""
+    """A partition by the partition entity, as its features need it: ids and lagged entities are left blank."""
     categories = tuple(Codes(_numbers(columns, f"category_{i}"), texts) for i, texts in enumerate(category_texts))
     flags = tuple(_numbers(columns, f"flag_{i}") for i in range(len(contract.flags)))
     return _table(contract, columns, 0, categories, flags)
 
 
-def later_entity_table(
+def lagged_entity_table(
     contract: Contract, columns: pa.Table, index: int, statements: pa.Table | None = None
 ) -> TransactionTable:
-    """A partition by later entity `index`, as its primitives need it, with all `statements` on its labels, if told."""
+    """A partition by lagged entity `index`, as its primitives need it, with all `statements` on its labels, if told."""
     table = _table(contract, columns, index, (), ())
     if statements is None:
         return table

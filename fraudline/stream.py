@@ -59,7 +59,7 @@ class Intent(msgspec.Struct, frozen=True):
     """Everything about a batch that its records and profiles do not say, written down before it is done.
 
     `end` is its last sequence number, `records` how many it has, `scored_at` the clock its decisions tell
-    (microseconds), `built_through` the hour its later entities are read at (None where the contract has none). `name`
+    (microseconds), `built_through` the hour its lagged entities are read at (None where the contract has none). `name`
     is what its objects are called: a replay that finds its first records expired could not make it out any more.
     """
 

@@ -47,7 +47,7 @@ class Statements:
     """All that was said of the labels of a table's rows: `row` was found to be `label` (`UNKNOWN`: neither, any more).
 
     A row's statements stand in the order of their weight: while several are known, the last of them is its label.
-    `missed_by` is the hour of the newest build of later entities that did not know of it (0: none).
+    `missed_by` is the hour of the newest build of lagged entities that did not know of it (0: none).
     """
 
     row: Integers
@@ -72,9 +72,10 @@ class TransactionTable:
 
     `label` is 1, 0 or -1 (not known); `known_at` is when it became known (microseconds). `effective_time` is the record
     of the stream where there is one, and equals `timestamp` in files, which are sorted. `built_through` is the hour up
-    to which later entities were built when the transaction was decided, `NOT_RECORDED` (None: for all rows) where
-    offline code may assume the lag. `missed_by` is the hour of the newest build of later entities that had not seen the
-    row (0: none; None: for all rows). `said` is None where `label` and `known_at` are all that was ever said of labels.
+    to which lagged entities were built when the transaction was decided, `NOT_RECORDED` (None: for all rows) where
+    offline code may assume the lag. `missed_by` is the hour of the newest build of lagged entities that had not seen
+    the row (0: none; None: for all rows). `said` is None where `label` and `known_at` are all that was ever said of
+    labels.
     `source_row` is the row's number in all that was read (`Landed.places` tells its file), for people and reports.
     """
 
@@ -143,7 +144,7 @@ class TransactionTable:
         return replace(self, label=np.where(known, self.label, UNKNOWN).astype(np.int8), said=said)
 
     def as_builds_saw_it(self) -> "TransactionTable":
-        """The same rows as builds of later entities counted them: none before the hour of a build that missed it."""
+        """The same rows as builds of lagged entities counted them: none before the hour of a build that missed it."""
         if self.missed_by is None or not (self.missed_by > self.effective_time).any():
             return self
         time = np.maximum(self.effective_time, self.missed_by)

@@ -53,7 +53,7 @@ def contract_in_use(registry: Registry, configured: Contract) -> Contract:
     return contract_from(manifest.contract, f"version {version}")
 
 
-@step(name="begin to build later entities", retries=2, retry_delay_seconds=2)
+@step(name="begin to build lagged entities", retries=2, retry_delay_seconds=2)
 def begin(settings: Settings, contract: Contract, now: int) -> int:
     """Up to which hour to build at `now`, after noting what is new to this build: all that comes from now on is not.
 
@@ -79,7 +79,7 @@ def begin(settings: Settings, contract: Contract, now: int) -> int:
 
 @dataclass(frozen=True)
 class Past:
-    """All that has landed: so many transactions, and what they make of later entities (`build_lagged`)."""
+    """All that has landed: so many transactions, and what they make of lagged entities (`build_lagged`)."""
 
     contract: Contract
     rows: int
@@ -111,10 +111,10 @@ def _dealt_out(contract: Contract, folder: Path, workers: Workers) -> LargeBuild
     return LargeBuild(contract, landed, rename, folder, workers, progress)
 
 
-@step(name="build later entities")
+@step(name="build lagged entities")
 def build(settings: Settings, past: Past, through: int) -> int:
-    """Write every later entity's history, then the hour they are built through; how many."""
-    say(f"Building later entities from {past.rows:,} transactions")
+    """Write every lagged entity's history, then the hour they are built through; how many."""
+    say(f"Building lagged entities from {past.rows:,} transactions")
     dynamodb, generation = DynamoDB(AwsJson("dynamodb")), feature_set(past.contract).hash
     profiles = Profiles(dynamodb, settings.profiles_table, settings.decisions_table)
     # In this order: whoever begins a batch after its row was read has read the hour after us.

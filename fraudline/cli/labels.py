@@ -45,7 +45,7 @@ def materialize(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Build the profiles of later entities (terminals, devices) from all that has landed; every hour in production."""
+    """Build the profiles of lagged entities (terminals, devices) from all that has landed; every hour in production."""
     use_stack()
     with working("Starting"):
         from flows.materialize import MaterializeRequest

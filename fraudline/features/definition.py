@@ -108,7 +108,7 @@ def _hash(contract: Contract, features: tuple[Feature, ...]) -> str:
 
 
 def later_primitive_names(entity: Entity) -> Iterator[str]:
-    """What is counted of a later entity, in order."""
+    """What is counted of a lagged entity, in order."""
     for window in windows(entity):
         yield from (f"{entity.name}_{part}_{window.name}" for part in ("n", "s"))
     if entity.risk:

@@ -1,4 +1,4 @@
-"""Labels as they began and ceased to stand: what later entities count of fraud, in the order it counts.
+"""Labels as they began and ceased to stand: what lagged entities count of fraud, in the order it counts.
 
 A statement on a transaction takes the place of the one before: the counts of that one are given back when the new one
 counts. A withdrawal only gives back, and who says the same again says nothing new.

@@ -54,18 +54,18 @@ def offline_features(table: TransactionTable, rows: Mask | None = None) -> Float
 
 
 @dataclass(frozen=True)
-class LaterPrimitives:
-    """What a later entity gives features: that of wanted row i stands at `place[i]` of `values` (rows, names)."""
+class LaggedPrimitives:
+    """What a lagged entity gives features: that of wanted row i stands at `place[i]` of `values` (rows, names)."""
 
     values: Integers
     place: Integers
 
     @staticmethod
-    def of(values: Integers, rows: Integers) -> "LaterPrimitives":
+    def of(values: Integers, rows: Integers) -> "LaggedPrimitives":
         """Of values that stand in another order than the wanted `rows` (numbers) that they are of."""
         place = np.empty(len(rows), dtype=np.int64)
         place[rows] = np.arange(len(rows))
-        return LaterPrimitives(values, place)
+        return LaggedPrimitives(values, place)
 
 
 class OfflineFeatures:
@@ -82,17 +82,17 @@ class OfflineFeatures:
         return len(feature_set(self._table.contract).features)
 
     def blocks(
-        self, rows: Mask, later: Sequence[LaterPrimitives] | None = None
+        self, rows: Mask, lagged: Sequence[LaggedPrimitives] | None = None
     ) -> Iterator[tuple[Integers, list[Floats]]]:
         """The features of the rows wanted (a mask), some at a time: which of the wanted they are, and their columns.
 
-        `later` is told of each later entity where the table has not all of their rows, being a part of a larger one by
-        the partition entity.
+        `lagged` is told, for each lagged entity, where the table has not all of their rows, being a part of a larger
+        one by the partition entity.
         """
         contract, definition = self._table.contract, feature_set(self._table.contract)
         function = definition.bind(OPERATIONS)
         destination = np.cumsum(rows) - 1
-        later = self._later(np.flatnonzero(rows)) if later is None else later
+        lagged = self._primitives(np.flatnonzero(rows)) if lagged is None else lagged
         names = [list(later_primitive_names(entity)) for entity in contract.lagged_entities]
         positions = np.flatnonzero(rows[self._partition.order])
         for begin in range(0, len(positions), BLOCK):
@@ -100,15 +100,15 @@ class OfflineFeatures:
             original = self._partition.order[block]
             primitives = _own(self._table, original) | self._partition.primitives(block)
             at = destination[original]
-            for entity, given in zip(names, later, strict=True):
+            for entity, given in zip(names, lagged, strict=True):
                 primitives |= zip(entity, np.ascontiguousarray(given.values[given.place[at]].T), strict=True)
             yield at, function(*(primitives[name] for name in definition.primitives))
 
-    def _later(self, rows: Integers) -> list[LaterPrimitives]:
-        """What each later entity gives these rows."""
+    def _primitives(self, rows: Integers) -> list[LaggedPrimitives]:
+        """What each lagged entity gives these rows."""
         group = np.zeros(len(rows), np.uint16)
         return [
-            LaterPrimitives.of(*_by_build(self._table, partial(self._lagged_history, index), rows, group))
+            LaggedPrimitives.of(*_by_build(self._table, partial(self._lagged_history, index), rows, group))
             for index in range(1, len(self._table.entities))
         ]
 
@@ -131,7 +131,7 @@ def explained_by_amount(table: TransactionTable) -> Mask:
 class Explained:
     """Numbers (`source_row`) of the frauds that their amounts alone would explain.
 
-    What is usual is told by the rows before: as they counted, or as builds of later entities counted them.
+    What is usual is told by the rows before: as they counted, or as builds of lagged entities counted them.
     """
 
     counted: Integers
@@ -148,10 +148,10 @@ class Explained:
         return Explained(counted, np.intersect1d(seen, table.source_row[frauds]))
 
 
-def later_primitives(
+def lagged_primitives(
     table: TransactionTable, index: int, explained: Explained, rows: Mask, group: npt.NDArray[Any]
 ) -> tuple[Integers, Integers]:
-    """What later entity `index` gives features at the rows wanted (a mask), from all rows of some of its members.
+    """What lagged entity `index` gives features at the rows wanted (a mask), from all rows of some of its members.
 
     (rows wanted, `later_primitive_names`), those of one `group` (by wanted row) together, and which of the wanted rows
     each is of. `explained` is of all rows there are.
@@ -168,7 +168,7 @@ def later_primitives(
 def _by_build(
     table: TransactionTable, history: Callable[[bool], "_LaggedHistory"], rows: Integers, group: npt.NDArray[Any]
 ) -> tuple[Integers, Integers]:
-    """Primitives of one later entity at these rows, by group, and which of the rows each is of.
+    """Primitives of one lagged entity at these rows, by group, and which of the rows each is of.
 
     Those that the stream decided on are shown what the builds before their decision saw; all others, what happened.
     """
@@ -188,7 +188,7 @@ def _by_build(
 def _lagged(
     history: "_LaggedHistory", table: TransactionTable, rows: Integers, group: npt.NDArray[Any]
 ) -> tuple[Integers, Integers]:
-    """Primitives of one later entity, worked off entity by entity: bisections stay in the cache.
+    """Primitives of one lagged entity, worked off entity by entity: bisections stay in the cache.
 
     Those of a group stand together; beside them, which of `rows` they are of.
     """
@@ -439,7 +439,7 @@ class _Tops:
 
 
 class _LaggedHistory:
-    """A later entity's volumes and labels, read at an hour that lies behind each row."""
+    """A lagged entity's volumes and labels, read at an hour that lies behind each row."""
 
     def __init__(self, past: TransactionTable, index: int, explained: Mask, as_builds_saw_it: bool) -> None:
         self.index = index
@@ -473,7 +473,7 @@ class _LaggedHistory:
 
 
 def _within_reach(end: Integers, built_through: Integers) -> Integers:
-    """At which hours rows that the stream decided on were shown a later entity: none, if theirs was out of reach."""
+    """At which hours rows that the stream decided on were shown a lagged entity: none, if theirs was out of reach."""
     end = np.minimum(end, built_through // HOUR)
     reached = (built_through == NOT_RECORDED) | ((built_through > 0) & (end >= (built_through - REACH) // HOUR))
     return np.where(reached, end, 0)

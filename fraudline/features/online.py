@@ -60,7 +60,7 @@ class OnlineFeatures:
     ) -> Computed:
         """Features of a transaction that `history` has not counted yet.
 
-        `lagged` holds the histories of the contract's later entities, in its order (None or absent: nothing known);
+        `lagged` holds the histories of the contract's lagged entities, in its order (None or absent: nothing known);
         `built_through` is the hour up to which they may be read, by default the transaction's own, less the lag.
         """
         history = history or self.new_history()
@@ -137,7 +137,7 @@ def _days_kept(entity: Entity) -> int:
 
 
 class _LaggedReader:
-    """Primitives of one later entity at an hour that its tiles are built through."""
+    """Primitives of one lagged entity at an hour that its tiles are built through."""
 
     def __init__(self, entity: Entity, contract: Contract) -> None:
         self._windows = tuple((w.length, w.tile == HOUR) for w in windows(entity))
@@ -155,7 +155,7 @@ class _LaggedReader:
             return self._unknown
         if end < history.complete_from:
             raise Unavailable(
-                f"later entities were built without the hours before {format_micros(history.complete_from)}, which a"
+                f"lagged entities were built without the hours before {format_micros(history.complete_from)}, which a"
                 " batch still reads: run `fraudline materialize`, which keeps the hours of batches that are under way"
             )
         return self._values(history, end, time)
@@ -192,7 +192,7 @@ class _LaggedReader:
 
 
 def is_within_reach(end: int, built_through: int) -> bool:
-    """Whether a reader at the hour `end` finds later entities that were built up to another: they are kept for so long.
+    """Whether a reader at the hour `end` finds lagged entities built up to another: they are kept for so long.
 
     Beyond that, and before the first build, nothing is known of them, by rule: offline code follows.
     """
@@ -200,7 +200,7 @@ def is_within_reach(end: int, built_through: int) -> bool:
 
 
 class LaggedCounter:
-    """Builds a later entity's history from its transactions and labels, each given in time order.
+    """Builds a lagged entity's history from its transactions and labels, each given in time order.
 
     Tiles are kept for readers at the hour `volumes_from` and later, and for their labels, which end at `labels_from`;
     by default for readers that are `REACH` behind the newest tile.
@@ -247,6 +247,6 @@ class LaggedCounter:
         days.open(day, totals, floor_day(min(oldest, hour)) - self._days_kept)
 
 
-# How far behind the hour that later entities are built through a reader may stand. One is that far behind when it
+# How far behind the hour that lagged entities are built through a reader may stand. One is that far behind when it
 # scores transactions of the day before yesterday: an outage that is made up for, a terminal that was offline.
 REACH = 2 * DAY

@@ -65,7 +65,7 @@ class History(msgspec.Struct, array_like=True):
 
 
 class LaggedHistory(msgspec.Struct, array_like=True):
-    """A later entity's past: volumes up to one hour, labels up to another.
+    """A lagged entity's past: volumes up to one hour, labels up to another.
 
     `volume` totals are count and sum. `labels` totals are known, frauds, unexplained frauds, the running count of
     unexplained frauds since the last cleared transaction, and when that run began, the last fraud and the last cleared

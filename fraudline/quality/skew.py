@@ -65,7 +65,7 @@ def compare_paths(left: Mapping[str, Decision], right: Mapping[str, Decision], n
 def compare_offline(decisions: Mapping[str, Decision], recomputed: Sequence[Recomputed], features: FeatureSet) -> Skew:
     """Recorded decisions against features that offline code computed, from each past that profiles may have counted.
 
-    A feature differs if no past gives its recorded value. What a later entity's labels said then no archive knows:
+    A feature differs if no past gives its recorded value. What a lagged entity's labels said then no archive knows:
     features of its risk are not compared.
     """
     risks = {f"{entity.name} risk" for entity in features.contract.lagged_entities}

@@ -20,7 +20,7 @@ ProfileState = Literal["found", "new", "missing", "recorded"]
 class Stored(NamedTuple):
     """What is stored of one transaction: its entities' histories and the stream's decision, where there are any.
 
-    `position` is what the partition entity's profile has counted; `lagged` follows the contract's later entities;
+    `position` is what the partition entity's profile has counted; `lagged` follows the contract's lagged entities;
     `built_through` is the hour they are built through (None where the contract has none). `damage` is what reading it
     raised, where it is missing for that.
     """

@@ -17,7 +17,7 @@ from fraudline.transaction import Rejected, Transaction
 def score_lines(bundle: Bundle, lines: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:
     """An answer for each line that is not blank: its number, an HTTP status, and the decision or what is wrong.
 
-    Transactions count in the order of the lines, each for those after it; later entities have no history here. A copy
+    Transactions count in the order of the lines, each for those after it; lagged entities have no history here. A copy
     of an earlier line gets that line's decision.
     """
     scorer = _LineScorer(Decider(bundle))

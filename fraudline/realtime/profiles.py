@@ -1,4 +1,4 @@
-"""What is stored of transactions, in one read (two where later entities were built anew) and within a deadline."""
+"""What is stored of transactions, in one read (two where lagged entities were built anew) and within a deadline."""
 
 import base64
 import time

@@ -216,7 +216,7 @@ def test_a_refused_row_is_seen_corrected_by_another_contract_and_brought_back(pe
     assert again["returned"] == 1
 
 
-def test_labels_are_applied_and_later_entities_built_by_hand(
+def test_labels_are_applied_and_lagged_entities_built_by_hand(
     person: Person, aws: Emulator, resources: Settings
 ) -> None:
     variables = aws.environment | resources.to_environment()

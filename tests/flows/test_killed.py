@@ -113,7 +113,7 @@ def _is_whole(left: Any, after: Any) -> bool:
 
 
 @pytest.mark.parametrize("write", [1, 2])
-def test_a_killed_build_of_later_entities_is_finished_by_the_next_one_before_anybody_reads_it(
+def test_a_killed_build_of_lagged_entities_is_finished_by_the_next_one_before_anybody_reads_it(
     resources: Settings, aws: Emulator, send: Send, write: int
 ) -> None:
     variables = aws.environment | resources.to_environment() | {"FRAUDLINE_CONTRACT": "cards"}

@@ -21,7 +21,7 @@ MANY = tuple(f"v{number}" for number in range(70))
 
 @st.composite
 def contracts(draw: st.DrawFn) -> Contract:
-    """Any contract: zones with and without summer time, windows, units, later entities, open and closed categories."""
+    """Any contract: zones with and without summer time, windows, units, lagged entities, open and closed categories."""
     delay = draw(st.sampled_from(["1h", "36h", "7d"]))
     units = draw(st.sampled_from([1, 10, 100, 1000]))
     values = {
@@ -32,7 +32,7 @@ def contracts(draw: st.DrawFn) -> Contract:
         "amount": {"column": "amount", "min": 0.0, "max": 2**40 / units, "minor_units": units},
         "label": {"column": "fraud", "delay": delay},
         "training": {"window": "7d"},
-        "entities": [{"name": "card", "column": "card", "windows": draw(_windows())}, *draw(_later(delay))],
+        "entities": [{"name": "card", "column": "card", "windows": draw(_windows())}, *draw(_lagged(delay))],
         "categories": draw(_categories()),
         "flags": [{"name": f"f{i}", "column": f"f{i}"} for i in range(draw(st.integers(0, 2)))],
     }
@@ -45,7 +45,7 @@ def _windows() -> st.SearchStrategy[list[str]]:
 
 
 @st.composite
-def _later(draw: st.DrawFn, delay: str) -> list[dict[str, object]]:
+def _lagged(draw: st.DrawFn, delay: str) -> list[dict[str, object]]:
     lags = [lag for lag in (None, "1h", "6h", "1d") if parse_duration(lag or "1h") <= parse_duration(delay)]
     return [
         {

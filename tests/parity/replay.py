@@ -1,6 +1,6 @@
 """The online twin, driven as the stream drives it.
 
-Events come in batches, profiles are kept as bytes between them, later entities are built by the hour.
+Events come in batches, profiles are kept as bytes between them, lagged entities are built by the hour.
 """
 
 from collections import deque
@@ -20,8 +20,8 @@ from fraudline.transaction import Transaction
 Counted = tuple[int, int, Transaction, bool]
 
 
-class LaterEntity:
-    """What a builder of one later entity's tiles does: it counts whatever happened, and was due, before an hour."""
+class LaggedEntity:
+    """What a builder of one lagged entity's tiles does: it counts whatever happened, and was due, before an hour."""
 
     def __init__(self, contract: Contract, index: int) -> None:
         entity = contract.lagged_entities[index]
@@ -57,7 +57,7 @@ def replay(table: TransactionTable, batches: Sequence[int] = (), ahead: int = 0)
     """What the online code computes for every row of a table, in its order.
 
     `batches` are the sizes that rows are read in (one batch by default); `ahead` is by how many microseconds the
-    builder of later entities has gone beyond the hour that each row reads at.
+    builder of lagged entities has gone beyond the hour that each row reads at.
     """
     return list(_Replay(table, ahead).run(batches))
 
@@ -68,9 +68,9 @@ class _Replay:
         self._contract = table.contract
         self._online = OnlineFeatures(table.contract)
         self._stored: dict[str, bytes] = {}
-        self._later = [LaterEntity(table.contract, i) for i in range(len(table.contract.lagged_entities))]
-        self._volumes: list[list[Counted]] = [[] for _ in self._later]
-        self._labels: list[list[Counted]] = [[] for _ in self._later]
+        self._lagged = [LaggedEntity(table.contract, i) for i in range(len(table.contract.lagged_entities))]
+        self._volumes: list[list[Counted]] = [[] for _ in self._lagged]
+        self._labels: list[list[Counted]] = [[] for _ in self._lagged]
 
     def run(self, batches: Sequence[int]) -> Iterator[Computed]:
         rows = deque(enumerate(self._table.transactions()))
@@ -88,7 +88,7 @@ class _Replay:
             history = histories[transaction.entities[0]]
             through = self._through(row)
             self._build(max(transaction.timestamp, history.last), through)
-            lagged = [later.read(transaction.entities[1 + i]) for i, later in enumerate(self._later)]
+            lagged = [entity.read(transaction.entities[1 + i]) for i, entity in enumerate(self._lagged)]
             computed = self._online.features(transaction, history, lagged, through)
             self._online.count(history, transaction, computed.effective_time)
             self._remember(row, transaction, computed)
@@ -99,13 +99,13 @@ class _Replay:
         return None if self._table.built_through is None else int(self._table.built_through[row])
 
     def _build(self, now: int, through: int | None) -> None:
-        for index, later in enumerate(self._later):
-            latest = floor_hour(now - later.lag)
+        for index, entity in enumerate(self._lagged):
+            latest = floor_hour(now - entity.lag)
             hour = latest if through is None else min(through, latest)
             # A builder never goes back, and never beyond what can have happened.
-            later.through = max(later.through, min(hour + self._ahead, latest))
-            later.build(
-                _due(self._volumes[index], later.through), _due(self._labels[index], later.labels_end(later.through))
+            entity.through = max(entity.through, min(hour + self._ahead, latest))
+            entity.build(
+                _due(self._volumes[index], entity.through), _due(self._labels[index], entity.labels_end(entity.through))
             )
 
     def _remember(self, row: int, transaction: Transaction, computed: Computed) -> None:

@@ -64,7 +64,7 @@ def test_any_contract_gives_the_same_bits_however_events_are_batched(
 def test_events_that_arrive_late_count_at_their_recorded_effective_time(
     contract: Contract, drawn: list[Draw], data: st.DataObject
 ) -> None:
-    # Later entities are built from what arrived; only lateness within the lag (an hour at least) is seen by both.
+    # Lagged entities are built from what arrived; only lateness within the lag (an hour at least) is seen by both.
     late = 29 * MINUTE if contract.lagged_entities else 40 * DAY
     arrivals = [
         (t.timestamp + data.draw(st.integers(0, late), label="late by"), t) for t in transactions(contract, drawn)
@@ -89,7 +89,7 @@ def test_labels_that_come_early_or_late_count_when_they_were_known(
 @given(
     contract=contracts(), drawn=draws(), hours=st.lists(st.integers(0, 47), min_size=60, max_size=60), data=st.data()
 )
-def test_the_recorded_hour_of_later_entities_is_followed(
+def test_the_recorded_hour_of_lagged_entities_is_followed(
     contract: Contract, drawn: list[Draw], hours: list[int], data: st.DataObject
 ) -> None:
     made = transactions(contract, drawn)
@@ -110,7 +110,7 @@ def test_a_reader_two_days_behind_the_builder_still_finds_its_tiles(seed: int) -
     assert_same_bits(table, replay(table, ahead=2 * DAY))
 
 
-def test_a_reader_before_any_build_sees_nothing_of_later_entities() -> None:
+def test_a_reader_before_any_build_sees_nothing_of_lagged_entities() -> None:
     contract = load_contract("cards")
     made = transactions(contract, [Draw(4 + n % 5, n, (n % 2, 0, 0, 0), 0, 0, n % 2) for n in range(60)])
     table = replace(from_transactions(contract, made), built_through=np.zeros(60, dtype=np.int64))

@@ -51,7 +51,7 @@ class Deployment:
         return with_verdicts(table, self.verdicts, as_of=2**62)
 
     def decide(self, transaction: Transaction, at: int) -> None:
-        """Score it as a batch whose intent was written when later entities were built up to the hour `at`."""
+        """Score it as a batch whose intent was written when lagged entities were built up to the hour `at`."""
         online, history = OnlineFeatures(self.contract), OnlineFeatures(self.contract).new_history()
         for earlier in self.came:
             if earlier.entities[0] == transaction.entities[0]:
@@ -237,7 +237,7 @@ def test_a_reader_behind_what_is_kept_is_refused_rather_than_shown_what_is_left(
     deployment.assert_offline_follows()
 
 
-def test_a_transaction_that_is_later_than_hours_are_kept_sees_nothing_of_later_entities() -> None:
+def test_a_transaction_that_is_later_than_hours_are_kept_sees_nothing_of_lagged_entities() -> None:
     contract = load_contract("cards")
     begin = 1_772_000_000_000_000 // DAY * DAY
     deployment = Deployment(contract)

@@ -1,4 +1,4 @@
-"""Law 1 for later entities as the hourly flow builds them: from scratch, up to one hour, labels late and early."""
+"""Law 1 for lagged entities as the hourly flow builds them: from scratch, up to one hour, labels late and early."""
 
 from dataclasses import replace
 

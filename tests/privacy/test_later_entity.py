@@ -1,4 +1,4 @@
-"""A terminal is forgotten as a person types it: a later entity, its profiles made by the hourly build."""
+"""A terminal is forgotten as a person types it: a lagged entity, its profiles made by the hourly build."""
 
 import json
 from pathlib import Path

@@ -176,7 +176,7 @@ def test_a_damaged_profile_costs_its_own_user_the_history_and_nobody_beside_it(w
 
 
 @pytest.mark.parametrize("world", ["cards"], indirect=True)
-def test_later_entities_are_read_at_the_hour_they_are_built_through(world: World) -> None:
+def test_lagged_entities_are_read_at_the_hour_they_are_built_through(world: World) -> None:
     begin = 1_767_225_600_000_000
     publish_terminal(world, "T1", begin)
     for number in range(6):

@@ -1,4 +1,4 @@
-"""Later entities: read at one recorded hour, whatever is built meanwhile, so that offline code can follow."""
+"""Lagged entities: read at one recorded hour, whatever is built meanwhile, so that offline code can follow."""
 
 import json
 import random
@@ -86,7 +86,7 @@ class Died(Exception):
     """The worker's end, for tests in one process."""
 
 
-def test_a_replay_reads_later_entities_at_the_hour_of_the_first_attempt(
+def test_a_replay_reads_lagged_entities_at_the_hour_of_the_first_attempt(
     resources: Settings, send: Send, undisturbed: Settings
 ) -> None:
     send(payments(100, 0))

@@ -336,16 +336,16 @@ def test_a_history_larger_than_memory_is_built_to_the_same_profiles(
     for number, transaction in enumerate(shop.history().take(slice(0, 60)).transactions()):
         shop.say(transaction.id, number % 2, shop.now - 8 * DAY)
     built = shop.build()
-    terminals = later_rows(shop.settings)
+    terminals = lagged_rows(shop.settings)
     assert built.entities == len(terminals) == 3
     for row in terminals:
         client("dynamodb").delete_item(TableName=shop.settings.profiles_table, Key={"entity": {"S": row["entity"]}})
     monkeypatch.setattr(large_backfill, "MEMORY_ROWS", 0)
     monkeypatch.setattr(shuffle, "PARTITION_ROWS", 50)
     assert shop.build() == built
-    assert later_rows(shop.settings) == terminals
+    assert lagged_rows(shop.settings) == terminals
 
 
-def later_rows(settings: Settings) -> list[dict[str, Any]]:
+def lagged_rows(settings: Settings) -> list[dict[str, Any]]:
     rows = [row for row in table_items(settings.profiles_table) if row["entity"].startswith("terminal#")]
     return sorted(rows, key=lambda row: str(row["entity"]))

@@ -1,4 +1,4 @@
-"""Later entities built from what has landed: the stream's features equal offline code's, labels among them."""
+"""Lagged entities built from what has landed: the stream's features equal offline code's, labels among them."""
 
 import itertools
 import random

@@ -255,7 +255,7 @@ def test_a_record_that_was_never_counted_is_the_first_copy_of_none_however_a_str
 
 
 def test_what_cannot_be_read_for_the_moment_is_no_fault_of_the_record() -> None:
-    """A batch that is to look at later entities as they were before what is kept of them is done again, not refused."""
+    """A batch that is to look at lagged entities as they were before what is kept is done again, not refused."""
     bundle = small_bundle("cards")
     record = {
         "TRANSACTION_ID": 1,

@@ -189,7 +189,7 @@ class Features:
 
 
 @pytest.mark.parametrize("name", ["ecommerce", "cards"])
-def test_golden_inputs_move_every_feature_later_entities_included(name: str) -> None:
+def test_golden_inputs_move_every_feature_lagged_entities_included(name: str) -> None:
     contract, seen = load_contract(name), Features()
     make_golden(contract, seen)  # type: ignore[arg-type]
     constant = {
@@ -207,7 +207,7 @@ def test_golden_inputs_are_of_winter_and_of_summer() -> None:
     assert {moment.utcoffset() for moment in moments} == {timedelta(hours=1), timedelta(hours=2)}
 
 
-def test_golden_inputs_without_labels_as_older_versions_have_them_tell_nothing_of_later_entities() -> None:
+def test_golden_inputs_without_labels_as_older_versions_have_them_tell_nothing_of_lagged_entities() -> None:
     contract, seen = load_contract("cards"), Features()
     made = make_golden(contract, seen)  # type: ignore[arg-type]
     cases = [msgspec.json.decode(line, type=Golden) for line in made.splitlines()]

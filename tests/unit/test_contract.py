@@ -228,7 +228,7 @@ def test_a_contract_from_a_file_is_the_same_as_from_its_values(tmp_path: Path) -
 
 OTHER_FEATURES: dict[str, Change] = {
     "a window": setting("entities", 0, "windows", to=["1d", "7d", "14d"]),
-    "a later entity's window": setting("entities", 1, "windows", to=["2d", "7d", "14d", "30d"]),
+    "a lagged entity's window": setting("entities", 1, "windows", to=["2d", "7d", "14d", "30d"]),
     "the lag": setting("entities", 1, "lag", to="2h"),
     "risk": setting("entities", 1, "risk", to=False),
     "the label delay": setting("label", "delay", to="5d"),

@@ -175,7 +175,7 @@ def test_reading_features_changes_nothing() -> None:
     assert encode_history(history) == before
 
 
-# Labels of later entities
+# Labels of lagged entities
 
 
 def test_a_label_withdrawn_gives_its_counts_back() -> None:

@@ -282,7 +282,7 @@ def test_a_cluster_that_knows_no_aws_gives_the_bytes_of_one_table(aws: object, u
 
 
 @pytest.mark.parametrize(("seed", "with_files"), [(1, True), (2, False)])
-def test_later_entities_are_built_as_from_one_table(
+def test_lagged_entities_are_built_as_from_one_table(
     seed: int, with_files: bool, threads: Workers, tmp_path: Path
 ) -> None:
     shop = shop_of("cards", tmp_path / "landing", seed, with_files)

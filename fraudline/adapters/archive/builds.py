@@ -1,4 +1,4 @@
-"""The record of builds of later entities in the landing bucket: an object for each, created only if absent.
+"""The record of builds of lagged entities in the landing bucket: an object for each, created only if absent.
 
 It is written before anything is built, so that whoever builds this hour again sees the same as new.
 """

@@ -39,7 +39,7 @@ def read_archive(
     """All archived transactions, or those whose batch began to arrive on days that start with `prefix` ("2026-01").
 
     The table is in the order (effective time, position), in which every entity's events counted one after the other,
-    with the recorded `effective_time` and `built_through`, and the builds of later entities that missed it. Rows are
+    with the recorded `effective_time` and `built_through`, and the builds of lagged entities that missed it. Rows are
     validated anew: what a contract changed since then refuses is in `rejects`, by position. `seen` is what builds have
     seen, if the caller has read it. What arrived or was counted at `known_before` (microseconds) or later is left out.
     """
@@ -97,7 +97,7 @@ def _archives(batches: Iterable[tuple[str, bytes]], sources: list[Source]) -> It
 
 
 class _Part(NamedTuple):
-    """Rows, their numbers among all that were read, and the hours that later entities were built through for them."""
+    """Rows, their numbers among all that were read, and the hours that lagged entities were built through for them."""
 
     rows: list[Row]
     numbers: list[int]

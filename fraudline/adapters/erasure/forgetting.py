@@ -166,7 +166,7 @@ def _bury(of: Deployment, entity: str, id_: str) -> tuple[Tombstone, int]:
             if there := of.tombstones.of(entity, id_, within(READ_SECONDS)):
                 erased = of.tombstones.erased(of.contract, within(READ_SECONDS))
                 return there, sum(of.profiles.move(key, erased) for key in keys)
-            # A build of later entities, or of a generation, asks for no lease: then once more.
+            # A build of lagged entities, or of a generation, asks for no lease: then once more.
             with suppress(LostRace):
                 return _bury_now(of, entity, id_, keys, built)
 

@@ -87,7 +87,7 @@ def _day_path(folder: Path, day: str) -> Path:
 
 
 def _lagged_path(shuffle: Shuffle, index: int, part: int) -> Path:
-    """Primitives of later entity `index` as partition `part` found them: batch i is for home partition i."""
+    """Primitives of lagged entity `index` as partition `part` found them: batch i is for home partition i."""
     return shuffle.folder / f"lagged-{index}-{part}.arrow"
 
 
@@ -126,7 +126,7 @@ class PastOnDisk:
             done += part.end - part.begin
 
     def _find_lagged(self, wanted: Ranges) -> None:
-        for index in self.shuffle.later_indexes:
+        for index in self.shuffle.lagged_indexes:
             tasks = [(self.shuffle, index, part, wanted) for part in self.shuffle.parts_of(index)]
             for done, _ in enumerate(self.workers.results(_lagged, tasks), start=1):
                 self.progress(f"By {self.shuffle.contract.entities[index].name}", done, len(tasks))
@@ -138,7 +138,7 @@ class PastOnDisk:
         scores = self._on_disk("scores", (rows,))
         width = len(feature_set(self.shuffle.contract).names)
         features = self._on_disk("features", (rows, width)) if self.with_features else None
-        lagged = {index: self.shuffle.parts_of(index) for index in self.shuffle.later_indexes}
+        lagged = {index: self.shuffle.parts_of(index) for index in self.shuffle.lagged_indexes}
         tasks = [
             (self.shuffle, part, lagged, wanted, self.bundle.scorer, self.with_features)
             for part in self.shuffle.parts_of(0)
@@ -166,7 +166,7 @@ class PastOnDisk:
 
 def _lagged(shuffle: Shuffle, index: int, part: int, wanted: Ranges) -> None:
     home = shuffle.part(index, part)["home"].to_numpy()
-    columns, home = lagged_columns(shuffle.later(index, part), home, index, shuffle.explained(), wanted)
+    columns, home = lagged_columns(shuffle.lagged(index, part), home, index, shuffle.explained(), wanted)
     write_batches(_lagged_path(shuffle, index, part), list(cut(columns, home, shuffle.partitions)))
 
 
@@ -178,8 +178,8 @@ def _score(
     scorer: Scorer,
     with_features: bool,
 ) -> tuple[Integers, Floats, Floats | None]:
-    later = [
+    primitives = [
         gathered([read_batch(_lagged_path(shuffle, i, n), part) for n in numbers]) for i, numbers in lagged.items()
     ]
     columns = shuffle.part(0, part)
-    return scored_rows(shuffle.contract, columns, shuffle.category_texts, later, wanted, scorer, with_features)
+    return scored_rows(shuffle.contract, columns, shuffle.category_texts, primitives, wanted, scorer, with_features)

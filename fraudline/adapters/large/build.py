@@ -1,4 +1,4 @@
-"""Later entities built from a history larger than memory: what `materializing.build_lagged` makes of one table."""
+"""Lagged entities built from a history larger than memory: what `materializing.build_lagged` makes of one table."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class LargeBuild:
         shuffle, histories = self._shuffling.shuffle, dict[str, LaggedHistory]()
         tasks = [
             (shuffle, index, part, through, read_at)
-            for index in shuffle.later_indexes
+            for index in shuffle.lagged_indexes
             for part in shuffle.parts_of(index)
         ]
         for done, (index, part, built) in enumerate(self._workers.results(_built, tasks), start=1):
@@ -50,6 +50,6 @@ class LargeBuild:
 def _built(
     shuffle: Shuffle, index: int, part: int, through: int, read_at: int
 ) -> tuple[int, int, dict[int, LaggedHistory]]:
-    past = shuffle.later(index, part).as_builds_saw_it()
+    past = shuffle.lagged(index, part).as_builds_saw_it()
     explained = np.isin(past.source_row, shuffle.explained().seen_by_builds)
     return index, part, build_entity(past, index, explained, through, read_at)

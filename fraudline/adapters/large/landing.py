@@ -31,7 +31,7 @@ from fraudline.table import Integers
 
 @dataclass(frozen=True)
 class Part:
-    """What was read of one kind of input; of an object that builds of later entities look at, which of them missed it.
+    """What was read of one kind of input; of an object that builds of lagged entities look at, which of them missed it.
 
     Sources, and rows within each, are numbered from 0.
     """

@@ -23,7 +23,7 @@ from fraudline.backfill_passes import explained_frauds
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.features.offline import Explained
-from fraudline.spilling import Dealer, later_entity_table
+from fraudline.spilling import Dealer, lagged_entity_table
 from fraudline.table import Integers, TransactionTable
 
 # Rows of a partition on average: its matrix of features is what a worker's memory goes to.
@@ -47,9 +47,9 @@ class Shuffle:
         """The columns of one partition by entity `index`."""
         return read_stream(self.part_path(index, part))
 
-    def later(self, index: int, part: int) -> TransactionTable:
-        """One partition by later entity `index`, with all that was said of its labels."""
-        return later_entity_table(self.contract, self.part(index, part), index, self._statements(index, part))
+    def lagged(self, index: int, part: int) -> TransactionTable:
+        """One partition by lagged entity `index`, with all that was said of its labels."""
+        return lagged_entity_table(self.contract, self.part(index, part), index, self._statements(index, part))
 
     def _statements(self, index: int, part: int) -> pa.Table | None:
         if not self.stated:
@@ -68,8 +68,8 @@ class Shuffle:
         return [part for part in range(self.partitions) if self.part_path(index, part).exists()]
 
     @property
-    def later_indexes(self) -> range:
-        """The indexes of later entities."""
+    def lagged_indexes(self) -> range:
+        """The indexes of lagged entities."""
         return range(1, len(self.contract.entities))
 
     def find_explained(self, workers: Workers) -> None:

@@ -58,8 +58,8 @@ class BatchWorker:
         """Write down what will be done with these records; from here on, whoever has the lease does just that."""
         deps, batches = self._deps, self._batches
         with self._steps.at("intend"):
-            later = batches.contract.lagged_entities
-            built = deps.profiles.built_through(batches.generation, deps.leases.deadline()) if later else None
+            lagged = batches.contract.lagged_entities
+            built = deps.profiles.built_through(batches.generation, deps.leases.deadline()) if lagged else None
             end, name = records[-1].sequence, object_name(lease.shard, records)
             intent = Intent(end, len(records), batches.bundle.version, deps.clock(), built, name)
             return deps.leases.intend(lease, intent, batches.generation)

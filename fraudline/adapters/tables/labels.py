@@ -1,6 +1,6 @@
 """The label store in DynamoDB: a row for each reviewed transaction, its verdicts in the order they were given.
 
-One row more tells which build of later entities reads the store, or was the last to: each verdict is written together
+One row more tells which build of lagged entities reads the store, or was the last to: each verdict is written together
 with that build's hour, in one transaction that fails if a newer build has begun. So a build knows every verdict of the
 hours before its own, and none of its own: which of those it would have found is no matter.
 """

@@ -26,7 +26,7 @@ from fraudline.profiles import (
 )
 from fraudline.stream import NOTHING
 
-# How many later entities a build reads and writes within one deadline.
+# How many lagged entities a build reads and writes within one deadline.
 _AT_ONCE = 500
 
 
@@ -103,7 +103,7 @@ class Profiles:
         return str(item["names"]["S"]) if item else ""
 
     def built_through(self, generation: str, deadline: Deadline) -> int:
-        """The hour (microseconds since the epoch) up to which later entities are built; 0 if nothing is."""
+        """The hour (microseconds since the epoch) up to which lagged entities are built; 0 if nothing is."""
         key = {"entity": {"S": built_through_key(generation)}}
         answer = self._dynamodb.single("GetItem", self._table, {"Key": key, "ConsistentRead": True}, deadline)
         item = answer.get("Item")
@@ -116,7 +116,7 @@ class Profiles:
         through: int,
         deadline: Callable[[], Deadline],
     ) -> None:
-        """Write later entities' histories (by `profile_key`), then that all are built through this hour.
+        """Write lagged entities' histories (by `profile_key`), then that all are built through this hour.
 
         A batch that reads some of them early reads them at its own hour, before which nothing has changed. `LostRace`
         if a build up to a later hour has written any of them: what it has written stands. `deadline` gives each part
@@ -133,7 +133,7 @@ class Profiles:
     ) -> Sequence[ProfileChange]:
         position, at = built_position(through), self._positions(histories, deadline)
         if any(read > position for read in at.values()):
-            raise LostRace(f"later entities are built beyond {format_micros(through)} by now")
+            raise LostRace(f"lagged entities are built beyond {format_micros(through)} by now")
         return [
             ProfileChange(key, at.get(key, NOTHING), position, encode_history(history))
             for key, history in histories.items()
@@ -143,7 +143,7 @@ class Profiles:
         key, hour = {"S": built_through_key(generation)}, {"N": str(through)}
         before = self.built_through(generation, deadline)
         if before > through:
-            raise LostRace(f"later entities are built beyond {format_micros(through)} by now")
+            raise LostRace(f"lagged entities are built beyond {format_micros(through)} by now")
         insert = f"INSERT INTO \"{self._table}\" VALUE {{'entity':?,'through':?}}"  # nosec B608
         update = f'UPDATE "{self._table}" SET "through"=? WHERE "entity"=? AND "through"=?'  # nosec B608
         read = {"N": str(before)}
