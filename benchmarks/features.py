@@ -22,7 +22,8 @@ from fraudline.adapters.inputs.files import load_transactions
 from fraudline.contract import Contract, load_contract
 from fraudline.durations import HOUR
 from fraudline.features.definition import feature_set
-from fraudline.features.offline import BLOCK, _Keys, _stable_order, _window_starts, offline_features
+from fraudline.features.offline import offline_features
+from fraudline.features.offline_windows import BLOCK, Keys, stable_order, window_starts
 from fraudline.features.online import OnlineFeatures
 from fraudline.simulate import Population, simulate, to_records
 from fraudline.table import TransactionTable
@@ -74,13 +75,13 @@ def _window_sums(table: TransactionTable) -> None:
     """Count and sum of twelve windows, six of each entity: the recipe that all features stand on."""
     for entity, codes in zip(table.contract.entities, table.entities, strict=True):
         six = msgspec.structs.replace(entity, windows=SIX_WINDOWS)
-        order = _stable_order(codes.codes)
+        order = stable_order(codes.codes)
         ordered, hours = codes.codes[order], table.effective_time[order] // HOUR
         sums = np.concatenate([[0], np.cumsum(table.amount[order])])
-        keys = _Keys.of(ordered, hours)
+        keys = Keys.of(ordered, hours)
         for begin in range(0, len(order), BLOCK):
             here = np.arange(begin, min(begin + BLOCK, len(order)))
-            for _, starts in _window_starts(hours[here], six):
+            for _, starts in window_starts(hours[here], six):
                 low = keys.first_at_or_after(ordered[here], starts)
                 _ = (here - low, sums[here] - sums[low])
 

@@ -10,7 +10,7 @@ from fraudline.clock import format_micros, parse_timestamp
 from fraudline.contract import Contract
 from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.features.definition import feature_set
-from fraudline.features.online import LaggedCounter
+from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.microbatch import MicroBatches, Outcome, View
 from fraudline.profiles import StoredProfile

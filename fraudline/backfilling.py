@@ -17,7 +17,8 @@ from fraudline.bundle import Bundle
 from fraudline.clock import format_day
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
-from fraudline.features.offline import LaggedPrimitives, OfflineFeatures
+from fraudline.features.offline import OfflineFeatures
+from fraudline.features.offline_lagged import LaggedPrimitives
 from fraudline.fingerprints import Fingerprint
 from fraudline.scoring import Scorer
 from fraudline.scoring_matrix import score_columns

@@ -14,7 +14,8 @@ from fraudline.clock import day_start
 from fraudline.contract import Contract, Entity
 from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.errors import Tampered
-from fraudline.features.online import Computed, LaggedCounter, OnlineFeatures
+from fraudline.features.online import Computed, OnlineFeatures
+from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.scoring import Scorer
 from fraudline.transaction import Transaction

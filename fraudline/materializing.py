@@ -15,8 +15,8 @@ from fraudline.contract import Contract
 from fraudline.durations import floor_hour, parse_duration
 from fraudline.features.definition import feature_set
 from fraudline.features.label_events import label_events
-from fraudline.features.offline import explained_by_amount
-from fraudline.features.online import REACH, LaggedCounter
+from fraudline.features.offline_partition import explained_by_amount
+from fraudline.features.online_lagged import REACH, LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.profiles import profile_key
 from fraudline.table import TransactionTable

@@ -73,6 +73,11 @@ def windows(entity: Entity) -> tuple[Window, ...]:
     return tuple(Window(name, length, HOUR if length <= DAY else DAY) for name, length in lengths)
 
 
+def longest_window(entity: Entity) -> int:
+    """In microseconds: how far before its floored day an entity's day tiles may be read."""
+    return max(window.length for window in windows(entity))
+
+
 @lru_cache(maxsize=16)
 def feature_set(contract: Contract) -> FeatureSet:
     """The features of a contract, in the order that every path and every bundle uses.
@@ -107,7 +112,7 @@ def _hash(contract: Contract, features: tuple[Feature, ...]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def later_primitive_names(entity: Entity) -> Iterator[str]:
+def lagged_primitive_names(entity: Entity) -> Iterator[str]:
     """What is counted of a lagged entity, in order."""
     for window in windows(entity):
         yield from (f"{entity.name}_{part}_{window.name}" for part in ("n", "s"))
@@ -127,7 +132,7 @@ def _primitives(contract: Contract) -> Iterator[str]:
         yield from (f"{first.name}_{part}_{window.name}" for part in ("n", "s", "q", "o", "top"))
     yield from (f"{name}_same" for name in _habit_names(contract))
     for entity in contract.lagged_entities:
-        yield from later_primitive_names(entity)
+        yield from lagged_primitive_names(entity)
 
 
 def _features(contract: Contract) -> Iterator[Feature]:

@@ -11,7 +11,8 @@ import numpy as np
 
 from fraudline.contract import Contract
 from fraudline.durations import HOUR, floor_hour, parse_duration
-from fraudline.features.online import Computed, LaggedCounter, OnlineFeatures
+from fraudline.features.online import Computed, OnlineFeatures
+from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.profiles import decode_history, decode_lagged, encode_history
 from fraudline.table import TransactionTable, from_transactions

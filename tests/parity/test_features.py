@@ -16,7 +16,8 @@ from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.errors import BadInput
 from fraudline.features.constants import MAX_SEEN_VALUES, SQUARE_CAP
 from fraudline.features.definition import feature_set
-from fraudline.features.offline import explained_by_amount, offline_features
+from fraudline.features.offline import offline_features
+from fraudline.features.offline_partition import explained_by_amount
 from fraudline.features.online import Computed, OnlineFeatures
 from fraudline.features.profile import History, LaggedHistory
 from fraudline.generation import Generation

@@ -14,7 +14,8 @@ from fraudline.durations import DAY, HOUR, floor_hour
 from fraudline.errors import Unavailable
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import OfflineFeatures, offline_features
-from fraudline.features.online import REACH, LaggedCounter, OnlineFeatures
+from fraudline.features.online import OnlineFeatures
+from fraudline.features.online_lagged import REACH, LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory, run_of
 from fraudline.labels import Verdict, with_verdicts
 from fraudline.materializing import build_lagged

@@ -16,7 +16,7 @@ from fraudline.adapters.tables.profiles import Profiles
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.decision import REALTIME, Decision
 from fraudline.durations import DAY, HOUR
-from fraudline.features.online import LaggedCounter
+from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.local.emulator import Emulator
 from fraudline.microbatch import MicroBatches

@@ -17,7 +17,7 @@ from fraudline.decision import pack
 from fraudline.durations import MINUTE, floor_hour
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
-from fraudline.features.online import LaggedCounter
+from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LaggedHistory
 from fraudline.profiles import profile_key
 from fraudline.settings import Settings

@@ -13,7 +13,8 @@ from fraudline.contract import load_contract
 from fraudline.durations import DAY, HOUR, MINUTE, floor_hour
 from fraudline.features.constants import MAX_SEEN_VALUES, OUTLIER_MIN_COUNT, OUTLIER_RATIO, SQUARE_CAP
 from fraudline.features.definition import windows
-from fraudline.features.online import LaggedCounter, OnlineFeatures
+from fraudline.features.online import OnlineFeatures
+from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import History, LabelEvent, LaggedHistory, Tiles
 from fraudline.generation import FROM_HISTORY, Counted, Generation, differing
 from fraudline.profiles import StoredProfile, decode_history, decode_lagged, encode_history

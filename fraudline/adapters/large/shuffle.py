@@ -22,7 +22,7 @@ from fraudline.adapters.storage.disk import sentences_of
 from fraudline.backfill_passes import explained_frauds
 from fraudline.contract import Contract
 from fraudline.durations import DAY
-from fraudline.features.offline import Explained
+from fraudline.features.offline_partition import Explained
 from fraudline.spilling import Dealer, lagged_entity_table
 from fraudline.table import Integers, TransactionTable
 
