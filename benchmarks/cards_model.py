@@ -30,7 +30,9 @@ from fraudline.durations import DAY
 from fraudline.features.definition import Feature
 from fraudline.features.offline import offline_features
 from fraudline.table import TransactionTable
-from fraudline.training import Dataset, Fold, Plan, calibrate, fold_margins
+from fraudline.training.dataset import Dataset
+from fraudline.training.plan import Fold, Plan
+from fraudline.training.walk_forward import calibrate, fold_margins
 
 FIRST_WEEK, WEEKS = date(2018, 6, 1), 8
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "cards"

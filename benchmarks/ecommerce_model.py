@@ -21,7 +21,9 @@ from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.features.offline import offline_features
 from fraudline.simulate import Population, simulate
-from fraudline.training import Dataset, Fold, Plan, fold_margins
+from fraudline.training.dataset import Dataset
+from fraudline.training.plan import Fold, Plan
+from fraudline.training.walk_forward import fold_margins
 
 AS_OF, TEST_DAYS, DELAY_DAYS, TRAIN_DAYS = 38, 7, 7, 28
 

@@ -38,7 +38,10 @@ from fraudline.realtime.packaging import package_lambda
 from fraudline.simulate import LABEL, Population, simulate
 from fraudline.simulate.records import rows
 from fraudline.table import from_transactions
-from fraudline.training import Plan, measure_candidate, prepare, refit
+from fraudline.training.challenger import refit
+from fraudline.training.dataset import prepare
+from fraudline.training.plan import Plan
+from fraudline.training.walk_forward import measure_candidate
 from fraudline.transaction import Transaction
 from fraudline.validation import Validator
 

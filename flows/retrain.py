@@ -15,7 +15,7 @@ from fraudline.contract import load_contract
 from fraudline.labels import with_verdicts
 from fraudline.promotion import Decision
 from fraudline.quality.places import excluded_key, refused_key, refused_labels_key
-from fraudline.training import Plan
+from fraudline.training.plan import Plan
 from tasks import landing, training
 from tasks.artifacts import tag_run
 

@@ -15,7 +15,8 @@ from fraudline.pictures import evaluation_picture
 from fraudline.printable import markdown_text
 from fraudline.quality.histograms import reference
 from fraudline.table import UNKNOWN, TransactionTable
-from fraudline.training import Challenger, Plan
+from fraudline.training.challenger import Challenger
+from fraudline.training.plan import Plan
 
 LIBRARIES = ("scikit-learn", "imbalanced-learn", "numpy", "joblib", "onnxruntime", "skl2onnx", "msgspec")
 

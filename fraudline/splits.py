@@ -7,7 +7,10 @@ import pyarrow.parquet as pq
 
 from fraudline.candidates import Parameters
 from fraudline.table import TransactionTable
-from fraudline.training import Challenger, Dataset, Plan, folds
+from fraudline.training.challenger import Challenger
+from fraudline.training.dataset import Dataset
+from fraudline.training.folds import folds
+from fraudline.training.plan import Plan
 
 Matrix = npt.NDArray[np.float64]
 
@@ -15,12 +18,11 @@ Matrix = npt.NDArray[np.float64]
 def split_files(challenger: Challenger, dataset: Dataset, plan: Plan) -> dict[str, bytes]:
     """Parquet files by name: all transactions, the published model's training set, the newest test week, and the
     training set as the sampler made it (absent for a candidate without one)."""
-    begin, newest = plan.mature_until - plan.contract.training_window, folds(dataset, plan)[-1]
-    train = dataset.span(begin, plan.mature_until)
+    train = dataset.span(*plan.newest_window)
     files = {
         "landed.parquet": _transactions(dataset.table),
         "train.parquet": _rows(dataset, train, plan),
-        "test.parquet": _rows(dataset, dataset.span(newest.test_begin, newest.test_end), plan),
+        "test.parquet": _rows(dataset, dataset.tests(folds(dataset, plan)[-1]), plan),
     }
     resampled = _resampled(challenger, dataset.features[train], dataset.label[train], plan)
     return files if resampled is None else {**files, "resampled.parquet": resampled}

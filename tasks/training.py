@@ -27,7 +27,10 @@ from fraudline.quality.outcome import QualityResult, gate
 from fraudline.scoring_matrix import score_matrix
 from fraudline.splits import split_files
 from fraudline.table import TransactionTable
-from fraudline.training import Challenger, Dataset, Measured, Plan, choose, labelled, measure_candidate, prepare, refit
+from fraudline.training.challenger import Challenger, choose, refit
+from fraudline.training.dataset import Dataset, labelled, prepare
+from fraudline.training.plan import Plan
+from fraudline.training.walk_forward import Measured, measure_candidate
 from tasks import artifacts
 from tasks.progress import say
 from tasks.steps import step

@@ -13,7 +13,7 @@ from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityGate, QualityResult, gate
-from fraudline.training import Plan
+from fraudline.training.plan import Plan
 from tasks import training
 
 Judge = Callable[..., QualityResult]

@@ -19,7 +19,10 @@ from fraudline.contract import Contract, contract_from, load_contract
 from fraudline.publishing import assemble
 from fraudline.simulate import Population, simulate
 from fraudline.table import TransactionTable
-from fraudline.training import Challenger, Plan, choose, measure_candidate, prepare, refit
+from fraudline.training.challenger import Challenger, choose, refit
+from fraudline.training.dataset import prepare
+from fraudline.training.plan import Plan
+from fraudline.training.walk_forward import measure_candidate
 from tests.unit.fitted import SMALL
 
 AS_OF = date(2026, 1, 19)

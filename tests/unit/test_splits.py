@@ -11,7 +11,9 @@ import pytest
 from fraudline.adapters.inputs.files import load_transactions
 from fraudline.splits import split_files
 from fraudline.table import TransactionTable
-from fraudline.training import Challenger, folds, prepare
+from fraudline.training.challenger import Challenger
+from fraudline.training.dataset import prepare
+from fraudline.training.folds import folds
 from tests.unit.retrained import frame, plan, retrain, shop
 
 

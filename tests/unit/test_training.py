@@ -30,18 +30,11 @@ from fraudline.promotion import Decision, decide
 from fraudline.scoring import Calibration
 from fraudline.scoring_matrix import score_matrix
 from fraudline.table import UNKNOWN, Codes, TransactionTable, from_transactions
-from fraudline.training import (
-    MIN_FRAUDS,
-    NONE_UNLABELLED,
-    TEST_LENGTH,
-    Dataset,
-    Plan,
-    calibrate,
-    choose,
-    folds,
-    measure_candidate,
-    prepare,
-)
+from fraudline.training.challenger import choose
+from fraudline.training.dataset import NONE_UNLABELLED, Dataset, prepare
+from fraudline.training.folds import MIN_FRAUDS, folds
+from fraudline.training.plan import TEST_LENGTH, Plan
+from fraudline.training.walk_forward import calibrate, measure_candidate
 from fraudline.transaction import Transaction
 from tests.unit.retrained import AS_OF, frame, plan, quick, retrain, shop
 
