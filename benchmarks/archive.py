@@ -97,7 +97,7 @@ def _build(folder: str) -> None:
 
 def _build_on_disk(folder: str) -> None:
     contract = load_contract("cards")
-    with tempfile.TemporaryDirectory() as scratch, processes() as workers:
+    with tempfile.TemporaryDirectory() as scratch, processes(print) as workers:
         parts = read_history(contract, open_objects(folder), Path(scratch), workers, _silent)
         landing = landing_of(contract, parts, workers)
         build = LargeBuild(contract, landing, lambda ids, entity: ids, Path(scratch), workers, _silent)

@@ -83,7 +83,7 @@ def read(
     """
     start, end = (day_start(day) for day in window)
     if dask or sources.stream_from is not None or _are_large(sources.locations):
-        with scratch_beside(out) as scratch, dask_cluster(dask) if dask else processes() as workers:
+        with scratch_beside(out) as scratch, dask_cluster(dask) if dask else processes(say) as workers:
             yield _shuffled(contract, sources, (start, end), bundle, scratch, workers)
     else:
         landed = landing.history(contract, sources.locations, end)

@@ -96,7 +96,7 @@ def past(contract: Contract) -> Iterator[Past]:
         table = landing.load_all(contract, landing.ALL_TIMES).table
         yield Past(contract, len(table), partial(build_lagged, table))
         return
-    with TemporaryDirectory(prefix="fraudline-build-") as folder, processes() as workers:
+    with TemporaryDirectory(prefix="fraudline-build-") as folder, processes(say) as workers:
         build = _dealt_out(contract, Path(folder), workers)
         yield Past(contract, build.rows, build)
 

@@ -174,7 +174,7 @@ def test_boosted_trees_and_features_travel_to_other_processes(tmp_path: Path) ->
     paths = shops(tmp_path / "in")
     whole = replace(in_memory(contract, paths, bundle), with_features=True)
     expected = list(whole.score(whole.partitions))
-    with scratch_beside(tmp_path / "disk") as scratch, processes() as workers:
+    with scratch_beside(tmp_path / "disk") as scratch, processes(pytest.fail) as workers:
         past = replace(on_disk(contract, paths, bundle, scratch, workers), with_features=True)
         for ours, theirs in zip(past.score(past.partitions), expected, strict=True):
             assert ours.decisions.equals(theirs.decisions)
@@ -517,13 +517,48 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 @dataclass(frozen=True)
-class Dying:
-    """A task that kills its process."""
+class DyingOnce:
+    """A task that kills its process the first time, when its work is done and nobody has heard of it."""
 
-    def __call__(self) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+    function: Callable[..., object]
+    killed: Path
+
+    def __call__(self, *task: object) -> object:
+        done = self.function(*task)
+        if not self.killed.exists():
+            self.killed.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
 
 
-def test_a_worker_that_is_killed_is_told() -> None:
-    with processes() as workers, pytest.raises(Unavailable, match="a worker process of the backfill was killed"):
-        list(workers.results(Dying(), [()]))
+def test_a_worker_that_is_killed_in_any_pass_costs_no_byte(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    contract, bundle = load_contract("cards"), bundle_of(bundle_files("cards"))
+    for folder in ("in", "killed"):
+        (tmp_path / folder).mkdir()
+    paths = cards(tmp_path / "in")
+    write(in_memory(contract, paths, bundle), bundle, tmp_path / "memory")
+    told: list[str] = []
+    with scratch_beside(tmp_path / "disk") as scratch, processes(told.append) as workers:
+        results = workers.results
+        monkeypatch.setattr(
+            workers,
+            "results",
+            lambda function, tasks: results(DyingOnce(function, tmp_path / "killed" / function.__name__), tasks),
+        )
+        write(on_disk(contract, paths, bundle, scratch, workers), bundle, tmp_path / "disk")
+    passes = {"land", "find_repeated", "_explained", "_lagged", "_score"}
+    assert contents(tmp_path / "killed").keys() == passes
+    assert len(told) == len(passes)
+    assert told[-1] == "A worker process was killed, most often for want of memory: going on with 1 at a time"
+    assert contents(tmp_path / "disk") == contents(tmp_path / "memory")
+
+
+def killing() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_task_that_no_worker_outlives_is_told_and_what_comes_after_it_is_done() -> None:
+    with processes(print) as workers:
+        with pytest.raises(Unavailable, match="a worker process was killed, and then another one that worked alone"):
+            list(workers.results(killing, [()]))
+        assert sorted(workers.results(abs, [(-number,) for number in range(5)])) == [0, 1, 2, 3, 4]

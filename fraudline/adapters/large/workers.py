@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import get_context, parent_process
 from threading import Thread
 from typing import Any, TypeVar
@@ -20,49 +20,94 @@ R = TypeVar("R")
 DASK_SECONDS = 15
 
 
-@dataclass(frozen=True)
+@dataclass
 class Workers:
     """`count` tasks run at a time."""
 
     executor: Executor
     count: int
+    tell: Callable[[str], None] = lambda sentence: None
 
     def results(self, function: Callable[..., R], tasks: Iterable[tuple[Any, ...]]) -> Generator[R]:
         """What the function gives for each task's arguments, as they are done: few wait to be taken at a time.
 
         A task's arguments are asked for when it can be started soon. None runs any more when this has ended or was
-        closed: who may be done again before it has ended closes it.
+        closed: who may be done again before it has ended closes it. Where a process was killed, its tasks are done
+        again by fewer: what a task has written by then it writes over.
         """
-        waiting, running = iter(tasks), set[Future[R]]()
+        waiting, running = iter(tasks), dict[Future[R], tuple[Any, ...]]()
+        fewer = _halves(self.count)
         try:
             while True:
-                for task in islice(waiting, 2 * self.count - len(running)):
-                    running.add(self.executor.submit(function, *task))
+                for task in islice(waiting, max(0, 2 * self.count - len(running))):
+                    running[self._started(function, task)] = task
                 if not running:
                     return
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        except BrokenProcessPool as error:
-            raise Unavailable(
-                "a worker process of the backfill was killed, most often for want of memory: what was finished is kept,"
-                " run it again"
-            ) from error
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                if any(map(_was_killed, done)):
+                    self._start_anew(next(fewer, None))
+                    waiting = chain([running.pop(future) for future in list(running) if _was_killed(future)], waiting)
+                    continue
+                for future in done:
+                    del running[future]
+                    yield future.result()
         finally:
             for future in running:
                 future.cancel()
             # None writes any more when an attempt after this one begins.
             wait(running)
 
+    def _started(self, function: Callable[..., R], task: tuple[Any, ...]) -> Future[R]:
+        try:
+            return self.executor.submit(function, *task)
+        except BrokenProcessPool as error:
+            # A process that had nothing to do was killed.
+            failed = Future[R]()
+            failed.set_exception(error)
+            return failed
+
+    def _start_anew(self, count: int | None) -> None:
+        # When this has ended, none of its processes is there any more.
+        self.executor.shutdown()
+        if count is None:
+            raise Unavailable(
+                "a worker process was killed, and then another one that worked alone, most often for want of memory:"
+                " what was finished is kept, run it again where there is more"
+            )
+        self.executor, self.count = _pool(count), count
+        self.tell(f"A worker process was killed, most often for want of memory: going on with {count} at a time")
+
+
+def _was_killed(future: Future[Any]) -> bool:
+    return future.done() and isinstance(future.exception(), BrokenProcessPool)
+
 
 @contextmanager
-def processes() -> Iterator[Workers]:
+def processes(tell: Callable[[str], None]) -> Iterator[Workers]:
     """One process for each core. They start anew: a fork of a process with threads may never wake up."""
     count = os.cpu_count() or 1
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_start)
+    workers = Workers(_pool(count), count, tell)
     try:
-        yield Workers(pool, count)
+        yield workers
     finally:
-        pool.shutdown(cancel_futures=True)
+        workers.executor.shutdown(cancel_futures=True)
+
+
+def _halves(count: int) -> Iterator[int]:
+    """Half as many, and half of those, down to a single one.
+
+    >>> list(_halves(6)), list(_halves(1))
+    ([3, 1], [1])
+    """
+    while True:
+        count = max(1, count // 2)
+        yield count
+        if count == 1:
+            return
+
+
+def _pool(count: int) -> Executor:
+    return ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_start)
 
 
 def _start() -> None:
