@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from fraudline.contract import Contract
-from fraudline.evaluation import Judged, Metrics
+from fraudline.evaluation.judged import Judged
+from fraudline.evaluation.metrics import Metrics
 
 FRAUD, HONEST, LINE = "#c0392b", "#2c6fbb", "#444444"
 # What is predicted below this is drawn at it.

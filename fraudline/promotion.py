@@ -6,7 +6,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fraudline.evaluation import Comparison, Judged, Metrics, average_precision, compare_average_precision
+from fraudline.evaluation.bootstrap import Comparison, compare_average_precision
+from fraudline.evaluation.judged import Judged
+from fraudline.evaluation.metrics import Metrics, average_precision
 
 Action = Literal["promote", "shadow", "reject"]
 # A first model must rank this many times better than chance to be acceptable; where fraud is so common that this can

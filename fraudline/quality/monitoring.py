@@ -12,7 +12,8 @@ from fraudline.bundle import Bundle
 from fraudline.clock import from_micros
 from fraudline.durations import DAY
 from fraudline.errors import NotReady
-from fraudline.evaluation import Judged, Metrics, measure
+from fraudline.evaluation.judged import Judged
+from fraudline.evaluation.metrics import Metrics, measure
 from fraudline.features.definition import FeatureSet
 from fraudline.features.offline import offline_features
 from fraudline.quality.drift import AlertDrift, DriftReport, alert_drift, compare

@@ -9,7 +9,8 @@ from sklearn.pipeline import Pipeline
 
 from fraudline.clock import format_day
 from fraudline.errors import NotReady
-from fraudline.evaluation import Comparison, Judged, compare_average_precision
+from fraudline.evaluation.bootstrap import Comparison, compare_average_precision
+from fraudline.evaluation.judged import Judged
 from fraudline.export import check_agreement, scorer_files, to_scorer
 from fraudline.scoring import Scorer
 from fraudline.scoring_matrix import score_matrix

@@ -11,19 +11,9 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from fraudline.candidates import Candidate, Parameters, stripped
-from fraudline.evaluation import (
-    Judged,
-    LabelAge,
-    Metrics,
-    Scored,
-    Thresholds,
-    average_precision,
-    choose_thresholds,
-    joined,
-    measure,
-    measure_ahead,
-    measure_by_label_age,
-)
+from fraudline.evaluation.judged import Judged, Scored, joined
+from fraudline.evaluation.metrics import LabelAge, Metrics, average_precision, measure, measure_by_label_age
+from fraudline.evaluation.thresholds import Thresholds, choose_thresholds, measure_ahead
 from fraudline.export import margins_of, to_scorer
 from fraudline.scoring import Calibration
 from fraudline.training.dataset import Dataset, Matrix

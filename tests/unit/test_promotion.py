@@ -7,7 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from fraudline.contract import Alerts
-from fraudline.evaluation import Comparison, Judged, Metrics, average_precision, compare_average_precision, measure
+from fraudline.evaluation.bootstrap import Comparison, compare_average_precision
+from fraudline.evaluation.judged import Judged
+from fraudline.evaluation.metrics import Metrics, average_precision, measure
 from fraudline.promotion import (
     CALIBRATION_RANGE,
     MIN_COMPARED,

@@ -13,17 +13,9 @@ from fraudline.clock import day_start
 from fraudline.contract import Alerts, contract_from, load_contract
 from fraudline.durations import DAY
 from fraudline.errors import FraudlineError, NotReady
-from fraudline.evaluation import (
-    Judged,
-    Scored,
-    average_precision,
-    card_precision,
-    choose_thresholds,
-    joined,
-    measure,
-    measure_ahead,
-    measure_by_label_age,
-)
+from fraudline.evaluation.judged import Judged, Scored, joined
+from fraudline.evaluation.metrics import average_precision, card_precision, measure, measure_by_label_age
+from fraudline.evaluation.thresholds import choose_thresholds, measure_ahead
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
 from fraudline.promotion import Decision, decide
