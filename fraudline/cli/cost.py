@@ -24,7 +24,9 @@ def cost(
     json: JsonOption = False,
 ) -> None:
     """Estimate what a deployment on AWS costs in a month, from its traffic and dated list prices."""
-    from fraudline.cost import DEPLOYMENTS, Workload, doubts, estimate, load_prices, render
+    from fraudline.cost.bill import doubts, estimate, render
+    from fraudline.cost.deployment import DEPLOYMENTS, Workload
+    from fraudline.cost.prices import load_prices
 
     workload = Workload(transactions_per_second, users, decision_days, archive_days)
     deployment, prices = DEPLOYMENTS[environment], load_prices()

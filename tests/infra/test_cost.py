@@ -11,12 +11,16 @@ from pathlib import Path
 from statistics import mean
 from typing import get_args
 
+import msgspec
 import pytest
 import yaml
 from prefect._vendor.croniter import croniter  # as Prefect reads a cron line
 
-from fraudline import cost
 from fraudline.contract import load_contract
+from fraudline.cost import bill
+from fraudline.cost.deployment import DEPLOYMENTS, DEV, HOURS, PROD, SCHEDULES, Workload
+from fraudline.cost.prices import PRICES as PRICE_FILE
+from fraudline.cost.prices import load_prices
 from fraudline.decision import Decision, Item, decision_item, digest, pack
 from fraudline.errors import BadInput
 from fraudline.features.online import OnlineFeatures
@@ -29,17 +33,17 @@ from fraudline.validation import Validator
 
 from .conftest import REPO, Plan
 
-PRICES = cost.load_prices()
-WORKLOAD = cost.Workload(transactions_per_second=10, users=10_000)
+PRICES = load_prices()
+WORKLOAD = Workload(transactions_per_second=10, users=10_000)
 
 
-def dollars(estimate: cost.Estimate, service: str, what: str = "") -> float:
+def dollars(estimate: bill.Estimate, service: str, what: str = "") -> float:
     return sum(line.dollars for line in estimate.lines if line.service == service and what in line.what)
 
 
 def test_the_sum_is_the_sum_of_its_lines_and_says_what_prices_it_rests_on() -> None:
-    estimate = cost.estimate(WORKLOAD, cost.DEV, PRICES)
-    *rows, (name, title, _, total) = cost.render(estimate)
+    estimate = bill.estimate(WORKLOAD, DEV, PRICES)
+    *rows, (name, title, _, total) = bill.render(estimate)
     assert len(rows) == len(estimate.lines)
     assert (name, total) == ("sum", f"{estimate.dollars:,.2f}")
     assert PRICES.as_of.isoformat() in title
@@ -47,24 +51,24 @@ def test_the_sum_is_the_sum_of_its_lines_and_says_what_prices_it_rests_on() -> N
 
 
 def test_a_shard_costs_its_hours() -> None:
-    estimate = cost.estimate(WORKLOAD, replace(cost.DEV, stream_shards=3), PRICES)
+    estimate = bill.estimate(WORKLOAD, replace(DEV, stream_shards=3), PRICES)
     assert dollars(estimate, "Kinesis", "shards") == pytest.approx(3 * 730 * 0.015)
 
 
 def test_an_on_demand_stream_pays_a_kibibyte_for_the_smallest_record() -> None:
-    estimate = cost.estimate(replace(WORKLOAD, record_bytes=1), cost.PROD, PRICES)
+    estimate = bill.estimate(replace(WORKLOAD, record_bytes=1), PROD, PRICES)
     transactions = 10 * 730 * 3600
     assert dollars(estimate, "Kinesis", "in, rounded") == pytest.approx(transactions / 2**20 * 0.08)
 
 
 def test_a_transaction_costs_its_decision_twice_its_answer_once_and_its_profile() -> None:
     small = replace(WORKLOAD, decision_bytes=1000, profile_bytes=1000, alert_share=0)
-    estimate = cost.estimate(small, cost.DEV, PRICES)
+    estimate = bill.estimate(small, DEV, PRICES)
     assert dollars(estimate, "DynamoDB", "writes") == pytest.approx(10 * 730 * 3600 * (2 + 1 + 1) * 0.625 / 1e6)
 
 
 def test_without_traffic_only_what_stands_there_costs() -> None:
-    estimate = cost.estimate(cost.Workload(0, 0), cost.DEV, PRICES)
+    estimate = bill.estimate(Workload(0, 0), DEV, PRICES)
     assert dollars(estimate, "Lambda") == 0
     assert dollars(estimate, "DynamoDB") == 0
     assert estimate.dollars > 0
@@ -73,11 +77,11 @@ def test_without_traffic_only_what_stands_there_costs() -> None:
 @pytest.mark.parametrize("field", ["transactions_per_second", "users", "decision_days", "archive_days"])
 def test_more_of_anything_never_costs_less(field: str) -> None:
     more = replace(WORKLOAD, **{field: getattr(WORKLOAD, field) * 2})
-    assert cost.estimate(more, cost.PROD, PRICES).dollars > cost.estimate(WORKLOAD, cost.PROD, PRICES).dollars
+    assert bill.estimate(more, PROD, PRICES).dollars > bill.estimate(WORKLOAD, PROD, PRICES).dollars
 
 
 def test_the_answers_at_checkout_can_be_left_out() -> None:
-    estimate = cost.estimate(replace(WORKLOAD, realtime_share=0), cost.DEV, PRICES)
+    estimate = bill.estimate(replace(WORKLOAD, realtime_share=0), DEV, PRICES)
     assert dollars(estimate, "Lambda", "answers") == 0
 
 
@@ -101,37 +105,37 @@ def test_an_impossible_traffic_is_refused_by_name(bad: dict[str, float]) -> None
 def test_a_price_file_with_a_mistake_is_refused_by_name(
     tmp_path: Path, damage: Callable[[str], str], named: str
 ) -> None:
-    text = damage(cost.PRICES.read_text())
-    assert text != cost.PRICES.read_text()
+    text = damage(PRICE_FILE.read_text())
+    assert text != PRICE_FILE.read_text()
     (tmp_path / "prices.toml").write_text(text)
     with pytest.raises(BadInput, match=named):
-        cost.load_prices(tmp_path / "prices.toml")
+        load_prices(tmp_path / "prices.toml")
 
 
 def test_a_price_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"prices\.toml"):
-        cost.load_prices(tmp_path / "prices.toml")
+        load_prices(tmp_path / "prices.toml")
 
 
 def test_every_price_is_used() -> None:
     """A price twice as high shows in the sum of one of the two deployments."""
-    values = tomllib.loads(cost.PRICES.read_text())
-    base = {name: cost.estimate(WORKLOAD, d, PRICES).dollars for name, d in cost.DEPLOYMENTS.items()}
+    values = tomllib.loads(PRICE_FILE.read_text())
+    base = {name: bill.estimate(WORKLOAD, d, PRICES).dollars for name, d in DEPLOYMENTS.items()}
     for group, prices in values.items():
         for name in prices if isinstance(prices, dict) else ():
             attribute = "lambda_" if group == "lambda" else group
-            dearer = cost.msgspec.structs.replace(
+            dearer = msgspec.structs.replace(
                 PRICES,
-                **{attribute: cost.msgspec.structs.replace(getattr(PRICES, attribute), **{name: 2 * prices[name]})},
+                **{attribute: msgspec.structs.replace(getattr(PRICES, attribute), **{name: 2 * prices[name]})},
             )
-            assert any(
-                cost.estimate(WORKLOAD, d, dearer).dollars > base[which] for which, d in cost.DEPLOYMENTS.items()
-            ), f"{group}.{name}"
+            assert any(bill.estimate(WORKLOAD, d, dearer).dollars > base[which] for which, d in DEPLOYMENTS.items()), (
+                f"{group}.{name}"
+            )
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
 def test_what_stands_there_is_what_terraform_builds(plan_of: Callable[[str], Plan], environment: str) -> None:
-    plan, deployment = plan_of(environment), cost.DEPLOYMENTS[environment]
+    plan, deployment = plan_of(environment), DEPLOYMENTS[environment]
     (stream,) = plan.resources("aws_kinesis_stream")
     assert stream.values["stream_mode_details"][0]["stream_mode"] == deployment.stream_mode
     assert stream.values["retention_period"] == 24 * deployment.stream_days
@@ -160,12 +164,12 @@ def test_the_flows_that_cost_are_those_of_prefect_yaml_at_their_sizes_and_times(
             size = deployment["work_pool"]["job_variables"]
             runs = sum(runs_in_four_weeks(schedule["cron"]) for schedule in schedules)
             name = deployment["entrypoint"].partition(":")[2]
-            found[name] = (pytest.approx(runs * cost.HOURS / (28 * 24)), size["cpu"] / 1024, size["memory"] / 1024)
-    assert {flow.flow: (flow.runs, flow.cpu, flow.gigabytes) for flow in cost.SCHEDULES} == found
+            found[name] = (pytest.approx(runs * HOURS / (28 * 24)), size["cpu"] / 1024, size["memory"] / 1024)
+    assert {flow.flow: (flow.runs, flow.cpu, flow.gigabytes) for flow in SCHEDULES} == found
 
 
 def test_a_flow_costs_its_runs_times_its_minutes_times_its_size() -> None:
-    estimate = cost.estimate(WORKLOAD, cost.DEV, PRICES)
+    estimate = bill.estimate(WORKLOAD, DEV, PRICES)
     a_minute = (4 * 0.04048 + 16 * 0.004445) / 60
     assert dollars(estimate, "Fargate", "retrain") == pytest.approx(730 / 168 * 30 * a_minute)
 
@@ -184,14 +188,14 @@ def test_every_metric_of_our_own_is_counted() -> None:
     by_call = {*telemetry._CALL, "Score"}
     kinds = (len(get_args(Kind)) - 1) * len(telemetry._BY_KIND)
     events |= {"Defects"}
-    assert len(events | by_call) + kinds == cost.OWN_METRICS
+    assert len(events | by_call) + kinds == bill.OWN_METRICS
 
 
 def test_a_batch_of_the_stream_is_a_call_too() -> None:
     quiet = replace(WORKLOAD, realtime_share=0)
-    read = cost.estimate(quiet, cost.DEV, PRICES)
+    read = bill.estimate(quiet, DEV, PRICES)
     assert dollars(read, "Lambda", "batches") > 0
-    assert dollars(cost.estimate(quiet, replace(cost.DEV, lambda_reads_stream=False), PRICES), "Lambda") == 0
+    assert dollars(bill.estimate(quiet, replace(DEV, lambda_reads_stream=False), PRICES), "Lambda") == 0
 
 
 def test_the_log_of_a_call_is_no_longer_than_reckoned() -> None:
@@ -203,17 +207,17 @@ def test_the_log_of_a_call_is_no_longer_than_reckoned() -> None:
     )
     telemetry.Telemetry("prod", "ecommerce", stream).call(facts)
     of_lambda = 600
-    assert 0.6 * cost.LOG_BYTES < len(stream.getvalue()) + of_lambda < cost.LOG_BYTES
+    assert 0.6 * bill.LOG_BYTES < len(stream.getvalue()) + of_lambda < bill.LOG_BYTES
 
 
 def test_prices_of_another_region_or_of_long_ago_are_said() -> None:
-    here, day = replace(cost.DEV, region=PRICES.region), PRICES.as_of
-    assert list(cost.doubts(here, PRICES, day + timedelta(days=365))) == []
-    (old,) = cost.doubts(here, PRICES, day + timedelta(days=366))
+    here, day = replace(DEV, region=PRICES.region), PRICES.as_of
+    assert list(bill.doubts(here, PRICES, day + timedelta(days=365))) == []
+    (old,) = bill.doubts(here, PRICES, day + timedelta(days=366))
     assert "more than a year old" in old
-    (elsewhere,) = cost.doubts(cost.DEV, PRICES, day)
+    (elsewhere,) = bill.doubts(DEV, PRICES, day)
     assert PRICES.region in elsewhere
-    assert cost.DEV.region in elsewhere
+    assert DEV.region in elsewhere
 
 
 def item_bytes(item: Item) -> int:
@@ -286,7 +290,7 @@ def test_the_sizes_reckoned_with_are_those_the_code_writes() -> None:
 
 def table(environment: str) -> str:
     """An estimate as docs/cost.md shows it."""
-    rows = cost.render(cost.estimate(WORKLOAD, cost.DEPLOYMENTS[environment], PRICES))
+    rows = bill.render(bill.estimate(WORKLOAD, DEPLOYMENTS[environment], PRICES))
     lines = ["| service | what | how much | US$ a month |", "|---|---|---:|---:|"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 

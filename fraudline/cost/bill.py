@@ -1,199 +1,27 @@
-"""What a deployment costs in a month: traffic times list prices, line by line.
-
-Prices stand in one dated file (`data/prices/`). What is counted is what the code does: the writes of a micro-batch, the
-reads of an answer. Where the truth depends on the traffic's shape, the dearer end is taken and said in the line.
-"""
+"""The month's bill: a function for each service, lines of what and how much of it."""
 
 import math
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
-from typing import Annotated, Literal
 
-import msgspec
-
-from fraudline.errors import BadInput
-
-PRICES = Path(__file__).parents[1] / "data" / "prices" / "aws-us-east-1.toml"
-
-HOURS = 730.0  # in an average month, as AWS reckons
-SECONDS = HOURS * 3600
-KIB, GIB = 1024, 1024**3
-MILLION = 1e6
-
-Price = Annotated[float, msgspec.Meta(ge=0)]
-
-
-class Kinesis(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    shard_hour: Price
-    put_million: Price
-    extended_shard_hour: Price
-    stream_hour: Price
-    gigabyte_in: Price
-    gigabyte_out: Price
-    extended_gigabyte_month: Price
-    long_term_gigabyte_month: Price
-    shard_metric_month: Price
-
-
-class DynamoDB(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    write_million: Price
-    read_million: Price
-    gigabyte_month: Price
-    recovery_gigabyte_month: Price
-
-
-class S3(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    gigabyte_month: Price
-    put_thousand: Price
-    get_thousand: Price
-
-
-class Lambda(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    request_million: Price
-    gigabyte_second: Price
-
-
-class Fargate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    cpu_hour: Price
-    gigabyte_hour: Price
-
-
-class Network(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    nat_hour: Price
-    nat_gigabyte: Price
-    address_hour: Price
-
-
-class Database(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    instance_hour: Price
-    gigabyte_month: Price
-
-
-class CloudWatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    alarm_month: Price
-    dashboard_month: Price
-    log_gigabyte: Price
-    metric_month: Price
-
-
-class Messages(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    publish_million: Price
-    queue_million: Price
-
-
-class Fixed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    key_month: Price
-    key_ten_thousand: Price
-    secret_month: Price
-    zone_month: Price
-
-
-class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """List prices of one region in US dollars, as they were on `as_of`."""
-
-    as_of: date
-    region: str
-    kinesis: Kinesis
-    dynamodb: DynamoDB
-    s3: S3
-    lambda_: Lambda = msgspec.field(name="lambda")
-    fargate: Fargate
-    network: Network
-    database: Database
-    cloudwatch: CloudWatch
-    messages: Messages
-    fixed: Fixed
-
-
-def load_prices(path: Path = PRICES) -> Prices:
-    """The prices in a file of the form of `data/prices/aws-us-east-1.toml`; `BadInput` names what is wrong in it."""
-    try:
-        return msgspec.convert(tomllib.loads(path.read_text()), Prices)
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}; name a price file, see {PRICES.name}") from error
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: {error}; correct it, see {PRICES.name}") from error
-
-
-@dataclass(frozen=True)
-class Workload:
-    """The traffic. Sizes are bytes of one record, one decision row and one profile row as the code writes them.
-
-    The archive is kept for good: `archive_days` is how old it is by then.
-    """
-
-    transactions_per_second: float
-    users: int
-    decision_days: int = 365
-    archive_days: int = 3 * 365
-    realtime_share: float = 1.0
-    alert_share: float = 0.005
-    record_bytes: int = 220
-    decision_bytes: int = 1000
-    profile_bytes: int = 900
-    realtime_milliseconds: float = 20.0
-
-    def __post_init__(self) -> None:
-        for name in self.__dataclass_fields__:
-            value = getattr(self, name)
-            if not math.isfinite(value) or value < 0:
-                raise BadInput(f"{name} is {value}: give a finite number that is not negative")
-        for name in ("realtime_share", "alert_share"):
-            if getattr(self, name) > 1:
-                raise BadInput(f"{name} is {getattr(self, name)}: give a share between 0 and 1")
-
-    @property
-    def transactions(self) -> float:
-        """In a month."""
-        return self.transactions_per_second * SECONDS
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """What stands there whatever the traffic: the values of `infra/<environment>.tfvars` that cost."""
-
-    region: str
-    stream_mode: Literal["ON_DEMAND", "PROVISIONED"]
-    stream_shards: int
-    stream_days: int
-    lambda_reads_stream: bool
-    nat_gateways: int
-    prefect_server: bool
-    database_standby: bool
-    alarms: int = 23
-
-
-DEV = Deployment("eu-central-1", "PROVISIONED", 1, 7, True, 1, True, False)
-PROD = Deployment("eu-central-1", "ON_DEMAND", 4, 14, True, 2, True, True)
-DEPLOYMENTS = {"dev": DEV, "prod": PROD}
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A flow that the clock starts: how often a month, and on how many processors and GiB (`prefect.yaml`).
-
-    `minutes` are from the image's pull to the end, and assumed: the Prefect UI shows what yours take.
-    """
-
-    flow: str
-    runs: float
-    minutes: float
-    cpu: float
-    gigabytes: float
-
-
-SCHEDULES = (
-    Schedule("score_stream", HOURS * 12, 5, 0.5, 2),
-    Schedule("data_quality", HOURS + 3 * HOURS / 24, 3, 0.5, 2),
-    Schedule("monitor", HOURS / 24, 5, 0.5, 2),
-    Schedule("retrain", HOURS / 168, 30, 4, 16),
-    Schedule("materialize", HOURS, 5, 4, 16),
-    Schedule("forget", HOURS / 24, 10, 4, 16),
+from fraudline.cost.deployment import HOURS, SCHEDULES, SECONDS, Deployment, Workload
+from fraudline.cost.prices import (
+    PRICES,
+    S3,
+    CloudWatch,
+    DynamoDB,
+    Fargate,
+    Fixed,
+    Kinesis,
+    Lambda,
+    Messages,
+    Network,
+    Prices,
 )
 
+KIB, GIB = 1024, 1024**3
+MILLION = 1e6
 # Metrics of our own, each billed by name and dimensions (fraudline/realtime/telemetry.py, tasks/metrics.py), and those
 # that S3 makes of the quarantine's requests.
 OWN_METRICS = 16
