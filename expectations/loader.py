@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.landed import Landed
 from fraudline.quality.draft import draft
 from fraudline.quality.suite import Stage, Suite, decode_suite, encode_suite
 

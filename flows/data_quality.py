@@ -7,9 +7,9 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
 from fraudline.clock import to_micros
-from fraudline.columns import Landed
 from fraudline.contract import Contract, load_contract
 from fraudline.durations import DAY, HOUR
+from fraudline.landed import Landed
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult, gate
 from fraudline.quality.suite import Stage

@@ -5,13 +5,7 @@ which alone decides. The screen may only pass what `validate` would pass, with t
 them together.
 """
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +13,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudline.clock import format_micros
+from fraudline.cells import cells_of, record_of
 from fraudline.contract import Category, Contract
-from fraudline.quotes import is_closed
+from fraudline.landed import Landed, Mask, RejectedRow
 from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable, concatenate, encode, from_transactions
-from fraudline.transaction import CONFLICTING_ID, Problem, Rejected
+from fraudline.transaction import Rejected
 from fraudline.validation import (
     EARLIEST,
     FLOAT_TOLERANCE,
@@ -32,76 +26,13 @@ from fraudline.validation import (
     MAX_TEXT_LENGTH,
     MINOR_UNIT_TOLERANCE,
     Validator,
-    cells_to_record,
 )
 
-Mask = npt.NDArray[np.bool_]
 _ID = rf"^[\x21-\x7e]{{1,{MAX_ID_LENGTH}}}$"
 _TEXT = rf"^[\x21-\x7e][\x20-\x7e]{{0,{MAX_TEXT_LENGTH - 1}}}$"
 _NUMBER = r"^-?\d{1,15}(\.\d{1,15})?$"
 _TIME = r"^\d{4}-\d\d-\d\d[T ]([01]\d|2[0-3]):\d\d:\d\d(\.\d{1,6})?"
 _BINARY = pa.array(["0", "1", "true", "false"])
-# The texts of a CSV cell that stand for nothing: an empty one and pandas' own. Namibia's NA is none.
-MISSING_CELLS = ("", "NaN")
-
-Place = tuple[str, int]
-
-
-@dataclass(frozen=True)
-class RejectedRow:
-    """A row that is refused, or left out of training: where it was read, its original and everything wrong with it.
-
-    `row` counts from 0 in `source`. `raw` is a line of CSV (`header` is the file's first), a line of JSON, or a Parquet
-    row's cells as a JSON object; "" where the original is kept elsewhere, or is still to be read.
-    """
-
-    source: str
-    row: int
-    raw: str
-    problems: tuple[Problem, ...]
-    header: str = ""
-
-    @property
-    def reason(self) -> str:
-        return self.problems[0].code
-
-    @property
-    def place(self) -> Place:
-        return self.source, self.row
-
-
-class Source(NamedTuple):
-    """A file or object that was read, and how many rows it has."""
-
-    name: str
-    rows: int
-
-
-@dataclass(frozen=True)
-class Landed:
-    """What was read: `rows` = len(table) + len(rejects) + duplicates, always.
-
-    The table's `source_row` counts through all `sources`, one after the other; `places` tells where rows stand.
-    """
-
-    rows: int
-    table: TransactionTable
-    rejects: tuple[RejectedRow, ...]
-    duplicates: int = 0
-    sources: tuple[Source, ...] = ()
-
-    def places(self, source_rows: Integers) -> list[Place]:
-        """The source of each of these rows and its number there; without sources what was read has no name."""
-        firsts = np.cumsum([0, *(source.rows for source in self.sources)])
-        index = np.searchsorted(firsts, source_rows, side="right") - 1
-        names = [source.name for source in self.sources] or [""]
-        numbers = source_rows - firsts[index]
-        return [(names[i], row) for i, row in zip(index.tolist(), numbers.tolist(), strict=True)]
-
-    def reasons(self) -> dict[str, int]:
-        """How many rows were quarantined under each reason, most frequent first."""
-        counts = pd.Series([reject.reason for reject in self.rejects], dtype=object).value_counts()
-        return {str(reason): int(count) for reason, count in counts.items()}
 
 
 def screen(contract: Contract, columns: pa.Table, source: str, numbers: Integers | None = None) -> Landed:
@@ -144,102 +75,45 @@ def _row_by_row(
     return from_transactions(contract, valid, valid_rows), rejects
 
 
-def cells_of(columns: pa.Table) -> list[dict[str, Any]]:
-    """The rows of a table; timestamps are told as text, for Arrow's may lie beyond Python's calendar."""
-    for index, field in enumerate(columns.schema):
-        if pa.types.is_timestamp(field.type):
-            moments = columns.column(index).to_numpy()
-            texts = np.char.add(np.datetime_as_string(moments), "Z" if field.type.tz else "")
-            told = pa.array(texts.astype(object), pa.string(), mask=np.isnat(moments))
-            columns = columns.set_column(index, field.name, told)
-    return columns.to_pylist()  # type: ignore[no-any-return]
-
-
-def cells_in(raw: str, header: str) -> dict[str, Any] | None:
-    """The cells of an original row by their columns: of a CSV line under its header, else of a JSON object.
-
-    None if it is neither, such as a line with more or fewer cells than the header.
-    """
-    try:
-        cells = _csv_cells(raw, header) if header else json.loads(raw)
-    except (ValueError, RecursionError):
-        return None
-    return cells if isinstance(cells, dict) else None
-
-
-def _csv_cells(line: str, header: str) -> dict[str, str | None]:
-    """`ValueError` if there is not one cell for each column, or a quote is left open."""
-    if not is_closed(line):
-        raise ValueError("a quote is left open")
-    try:
-        (names,), (cells,) = (csv.reader(io.StringIO(text, newline="")) for text in (header, line))
-    except csv.Error as error:
-        raise ValueError(str(error)) from error
-    values = (None if cell in MISSING_CELLS else cell for cell in cells)
-    return dict(zip(names, values, strict=True))
-
-
-def json_of(cells: Mapping[str, Any]) -> str:
-    """Cells as a JSON object; what JSON has no value for is told as text."""
-    return json.dumps(cells, default=_plain)
-
-
-def record_of(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's cells as the JSON values they stand for, each by its own type: a text is read as in CSV."""
-    record = cells_to_record(contract, {column: _plain(cell) for column, cell in cells.items()})
-    # A column of 0 and 1 with a gap in it is written as floats by most tools.
-    for column in (*(flag.column for flag in contract.flags), contract.label.column):
-        value = record.get(column)
-        if isinstance(value, float):
-            record[column] = None if np.isnan(value) else int(value) if value.is_integer() else value
-    return record
-
-
-def _plain(cell: Any) -> Any:
-    """A cell as a JSON value; what JSON has no value for is told as text."""
-    if isinstance(cell, bytes):
-        return cell.decode("utf-8", "backslashreplace")
-    if isinstance(cell, Decimal | np.floating):
-        return float(cell)
-    return cell if cell is None or isinstance(cell, str | int | float | list | dict) else str(cell)
-
-
 def _screened(contract: Contract, columns: pa.Table) -> tuple[Mask, TransactionTable]:
     """The rows surely good, and a table of just those."""
-    n = columns.num_rows
-    good: Mask = np.ones(n, bool)
-
-    def column(name: str) -> pa.Array:
-        part = columns[name]
-        return part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
-
-    ids = _identifiers(column(contract.id.column), good)
-    timestamp = _timestamps(column(contract.timestamp.column), contract.timezone, good)
-    amount = _amounts(column(contract.amount.column), contract, good)
-    entities = tuple(_encoded(column(entity.column), _ID, good) for entity in contract.entities)
-    categories = tuple(_category(column(category.column), category, good) for category in contract.categories)
-    flags = tuple(_binary(column(flag.column), good, nullable=False) for flag in contract.flags)
-    present = set(columns.column_names)
-    label: npt.NDArray[np.int8] = np.full(n, UNKNOWN, np.int8)
-    if contract.label.column in present:
-        label = _binary(column(contract.label.column), good, nullable=True)
-    for ignored in contract.ignored:
-        if ignored.values and ignored.column in present:
-            _category(column(ignored.column), Category("ignored", ignored.column, ignored.values, True), good)
+    good: Mask = np.ones(columns.num_rows, bool)
+    ids = _identifiers(_column(columns, contract.id.column), good)
+    timestamp = _timestamps(_column(columns, contract.timestamp.column), contract.timezone, good)
     table = TransactionTable(
         contract=contract,
         ids=ids,
         timestamp=timestamp,
         effective_time=timestamp,
-        amount=amount,
-        entities=entities,
-        categories=categories,
-        flags=flags,
-        label=label,
+        amount=_amounts(_column(columns, contract.amount.column), contract, good),
+        entities=tuple(_encoded(_column(columns, entity.column), _ID, good) for entity in contract.entities),
+        categories=tuple(_category(_column(columns, c.column), c, good) for c in contract.categories),
+        flags=tuple(_binary(_column(columns, flag.column), good, nullable=False) for flag in contract.flags),
+        label=_labels(contract, columns, good),
         known_at=timestamp + contract.label_delay,
-        source_row=np.arange(n),
+        source_row=np.arange(columns.num_rows),
     )
+    _screen_ignored(contract, columns, good)
     return good, table if good.all() else table.take(good)
+
+
+def _column(columns: pa.Table, name: str) -> pa.Array:
+    part = columns[name]
+    return part.combine_chunks() if part.num_chunks != 1 else part.chunk(0)
+
+
+def _labels(contract: Contract, columns: pa.Table, good: Mask) -> npt.NDArray[np.int8]:
+    """Unknown where there is no such column."""
+    if contract.label.column not in columns.column_names:
+        return np.full(columns.num_rows, UNKNOWN, np.int8)
+    return _binary(_column(columns, contract.label.column), good, nullable=True)
+
+
+def _screen_ignored(contract: Contract, columns: pa.Table, good: Mask) -> None:
+    for ignored in contract.ignored:
+        if ignored.values and ignored.column in columns.column_names:
+            category = Category("ignored", ignored.column, ignored.values, True)
+            _category(_column(columns, ignored.column), category, good)
 
 
 def _true(mask: pa.BooleanArray) -> Mask:
@@ -357,56 +231,3 @@ def _binary(array: pa.Array, good: Mask, *, nullable: bool) -> npt.NDArray[np.in
         return np.full(len(array), UNKNOWN, np.int8)
     good &= (known | empty) if nullable else (known & ~empty)
     return np.where(empty, UNKNOWN, value).astype(np.int8)
-
-
-def keep_first_copies(landed: Landed) -> Landed:
-    """The first copy of each id; identical later ones are counted, conflicting ones rejected."""
-    table = landed.table
-    codes = encode(table.ids)
-    if len(codes.values) == len(table):
-        return landed
-    order = np.argsort(codes.codes, kind="stable")
-    first = order[np.r_[True, np.diff(codes.codes[order]) != 0]]
-    later = np.setdiff1d(np.arange(len(table)), first)
-    original = first[np.searchsorted(codes.codes[first], codes.codes[later])]
-    same = _same_content(table, later, original)
-    conflicts = landed.places(table.source_row[later[~same]])
-    return replace(
-        landed,
-        table=table.take(np.sort(first)),
-        rejects=(*landed.rejects, *(RejectedRow(*place, "", (_CONFLICT,)) for place in conflicts)),
-        duplicates=landed.duplicates + int(same.sum()),
-    )
-
-
-_CONFLICT = Problem("", CONFLICTING_ID, "another transaction came first under this id, with other content")
-
-
-def _same_content(table: TransactionTable, rows: npt.NDArray[Any], others: npt.NDArray[Any]) -> Mask:
-    columns: Iterator[npt.NDArray[Any]] = iter(
-        (
-            table.timestamp,
-            table.amount,
-            table.label,
-            *(codes.codes for codes in (*table.entities, *table.categories)),
-            *table.flags,
-        )
-    )
-    return np.asarray(np.logical_and.reduce([column[rows] == column[others] for column in columns]))
-
-
-def to_record(contract: Contract, transaction: Any) -> dict[str, Any]:
-    """A transaction as the contract's JSON record: what a producer sends."""
-    record: dict[str, Any] = {
-        contract.id.column: transaction.id,
-        contract.timestamp.column: format_micros(transaction.timestamp),
-        contract.amount.column: transaction.amount / contract.amount.minor_units,
-    }
-    parts: tuple[tuple[Any, Any], ...] = (
-        (contract.entities, transaction.entities),
-        (contract.categories, transaction.categories),
-        (contract.flags, transaction.flags),
-    )
-    for columns, values in parts:
-        record |= {column.column: value for column, value in zip(columns, values, strict=True)}
-    return record

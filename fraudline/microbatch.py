@@ -20,7 +20,7 @@ from fraudline.judging import judge
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
 from fraudline.scoring import Scorer
 from fraudline.stream import NOTHING, Batch, Record, Shard
-from fraudline.transaction import CONFLICTING_ID, Problem, Rejected, Transaction
+from fraudline.transaction import CONFLICT, Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
 # Reasons to refuse a record that are not the validator's.
@@ -330,17 +330,13 @@ class _Copies:
         elif self._first[id_] == event.digest:
             self.duplicates.append(position)
         else:
-            self.conflicts.append(Refusal(position, (_conflict(),)))
+            self.conflicts.append(Refusal(position, (CONFLICT,)))
         return False
 
     def refused(self, event: Event, problem: Problem) -> Refusal:
         """The refusal of a fresh event, which leaves its id to the next that comes under it."""
         del self._first[event.transaction.id]
         return Refusal(event.record.position, (problem,))
-
-
-def _conflict() -> Problem:
-    return Problem("", CONFLICTING_ID, "another transaction came first under this id, with other content")
 
 
 def _row(scored: _Scored) -> Row:

@@ -29,6 +29,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 # Of transactions with one id and other values only the first counts: on every path refused by this code.
 CONFLICTING_ID = "conflicting_id"
+CONFLICT = Problem("", CONFLICTING_ID, "another transaction came first under this id, with other content")
 
 
 class Rejected(msgspec.Struct, frozen=True):

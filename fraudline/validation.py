@@ -234,34 +234,3 @@ def _label(value: Any) -> int | None:
 def _allowed_if_present(value: Any, values: tuple[str, ...]) -> None:
     if value is not None and value != "" and value not in values:
         raise Invalid("category_unknown", f"is not one of {', '.join(values)}")
-
-
-def cells_to_record(contract: Contract, cells: Mapping[str, Any]) -> dict[str, Any]:
-    """A row's cells as the JSON values they stand for: text (CSV) is read where numbers belong, the rest stays.
-
-    Text that stands for nothing is left for `validate`.
-    """
-    record = dict(cells)
-    readers = {contract.amount.column: _number, contract.label.column: _binary}
-    readers |= {flag.column: _binary for flag in contract.flags}
-    for column, read in readers.items():
-        if isinstance(text := record.get(column), str):
-            record[column] = read(text)
-    return record
-
-
-_BINARY = {"0": 0, "1": 1, "true": 1, "false": 0, "0.0": 0, "1.0": 1}
-
-
-def _binary(text: str) -> int | str | None:
-    return _BINARY.get(text.lower(), text) if text else None
-
-
-def _number(text: str) -> float | str | None:
-    # Python alone takes "1_000" and "٣" for numbers.
-    if not text.isascii() or "_" in text:
-        return text
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return text

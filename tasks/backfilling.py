@@ -25,11 +25,11 @@ from fraudline.adapters.tables.tombstones import erased_people, erased_where_kno
 from fraudline.backfilling import Partition, Past, PastInMemory, ScoredDay
 from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
-from fraudline.columns import RejectedRow
 from fraudline.contract import Contract
 from fraudline.erasure_files import pseudonyms
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
+from fraudline.landed import RejectedRow
 from fraudline.settings import load_settings
 from tasks import landing
 from tasks.meter import Meter, meter

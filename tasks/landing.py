@@ -22,9 +22,9 @@ from fraudline.adapters.storage.guarded import open_guarded
 from fraudline.adapters.storage.objects import Objects, open_objects
 from fraudline.adapters.tables.labels import Labels
 from fraudline.adapters.tables.tombstones import erased_people, erased_where_known
-from fraudline.columns import Landed, RejectedRow
 from fraudline.contract import Contract
 from fraudline.erasure_files import with_pseudonyms
+from fraudline.landed import Landed, RejectedRow
 from fraudline.settings import load_settings
 from fraudline.table import TransactionTable, from_transactions
 from tasks.meter import Meter

@@ -18,8 +18,8 @@ from fraudline.adapters.tables.decisions import Decisions
 from fraudline.adapters.tables.profiles import Profiles
 from fraudline.bundle import Bundle, load_bundle, read_manifest
 from fraudline.clock import from_micros
-from fraudline.columns import Landed
 from fraudline.contract import Contract
+from fraudline.landed import Landed
 from fraudline.printable import markdown_code
 from fraudline.quality.measures import Context
 from fraudline.quality.monitor_report import monitor_figures, render_monitor, verdict_of

@@ -10,8 +10,8 @@ from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.quality_report import REPORT
 from fraudline.adapters.storage.guarded import open_guarded
 from fraudline.adapters.tables.decisions import Decisions
-from fraudline.columns import Landed
 from fraudline.contract import Contract
+from fraudline.landed import Landed
 from fraudline.printable import markdown_code, markdown_text
 from fraudline.quality.check import check, check_decisions
 from fraudline.quality.measures import Context

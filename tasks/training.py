@@ -18,8 +18,8 @@ from fraudline.adapters.storage.guarded import open_guarded
 from fraudline.adapters.whoami import whoami
 from fraudline.bundle import Bundle, Manifest, load_bundle, read_manifest
 from fraudline.candidates import Candidate
-from fraudline.columns import Landed, RejectedRow
 from fraudline.features.offline import offline_features
+from fraudline.landed import Landed, RejectedRow
 from fraudline.promotion import Decision, Mask, decide, decide_first, decide_unequal
 from fraudline.publishing import assemble
 from fraudline.quality.check import check

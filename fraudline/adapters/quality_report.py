@@ -11,8 +11,8 @@ from expectations import load_suite
 from fraudline.adapters.inputs.files import rejected_lines
 from fraudline.adapters.inputs.originals import left_out
 from fraudline.adapters.storage.objects import Objects
-from fraudline.columns import Landed
 from fraudline.contract import Contract
+from fraudline.landed import Landed
 from fraudline.quality.check import check
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult

@@ -10,8 +10,8 @@ import pyarrow as pa
 from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.inputs.originals import originals
 from fraudline.adapters.stream.outgoing import outgoing
+from fraudline.cells import cells_in
 from fraudline.clock import format_day
-from fraudline.columns import cells_in
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput

@@ -6,10 +6,10 @@ from math import isnan
 
 import numpy as np
 
-from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.decision import Decision
 from fraudline.errors import BadInput
+from fraudline.landed import Landed
 from fraudline.quality.draft import draft
 from fraudline.quality.engine import judge
 from fraudline.quality.frame import decisions_frame, frame_columns, transactions_frame

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fraudline.columns import Landed, Place, RejectedRow, cells_in, to_record
+from fraudline.cells import cells_in, to_record
 from fraudline.contract import Contract
+from fraudline.landed import Landed, Place, RejectedRow
 from fraudline.quality.masking import shown
 from fraudline.quality.outcome import ExpectationOutcome
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fraudline.columns import Landed
 from fraudline.durations import DAY, HOUR
+from fraudline.landed import Landed
 from fraudline.quality.frame import local_time
 from fraudline.quality.words import Unit
 from fraudline.table import UNKNOWN, Integers, TransactionTable

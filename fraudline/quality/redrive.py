@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from fraudline.columns import Place, RejectedRow, cells_in, record_of, to_record
+from fraudline.cells import cells_in, record_of, to_record
 from fraudline.contract import Contract
+from fraudline.landed import Place, RejectedRow
 from fraudline.quality.engine import judge
 from fraudline.quality.frame import transactions_frame
 from fraudline.quality.outcome import problems_by_position

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from fraudline.columns import Landed
+from fraudline.landed import Landed
 from fraudline.quality.distributions import distributions
 from fraudline.quality.examples import failing_rows, quarantine_reasons
 from fraudline.quality.outcome import QualityResult

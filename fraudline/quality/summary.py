@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from fraudline.clock import format_micros, from_micros
-from fraudline.columns import Landed
+from fraudline.landed import Landed
 from fraudline.quality.outcome import ExpectationOutcome, QualityResult
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from expectations import load_suite
 from fraudline.adapters.inputs.files import load_transactions
-from fraudline.columns import Landed
 from fraudline.contract import Contract, load_contract
+from fraudline.landed import Landed
 from fraudline.quality.check import check
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult

@@ -31,12 +31,12 @@ from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.bundle import MANIFEST, Manifest, load_bundle, seal
 from fraudline.clock import to_micros
-from fraudline.columns import Landed
 from fraudline.contract import Contract, load_contract
 from fraudline.decision import pack, unpack
 from fraudline.durations import DAY, SECOND
 from fraudline.errors import NotReady
 from fraudline.features.offline import offline_features
+from fraudline.landed import Landed
 from fraudline.quality.histograms import reference
 from fraudline.quality.monitor_report import monitor_figures
 from fraudline.quality.monitoring import LiveSkew, Monitored

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from fraudline.clock import day_start, parse_timestamp
-from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.landed import Landed
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityGate, QualityResult, gate
 from fraudline.training.plan import Plan

@@ -12,10 +12,10 @@ from expectations import load_suite
 from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.quality_report import run_quality
 from fraudline.adapters.storage.objects import FolderObjects
-from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
+from fraudline.landed import Landed
 from fraudline.quality.check import check
 from fraudline.quality.distributions import distributions
 from fraudline.quality.draft import draft

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from expectations import load_suite, suite_path, write_draft
-from fraudline.columns import Landed
 from fraudline.contract import SHIPPED, Contract, load_contract
 from fraudline.decision import Decision
 from fraudline.errors import BadInput
+from fraudline.landed import Landed
 from fraudline.quality.check import check, check_decisions
 from fraudline.quality.draft import draft
 from fraudline.quality.measures import MEASURES

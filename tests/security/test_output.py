@@ -16,9 +16,9 @@ from fraudline.adapters.inputs.files import read_transactions
 from fraudline.adapters.inputs.quarantine import BatchQuarantine
 from fraudline.adapters.quality_report import run_quality
 from fraudline.adapters.storage.objects import FolderObjects
+from fraudline.cells import cells_in
 from fraudline.cli import app as frame
 from fraudline.cli import common
-from fraudline.columns import cells_in
 from fraudline.columns import screen as screened
 from fraudline.contract import Contract, contract_from, load_contract
 from fraudline.errors import BadInput

@@ -13,18 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline.columns import (
-    Landed,
-    Source,
-    cells_in,
-    cells_of,
-    json_of,
-    keep_first_copies,
-    record_of,
-    screen,
-    to_record,
-)
+from fraudline.cells import cells_in, cells_of, json_of, record_of, to_record
+from fraudline.columns import screen
 from fraudline.contract import Contract, contract_from, load_contract
+from fraudline.landed import Landed, Source, keep_first_copies
 from fraudline.table import from_transactions
 from fraudline.transaction import Problem, Rejected, Transaction
 from fraudline.validation import Validator

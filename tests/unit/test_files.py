@@ -18,9 +18,9 @@ import pytest
 
 from fraudline.adapters.inputs.files import load_transactions, read_transactions, rejected_lines, text_pieces
 from fraudline.adapters.stream.outgoing import NO_KEY, outgoing
-from fraudline.columns import Landed
 from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput
+from fraudline.landed import Landed
 from fraudline.table import concatenate
 from fraudline.transaction import Rejected, Transaction
 from fraudline.validation import Validator

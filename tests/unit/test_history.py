@@ -9,11 +9,11 @@ from fraudline.adapters.archive.history import load_history
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.clock import format_micros, parse_timestamp
-from fraudline.columns import Landed
 from fraudline.contract import load_contract
 from fraudline.durations import DAY, HOUR
 from fraudline.errors import NotReady
 from fraudline.features.offline import offline_features
+from fraudline.landed import Landed
 from fraudline.publishing import fingerprint
 
 ECOMMERCE = load_contract("ecommerce")

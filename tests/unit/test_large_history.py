@@ -34,13 +34,13 @@ from fraudline.adapters.storage.objects import FolderObjects, open_objects
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.backfilling import PastInMemory
 from fraudline.clock import day_start, format_day, format_micros, parse_timestamp
-from fraudline.columns import Landed
 from fraudline.contract import Contract, load_contract
 from fraudline.durations import DAY, HOUR, MINUTE, floor_hour
 from fraudline.erasure import Erased, Tombstone, keyed_hash
 from fraudline.erasure_files import pseudonyms, with_pseudonyms
 from fraudline.errors import Tampered
 from fraudline.labels import Verdict
+from fraudline.landed import Landed
 from fraudline.materializing import build_lagged
 from fraudline.profiles import encode_history
 from tests.realtime.bundles import bundle_files

@@ -31,7 +31,7 @@ from fraudline.adapters.large.workers import Workers
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive
 from fraudline.backfilling import Past, PastInMemory
-from fraudline.columns import to_record
+from fraudline.cells import to_record
 from fraudline.contract import Contract
 from fraudline.durations import DAY, floor_hour
 from fraudline.errors import BadInput

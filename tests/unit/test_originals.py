@@ -17,9 +17,10 @@ from fraudline.adapters.inputs.files import csv_options, load_transactions
 from fraudline.adapters.inputs.originals import left_out, originals
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive
-from fraudline.columns import Landed, cells_in
+from fraudline.cells import cells_in
 from fraudline.contract import load_contract
 from fraudline.errors import BadInput
+from fraudline.landed import Landed
 from fraudline.quality.check import check
 from fraudline.quality.draft import draft
 from fraudline.quality.suite import About, Expectation, Suite

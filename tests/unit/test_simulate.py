@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from fraudline.cells import record_of
 from fraudline.contract import load_contract
 from fraudline.errors import BadInput
 from fraudline.simulate import (
@@ -25,7 +26,7 @@ from fraudline.simulate import (
     weave_records,
 )
 from fraudline.transaction import Rejected, Transaction
-from fraudline.validation import Validator, cells_to_record
+from fraudline.validation import Validator
 
 DEFAULT = Population(seed=5)
 
@@ -331,7 +332,7 @@ def test_the_contract_names_what_is_wrong_with_every_dirty_row_of_a_file(day: pd
     dirt = soil(day, rate=0.1, seed=4)
     woven = weave(day, dirt)
     rows = [dict(zip(COLUMNS, cells, strict=True)) for cells in woven.itertuples(index=False, name=None)]
-    reasons = [reason(Validator(contract).validate(cells_to_record(contract, row))) for row in rows]
+    reasons = [reason(Validator(contract).validate(record_of(contract, row))) for row in rows]
     dirty = {d.after + i + 1: d.kind for i, d in enumerate(dirt)}
     assert all(reasons[at] == IN_FILES[kind] for at, kind in dirty.items())
     assert {reason for at, reason in enumerate(reasons) if at not in dirty} == {None}

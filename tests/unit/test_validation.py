@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fraudline.cells import record_of
 from fraudline.clock import parse_timestamp
 from fraudline.contract import contract_from, load_contract
 from fraudline.durations import HOUR
 from fraudline.transaction import Rejected, Transaction
-from fraudline.validation import MAX_AHEAD, MAX_RECORD_BYTES, Validator, cells_to_record
+from fraudline.validation import MAX_AHEAD, MAX_RECORD_BYTES, Validator
 
 SHOP = load_contract("ecommerce")
 VALIDATOR = Validator(SHOP)
@@ -214,13 +215,13 @@ def test_what_is_valid_as_values_is_valid_as_bytes(minor: int, micros: int, id_:
 
 def test_text_stands_for_what_the_contract_makes_of_its_column() -> None:
     cells = {**{name: str(value) for name, value in GOOD.items()}, "is_vpn": "TRUE", "is_fraud": "0.0", "status": None}
-    record = cells_to_record(SHOP, cells)
+    record = record_of(SHOP, cells)
     assert (record["amount"], record["is_vpn"], record["is_fraud"]) == (12.5, 1, 0)
     assert isinstance(VALIDATOR.validate(record), Transaction)
 
 
 def test_text_that_stands_for_nothing_is_left_for_a_person_to_see() -> None:
-    record = cells_to_record(SHOP, {"amount": "12,50", "is_vpn": "perhaps", "is_fraud": "", "user_id": "1"})
+    record = record_of(SHOP, {"amount": "12,50", "is_vpn": "perhaps", "is_fraud": "", "user_id": "1"})
     assert record == {"amount": "12,50", "is_vpn": "perhaps", "is_fraud": None, "user_id": "1"}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from fraudline.adapters.storage.objects import Objects, read_all
 from fraudline.builds import Build, SeenByBuilds, seen_by
 from fraudline.clock import format_micros
-from fraudline.columns import Landed
+from fraudline.landed import Landed
 
 PREFIX = "builds/"
 

@@ -15,10 +15,10 @@ from fraudline.adapters.inputs.files import Progress, load_transactions
 from fraudline.adapters.inputs.sources import holds_transactions
 from fraudline.adapters.storage.objects import Objects
 from fraudline.builds import NOTHING_BUILT, SeenByBuilds
-from fraudline.columns import Landed
 from fraudline.contract import Contract
 from fraudline.errors import NotReady
 from fraudline.labels import Verdict, with_verdicts
+from fraudline.landed import Landed
 from fraudline.table import (
     UNKNOWN,
     Integers,

@@ -21,10 +21,10 @@ from fraudline.adapters.archive.reading import EVER
 from fraudline.adapters.inputs.files import FIRST_ROW, TORN, UNREADABLE, lines_of, open_csv, unreadable
 from fraudline.adapters.inputs.sources import InputFile, found_files
 from fraudline.clock import parse_timestamp
-from fraudline.columns import RejectedRow
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.labels import Verdict
+from fraudline.landed import RejectedRow
 from fraudline.parquet import MAX_BYTES, open_parquet, read_columns, too_large
 from fraudline.table import UNKNOWN, TransactionTable
 from fraudline.transaction import Problem

@@ -17,9 +17,10 @@ from fraudline.adapters.archive.landing import PREFIX
 from fraudline.adapters.storage.objects import Objects, read_all
 from fraudline.archive import Archived, Row, decode_archive
 from fraudline.builds import SeenByBuilds
-from fraudline.columns import Landed, RejectedRow, Source, screen
+from fraudline.columns import screen
 from fraudline.contract import Contract
 from fraudline.errors import Tampered
+from fraudline.landed import Landed, RejectedRow, Source
 from fraudline.table import concatenate, from_transactions
 from fraudline.transaction import Rejected, Transaction
 from fraudline.validation import Validator

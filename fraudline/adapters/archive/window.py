@@ -14,9 +14,9 @@ from fraudline.adapters.storage.objects import Objects, read_all
 from fraudline.archive import Archived, decode_archive
 from fraudline.builds import NOTHING_BUILT
 from fraudline.clock import format_day, from_micros
-from fraudline.columns import Landed, RejectedRow, Source
 from fraudline.contract import Contract
 from fraudline.durations import DAY
+from fraudline.landed import Landed, RejectedRow, Source
 from fraudline.quality.measures import EARLIER_WEEKS, PAST, WEEK, Context
 from fraudline.table import TransactionTable, concatenate, from_transactions
 from fraudline.transaction import Transaction

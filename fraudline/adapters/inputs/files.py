@@ -19,9 +19,11 @@ import pyarrow.csv
 
 from fraudline.adapters.inputs.originals import with_originals
 from fraudline.adapters.inputs.sources import InputFile, found_files, holds_transactions, is_parquet
-from fraudline.columns import MISSING_CELLS, Landed, RejectedRow, Source, keep_first_copies, screen
+from fraudline.cells import MISSING_CELLS
+from fraudline.columns import screen
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.landed import Landed, RejectedRow, Source, keep_first_copies
 from fraudline.parquet import MAX_BYTES, open_parquet, read_columns, too_large
 from fraudline.quotes import without_stray_quotes
 from fraudline.table import TransactionTable, concatenate, from_transactions

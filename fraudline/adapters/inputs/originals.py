@@ -20,8 +20,10 @@ import pyarrow as pa
 from fraudline.adapters.storage.disk import sentences_of
 from fraudline.adapters.storage.objects import open_objects
 from fraudline.archive import decode_archive
-from fraudline.columns import Landed, RejectedRow, cells_of, json_of, without_views
+from fraudline.cells import cells_of, json_of
+from fraudline.columns import without_views
 from fraudline.errors import BadInput
+from fraudline.landed import Landed, RejectedRow
 from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 from fraudline.quality.outcome import QualityResult
 from fraudline.quotes import BLOT, without_stray_quotes

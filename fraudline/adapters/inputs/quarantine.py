@@ -18,9 +18,9 @@ import msgspec
 
 from expectations import load_suite
 from fraudline.adapters.storage.objects import NotFound, Objects
-from fraudline.columns import Place, RejectedRow
 from fraudline.contract import Contract
 from fraudline.errors import BadInput, LostRace
+from fraudline.landed import Place, RejectedRow
 from fraudline.quality.places import EXCLUDED, REFUSED, REFUSED_LABELS, SUFFIX
 from fraudline.quality.redrive import Attempt, Redriven, judge_again, try_again
 from fraudline.quality.suite import STAGES, Stage

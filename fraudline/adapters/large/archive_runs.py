@@ -12,9 +12,9 @@ from fraudline.adapters.archive.reading import pieces
 from fraudline.adapters.large.runs import RUN_ROWS, LandedUnit, write_counted
 from fraudline.adapters.storage.disk import sentences_of
 from fraudline.adapters.storage.objects import Objects, read_all
-from fraudline.columns import RejectedRow, Source
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.landed import RejectedRow, Source
 
 # A packed row takes more: what is taken for large has rather fewer rows.
 BYTES_A_ROW = 32

@@ -17,9 +17,9 @@ from fraudline.adapters.large.compact_verdicts import NO_VERDICTS, CompactVerdic
 from fraudline.adapters.large.repeated_ids import RepeatedIds, are_among
 from fraudline.adapters.large.runs import FILES, Run, counted_order, firsts_of
 from fraudline.adapters.large.stream_runs import counted, has_no_time
-from fraudline.columns import RejectedRow, Source
 from fraudline.contract import Contract
 from fraudline.labels import with_verdicts
+from fraudline.landed import RejectedRow, Source
 from fraudline.spilling import ORDER, from_numbers, with_order
 from fraudline.table import Codes, Integers, TransactionTable
 from fraudline.vocabulary import Vocabulary, vocabulary

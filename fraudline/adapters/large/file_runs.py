@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from fraudline.adapters.inputs import files
 from fraudline.adapters.inputs.sources import InputFile, StoredFile, is_parquet
 from fraudline.adapters.large.runs import RUN_ROWS, LandedUnit, write_run
-from fraudline.columns import Landed, RejectedRow, Source, screen
+from fraudline.columns import screen
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.landed import Landed, RejectedRow, Source
 from fraudline.parquet import open_packed, unpacked_batches
 
 

@@ -23,9 +23,9 @@ from fraudline.adapters.large.stream_runs import Progress, Streamed, with_record
 from fraudline.adapters.large.workers import Workers
 from fraudline.adapters.storage.objects import Objects
 from fraudline.builds import NEVER, NOTHING_BUILT
-from fraudline.columns import RejectedRow, Source
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.landed import RejectedRow, Source
 from fraudline.table import Integers
 
 

@@ -19,7 +19,7 @@ from fraudline.adapters.large.spill_files import read_batch, write_batches
 from fraudline.adapters.stream.kinesis import Stream
 from fraudline.archive import Refusal
 from fraudline.bundle import Bundle
-from fraudline.columns import RejectedRow, Source
+from fraudline.landed import RejectedRow, Source
 from fraudline.microbatch import Event, MicroBatches
 from fraudline.spilling import ORDER
 from fraudline.stream import Batch, Intent, Record, Shard, at_timestamp

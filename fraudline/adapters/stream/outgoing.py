@@ -10,7 +10,7 @@ import pyarrow.csv
 
 from fraudline.adapters.inputs.files import UNREADABLE, csv_options, lines_of, unreadable
 from fraudline.adapters.stream.producer import Outgoing
-from fraudline.columns import cells_of, record_of
+from fraudline.cells import cells_of, record_of
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
