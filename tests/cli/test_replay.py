@@ -132,6 +132,7 @@ def test_a_replay_tells_no_id_of_a_person(bundle: Bundle, decisions: Decisions, 
     decisions.write([msgspec.structs.replace(decision, entities={"user": "U0001234"})], within(30))
     for arguments in ((), ("--json",)):
         shown = replay(decision.transaction_id, "--origin", "realtime", *arguments).out
+        assert decision.transaction_id in shown
         assert "U0001234" not in shown
 
 

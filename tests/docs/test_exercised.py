@@ -118,8 +118,11 @@ def _groups() -> set[str]:
 
 
 def _leaves() -> set[str]:
+    """Every command there is, at least one."""
     groups = {name: command.commands for name, command in COMMANDS.commands.items() if hasattr(command, "commands")}
-    return (set(COMMANDS.commands) - _groups()) | {f"{group} {name}" for group in groups for name in groups[group]}
+    found = (set(COMMANDS.commands) - _groups()) | {f"{group} {name}" for group in groups for name in groups[group]}
+    assert found
+    return found
 
 
 RUN_CALLS = {*calls_of_tests(), *_rehearsed()}

@@ -46,6 +46,7 @@ def test_the_notebook_is_small_and_was_run_in_order(committed: Any) -> None:
 def test_sentences_that_are_not_computed_hold_no_figures(committed: Any) -> None:
     """But for the numbers of a list, of days in a sentence about the method, and an amount in an example."""
     prose = " ".join(cell.source for cell in committed.cells if cell.cell_type == "markdown")
+    assert prose
     assert re.findall(r"\d\.\d\d+|\d%", prose) == []
 
 

@@ -50,7 +50,9 @@ def test_every_notice_of_the_prefect_server_has_a_section() -> None:
 
 def test_every_link_within_leads_somewhere() -> None:
     anchors = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings()}
-    assert set(re.findall(r"\]\(#([^)]+)\)", RUNBOOK)) - anchors == set()
+    links = set(re.findall(r"\]\(#([^)]+)\)", RUNBOOK))
+    assert links
+    assert links - anchors == set()
 
 
 @pytest.mark.parametrize("line", sorted({*commands("fraudline"), *inner("fraudline")}))
@@ -102,9 +104,13 @@ def test_the_calls_to_aws_exist(line: str) -> None:
 
 def test_a_variable_is_a_setting_or_is_set_in_a_line_above() -> None:
     known = set(Settings.model_construct().to_environment())
+    used: set[str] = set()
     for line in "\n".join(_BLOCK.findall(RUNBOOK)).splitlines():
-        assert set(re.findall(r"\$\{?([A-Z_]+)", line)) - known == set(), line
+        named = set(re.findall(r"\$\{?([A-Z_]+)", line))
+        assert named - known == set(), line
+        used |= named
         known |= set(re.findall(r"^\s*(?:export )?([A-Z_]+)=", line))
+    assert used
 
 
 def test_deployments_named_are_those_of_prefect_yaml() -> None:
@@ -113,4 +119,5 @@ def test_deployments_named_are_those_of_prefect_yaml() -> None:
     declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     known = {f"{d['entrypoint'].rpartition(':')[2].replace('_', '-')}/{d['name']}" for d in declared}
     named = {shlex.split(line)[3] for line in commands("prefect") if line.startswith("prefect deployment run")}
+    assert named
     assert named <= known

@@ -360,6 +360,7 @@ def test_the_worker_need_not_ask_ec2_where_flows_run(registered: dict[str, Any])
 def test_every_job_variable_of_the_deployments_is_one_of_the_pools() -> None:
     deployments = yaml.safe_load((INFRA.parent / "prefect.yaml").read_text())["deployments"]
     asked = {variable for deployment in deployments for variable in deployment["work_pool"]["job_variables"]}
+    assert asked
     assert asked <= set(pool_template()["variables"]["properties"])
 
 

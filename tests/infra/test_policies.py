@@ -29,6 +29,8 @@ def test_no_permission_is_given_by_a_wildcard_in_its_action(plan: Plan) -> None:
         if statement.get("effect", {}).get("constant_value") != "Deny"
         for action in statement["actions"]["constant_value"]
     }
+    assert granted
+    assert written
     assert not {action for action in granted | written if "*" in action}
 
 
@@ -60,9 +62,10 @@ def test_a_statement_over_all_resources_carries_the_reason_in_a_comment() -> Non
 
 def test_all_resources_are_only_named_where_the_rule_looks_for_a_reason(plan: Plan) -> None:
     """No `*` comes in by another way than the literal that the test above finds."""
-    for statement in plan.written_statements():
-        resources = statement.get("resources", {})
-        assert "*" not in resources.get("constant_value", []) or resources["constant_value"] == ["*"]
+    resources = [statement.get("resources", {}).get("constant_value", []) for statement in plan.written_statements()]
+    over_all = [several for several in resources if "*" in several]
+    assert over_all
+    assert all(several == ["*"] for several in over_all)
 
 
 def test_only_one_service_or_identity_provider_may_assume_each_role(plan: Plan) -> None:
@@ -75,12 +78,18 @@ def test_only_one_service_or_identity_provider_may_assume_each_role(plan: Plan) 
         assert len(as_list(who)) == 1
 
 
-def test_nobody_outside_is_let_in_by_a_policy_on_a_resource(plan: Plan) -> None:
-    for address, policy in plan.policies().items():
-        for statement in allowed(policy):
-            principal = statement.get("Principal", {})
-            assert principal != "*", address
-            assert "*" not in as_list(principal.get("AWS", [])), address
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_nobody_outside_is_let_in_by_a_policy_on_a_resource(plan_of: Callable[[str], Plan], environment: str) -> None:
+    found = [
+        (address, statement["Principal"])
+        for address, policy in plan_of(environment).policies().items()
+        for statement in allowed(policy)
+        if "Principal" in statement and not address.endswith("assume_role_policy")
+    ]
+    assert found
+    for address, principal in found:
+        assert principal != "*", address
+        assert "*" not in as_list(principal.get("AWS", [])), address
 
 
 def test_github_assumes_a_role_only_from_its_own_environment_or_a_pull_request(bootstrap: Plan) -> None:
@@ -99,10 +108,15 @@ def test_github_assumes_a_role_only_from_its_own_environment_or_a_pull_request(b
 
 
 def test_only_main_delivers_whatever_branches_githubs_environments_let_in(bootstrap: Plan) -> None:
-    for address, policy in bootstrap.policies().items():
-        if address.endswith("assume_role_policy"):
-            branch = policy["Statement"][0]["Condition"]["StringEquals"].get("token.actions.githubusercontent.com:ref")
-            assert branch == ("refs/heads/main" if "-deploy" in address else None), address
+    branches = {
+        address.split('"')[1]: policy["Statement"][0]["Condition"]["StringEquals"].get(
+            "token.actions.githubusercontent.com:ref"
+        )
+        for address, policy in bootstrap.policies().items()
+        if address.endswith("assume_role_policy")
+    }
+    main = "refs/heads/main"
+    assert branches == {"dev-plan": None, "prod-plan": None, "dev-deploy": main, "prod-deploy": main}
 
 
 @pytest.mark.parametrize("environment", ["dev", "prod"])
@@ -123,13 +137,16 @@ def test_delivery_pushes_only_where_its_own_environment_pulls_from(
 
 
 def actions_of_role(bootstrap: Plan, role: str) -> set[str]:
-    return {
+    """What a role of delivery may do, at least one thing."""
+    found = {
         action
         for address, policy in bootstrap.policies().items()
         if f'"{role}-' in address and address.endswith(".policy")
         for statement in allowed(policy)
         for action in as_list(statement["Action"])
     }
+    assert found, f"the plan shows no policy of {role}"
+    return found
 
 
 READS_DATA = {
@@ -212,6 +229,7 @@ def test_every_role_of_a_running_part_stays_within_the_boundary(dev: Plan, boots
         for statement in allowed(policy)
         for action in as_list(statement["Action"])
     }
+    assert granted
     assert granted <= boundary
     for role in dev.resources("aws_iam_role"):
         assert role.values["permissions_boundary"].endswith(":policy/fraudline-boundary"), role.address
@@ -228,8 +246,12 @@ def test_delivery_makes_roles_only_with_the_boundary_and_only_those_of_running_p
 
 
 def test_policies_fit_the_sizes_that_iam_allows(plan: Plan) -> None:
-    for address, policy in plan.policies().items():
-        if "aws_iam_policy" in address:
-            assert len(json.dumps(policy, separators=(",", ":"))) <= 6144, address
-        elif "aws_iam_role_policy" in address:
-            assert len(json.dumps(policy, separators=(",", ":"))) <= 10240, address
+    most = {"aws_iam_policy": 6144, "aws_iam_role_policy": 10240}
+    sizes = {
+        address: (len(json.dumps(policy, separators=(",", ":"))), most[kind])
+        for address, policy in plan.policies().items()
+        for kind in most
+        if f"{kind}." in address
+    }
+    assert sizes
+    assert {address for address, (size, allowed_size) in sizes.items() if size > allowed_size} == set()

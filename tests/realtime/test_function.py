@@ -387,5 +387,6 @@ def test_no_line_tells_an_id_of_what_was_scored_or_refused(run: Run) -> None:
         http(json.dumps(data) + "broken"),
     ):
         running.ask(event)
+    assert len(running.lines) >= 4
     for secret in (data["user_id"], data["transaction_id"], str(data["amount"])):
         assert secret not in running.stream.getvalue()

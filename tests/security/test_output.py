@@ -133,6 +133,7 @@ def test_a_contracts_description_is_text_in_the_model_card() -> None:
     contract = contract_from({**values, "description": f"{SCRIPT} [a](javascript:alert(1))"}, "poisoned.toml")
     made = retrained.retrain(_table(contract), retrained.plan(contract))
     card = made.files["model_card.md"].decode()
+    assert "alert(1)" in card
     assert "<script" not in card
     assert "](javascript" not in card
 

@@ -35,10 +35,15 @@ def test_bandit_would_find_a_shell_a_pickle_and_an_eval(tmp_path: Path) -> None:
 
 
 def test_what_bandit_is_told_to_overlook_is_one_kind_of_finding_each() -> None:
-    for folder in CODE:
-        for path in (ROOT / folder).rglob("*.py"):
-            for line in path.read_text().splitlines():
-                assert "nosec" not in line or re.search(r"# nosec B\d{3}", line), f"{path}: {line}"
+    told = [
+        (path, line)
+        for folder in CODE
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text().splitlines()
+        if "nosec" in line
+    ]
+    assert told
+    assert [(path, line) for path, line in told if not re.search(r"# nosec B\d{3}", line)] == []
 
 
 def pip_audit(requirements: Path) -> subprocess.CompletedProcess[str]:

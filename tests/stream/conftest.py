@@ -19,6 +19,7 @@ Expected = Callable[[], tuple[Stored, set[str]]]
 def assert_same(settings: Settings, expected: Expected) -> None:
     """The deployment holds what the undisturbed one holds, and its accounts add up."""
     calm, told = expected()
+    assert calm.decisions, "nothing was scored: what is equal says nothing"
     disturbed = stored(settings)
     for part in calm._fields:
         assert getattr(disturbed, part) == getattr(calm, part), f"{part} differ"

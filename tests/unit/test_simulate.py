@@ -261,6 +261,7 @@ def test_a_soiled_stream_carries_every_kind_and_every_clean_record(day: pd.DataF
 def test_a_duplicate_record_is_equal_byte_for_byte(day: pd.DataFrame) -> None:
     dirt = soil(day, rate=0.01, seed=2, kinds=["duplicate"])
     records = list(to_records(day))
+    assert dirt
     assert all(d.payload == records[d.after] for d in dirt)
 
 

@@ -84,6 +84,7 @@ def test_no_reason_repeats_what_a_person_typed() -> None:
     for column in GOOD:
         outcome = VALIDATOR.validate({**GOOD, column: secret})
         assert isinstance(outcome, Rejected)
+        assert outcome.problems
         assert all("secret" not in problem.message for problem in outcome.problems)
 
 
