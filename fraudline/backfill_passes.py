@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from fraudline.backfilling import score_rows
 from fraudline.contract import Contract
+from fraudline.dealing import Columns, partition_entity_table, rows_of_lists, rows_within
 from fraudline.features.offline import OfflineFeatures
 from fraudline.features.offline_lagged import LaggedPrimitives, lagged_primitives
 from fraudline.features.offline_partition import Explained
 from fraudline.scoring import Scorer
-from fraudline.spilling import Columns, partition_entity_table, rows_of_lists, rows_within
 from fraudline.table import Integers, TransactionTable
 
 Floats = npt.NDArray[np.float64]

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudline.comparing import DEAREST, SHIFTS, Diff, Flip, Tally, compare, dearest, shift_labels
+from fraudline.comparing import compare
 from fraudline.contract import load_contract
+from fraudline.diffs import DEAREST, SHIFTS, Diff, Flip, Tally, dearest, shift_labels
 from fraudline.errors import BadInput
 from fraudline.table import TransactionTable, from_transactions
 from fraudline.transaction import Transaction

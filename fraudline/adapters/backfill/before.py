@@ -19,9 +19,10 @@ from fraudline.backfilling import ScoredDay, decisions
 from fraudline.builds import NOTHING_BUILT
 from fraudline.bundle import Bundle
 from fraudline.clock import format_day, parse_timestamp
-from fraudline.comparing import COLUMNS, Diff, compare
+from fraudline.comparing import COLUMNS, compare
 from fraudline.contract import Contract
 from fraudline.decision import Decision
+from fraudline.diffs import Diff
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.scoring_matrix import score_matrix

@@ -32,12 +32,13 @@ from fraudline.backfilling import Partition, ScoredDay, decisions, nothing_to_sc
 from fraudline.bundle import Bundle
 from fraudline.clock import format_day
 from fraudline.contract import Contract
+from fraudline.dealing import cut
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
 from fraudline.fingerprints import Fingerprint
 from fraudline.scoring import Scorer
-from fraudline.spilling import cut, from_texts, with_texts
+from fraudline.spilling import from_texts, with_texts
 from fraudline.table import Integers
 
 # Up to so many rows are done in one table before processes have started.

@@ -21,9 +21,9 @@ from fraudline.adapters.large.workers import Workers
 from fraudline.adapters.storage.disk import sentences_of
 from fraudline.backfill_passes import explained_frauds
 from fraudline.contract import Contract
+from fraudline.dealing import Dealer, lagged_entity_table
 from fraudline.durations import DAY
 from fraudline.features.offline_partition import Explained
-from fraudline.spilling import Dealer, lagged_entity_table
 from fraudline.table import Integers, TransactionTable
 
 # Rows of a partition on average: its matrix of features is what a worker's memory goes to.
