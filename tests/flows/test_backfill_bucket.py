@@ -14,7 +14,7 @@ from fraudline.adapters.backfill.named import BackfillOutput, held_output
 from fraudline.adapters.backfill.partitions import MANIFEST
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.storage.objects import Objects, open_objects
-from fraudline.errors import BadInput, LostRace, NotReady
+from fraudline.errors import BadInput, LostRace, NotReady, Tampered
 from fraudline.settings import Settings
 from tests.realtime.bundles import bundle_files, version_of
 from tests.unit.retrained import frame
@@ -117,6 +117,47 @@ def test_another_version_is_held_against_what_lies_in_a_bucket(shop: Settings, t
     assert compared.flagged_only_after == 0 < compared.flagged_only_before
     with pytest.raises(BadInput, match=r"s3://.*/backfills/none has no _manifest\.json: compare with the output of a"):
         run(tmp_path, model=stricter, compare_to=f"s3://{shop.reports_bucket}/backfills/none")
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("where", ["bucket", "folder"])
+def test_a_day_that_is_not_what_its_manifest_says_is_compared_with_by_nobody_until_it_is_made_again(
+    where: str, shop: Settings, tmp_path: Path
+) -> None:
+    stricter = publish(shop, 0.3)
+    place = f"s3://{shop.reports_bucket}/april" if where == "bucket" else str(tmp_path / "april")
+    run(tmp_path, out=place)
+    days = open_objects(place)
+    other, whole = days.get(KEYS[1]), days.get(KEYS[2])
+
+    def compared() -> int:
+        result = run(tmp_path, model=stricter, out=str(tmp_path / "new.parquet"), compare_to=place).compared
+        assert result is not None
+        assert (result.only_before, result.only_after) == (0, 0)
+        return result.transactions
+
+    rows = compared()
+    for data in (whole[:-9], other, whole.replace(b"T0", b"T1", 1)):
+        days.put(KEYS[2], data)
+        with pytest.raises(Tampered, match=rf"/{KEYS[2]} is not what _manifest\.json says: .* run that backfill again"):
+            compared()
+    days.delete(KEYS[2])
+    with pytest.raises(Tampered, match=rf"/{KEYS[2]} is missing; run that backfill again"):
+        compared()
+    assert run(tmp_path, out=place).days == 1
+    assert compared() == rows
+
+
+def test_a_day_that_a_killed_run_has_not_finished_is_not_compared_with(shop: Settings, tmp_path: Path) -> None:
+    stricter = publish(shop, 0.3)
+    place = str(tmp_path / "april")
+    first = run(tmp_path, out=place, end=date(2026, 1, 16)).rows
+    # A day lies there before the manifest says so.
+    open_objects(place).put(KEYS[4], open_objects(place).get(KEYS[3]))
+    result = run(tmp_path, model=stricter, out=str(tmp_path / "new.parquet"), compare_to=place).compared
+    assert result is not None
+    assert (result.transactions, result.only_before) == (first, 0)
+    assert result.only_after > 0
 
 
 @pytest.mark.parametrize(

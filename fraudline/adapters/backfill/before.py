@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from fraudline.adapters.archive.landing import PREFIX
 from fraudline.adapters.archive.reading import read_archive
 from fraudline.adapters.aws.backoff import within
-from fraudline.adapters.backfill.partitions import MANIFEST, Place, day_key, read_manifest
+from fraudline.adapters.backfill.partitions import MANIFEST, Done, Manifest, Place, day_key, digest, read_manifest
 from fraudline.adapters.storage.objects import NotFound, Objects
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.backfilling import ScoredDay, decisions
@@ -24,7 +24,7 @@ from fraudline.contract import Contract
 from fraudline.decision import Decision
 from fraudline.diffs import Diff
 from fraudline.durations import DAY
-from fraudline.errors import BadInput
+from fraudline.errors import BadInput, Tampered
 from fraudline.scoring_matrix import score_matrix
 
 READ_SECONDS = 300.0
@@ -60,20 +60,37 @@ class DiffTarget:
 
 
 class Days:
-    """The decisions of a backfill with one file a day, in a folder or a bucket."""
+    """The decisions of a backfill with one file a day, in a folder or a bucket; those of a day that it has finished."""
 
     def __init__(self, place: Place, contract: Contract) -> None:
         self.name = f"the decisions in {place.location}"
         self._place = place
-        _check_manifest(place, contract)
+        self._contract = contract
+        _manifest(place, contract)
 
     def of_day(self, day: ScoredDay) -> pa.Table:
+        # Asked anew each day: a run may be writing there.
+        done = _manifest(self._place, self._contract).partitions.get(day.part.day)
+        if done is None:
+            return _SCHEMA.empty_table()
         key = day_key(day.part.day)
+        return _read(pa.BufferReader(self._checked(key, done)), f"{self._place.location}/{key}")
+
+    def _checked(self, key: str, done: Done) -> bytes:
+        """`Tampered` if it is not what the manifest says; that of an earlier release says nothing of it."""
         try:
             data = self._place.get(key)
         except NotFound:
-            return _SCHEMA.empty_table()
-        return _read(pa.BufferReader(data), f"{self._place.location}/{key}")
+            raise self._tampered(key, "is missing") from None
+        if done.digest and digest(data) != done.digest:
+            raise self._tampered(key, f"is not what {MANIFEST} says: it was changed, or somebody was erased in it")
+        return data
+
+    def _tampered(self, key: str, how: str) -> Tampered:
+        return Tampered(
+            f"{self._place.location}/{key} {how}; run that backfill again, which makes the day anew, or compare with"
+            " another one"
+        )
 
 
 class OneFile:
@@ -115,7 +132,7 @@ def _unreadable(name: str, error: Exception) -> BadInput:
     return BadInput(f"{name} cannot be read to compare with: {str(error).splitlines()[0]}")
 
 
-def _check_manifest(place: Place, contract: Contract) -> None:
+def _manifest(place: Place, contract: Contract) -> Manifest:
     manifest = read_manifest(place)
     if manifest is None:
         raise BadInput(
@@ -126,6 +143,7 @@ def _check_manifest(place: Place, contract: Contract) -> None:
             f"{place.location} holds a backfill of contract {manifest.contract!r}, not of {contract.name!r}:"
             " compare with one of the same contract"
         )
+    return manifest
 
 
 class Record:

@@ -229,7 +229,7 @@ class PartitionFile:
                 self._waiting = [table.slice(whole)]
 
     def close(self, complete: bool) -> None:
-        with self._resources, sentences_of(self._path):
+        with sentences_of(self._path), self._resources:
             if complete and self._writer:
                 rest = pa.concat_tables(self._waiting)
                 if rest.num_rows:
@@ -241,8 +241,10 @@ class PartitionFile:
     def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
         self._partial = self._resources.enter_context(partial_beside(self._path))
         file = self._resources.enter_context(self._partial.open("wb"))
-        self._writer = pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=_repeated(schema))
-        return self._writer
+        writer = pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=_repeated(schema))
+        # One that is left to the collector writes its end into a file that is closed by then, and complains.
+        self._writer = self._resources.enter_context(writer)
+        return writer
 
 
 def _done(day: ScoredDay, data: bytes) -> Done:
