@@ -12,7 +12,8 @@ from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.features.definition import feature_set
 from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
-from fraudline.microbatch import MicroBatches, Outcome, View
+from fraudline.microbatch.batches import MicroBatches
+from fraudline.microbatch.values import Outcome, View
 from fraudline.profiles import StoredProfile
 from fraudline.scoring import Calibration, Curve, LinearModel, LinearScorer
 from fraudline.stream import Batch, Intent, Record, Shard, position_of

@@ -19,7 +19,7 @@ from fraudline.decision import REALTIME, Decision
 from fraudline.features.offline import offline_features
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History
-from fraudline.microbatch import Reading
+from fraudline.microbatch.values import Reading
 from fraudline.profiles import StoredProfile, decode_history, profile_key
 from fraudline.quality.monitoring import LiveSkew
 from fraudline.quality.skew import Recomputed, compare_offline, compare_paths, profile_differences, rebuild

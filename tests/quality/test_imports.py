@@ -10,7 +10,7 @@ import pytest
     "module",
     [
         "fraudline.realtime.handler",
-        "fraudline.microbatch",
+        "fraudline.microbatch.batches",
         "fraudline.adapters.stream.slices",
         "flows.score_stream",
         "flows.backfill",

@@ -26,7 +26,7 @@ from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.scalar import OPERATIONS
-from fraudline.microbatch import Reading
+from fraudline.microbatch.values import Reading
 from fraudline.profiles import ProfileChange, decode_history, encode_history, profile_key
 from fraudline.quality.monitoring import LiveSkew
 from fraudline.quality.skew import compare_offline, compare_paths, profile_differences, rebuild

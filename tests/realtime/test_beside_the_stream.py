@@ -19,7 +19,7 @@ from fraudline.durations import DAY, HOUR
 from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.local.emulator import Emulator
-from fraudline.microbatch import MicroBatches
+from fraudline.microbatch.batches import MicroBatches
 from fraudline.profiles import profile_key
 from fraudline.realtime.aws import Service, place_of
 from fraudline.realtime.decide import Decider

@@ -13,7 +13,8 @@ from fraudline.adapters.registry import Registry
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.bundle import Bundle
 from fraudline.decision import Decision
-from fraudline.microbatch import MicroBatches, Outcome, View
+from fraudline.microbatch.batches import MicroBatches
+from fraudline.microbatch.values import Outcome, View
 from fraudline.profiles import StoredProfile, decode_history
 from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.lines import score_lines

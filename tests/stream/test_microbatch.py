@@ -18,17 +18,15 @@ from fraudline.errors import Unavailable
 from fraudline.features.constants import SQUARE_CAP
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import LaggedHistory
-from fraudline.microbatch import (
+from fraudline.microbatch.batches import (
     ENTITY_FULL,
     SCORER_ERROR,
     WRONG_PARTITION_KEY,
     WRONG_SHARD,
     MicroBatches,
-    Outcome,
-    ScoringBundle,
-    View,
     account_of,
 )
+from fraudline.microbatch.values import Outcome, ScoringBundle, View
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
 from fraudline.transaction import CONFLICTING_ID

@@ -14,7 +14,7 @@ from fraudline.adapters.tables.profiles import Profiles
 from fraudline.archive import decode_archive
 from fraudline.errors import LostRace, NotReady
 from fraudline.generation import ArchivedEvent, Generation, counted
-from fraudline.microbatch import ScoringBundle
+from fraudline.microbatch.values import ScoringBundle
 
 # A lease is renewed when a third of its term has passed.
 _RENEW_AFTER = 1 / 3

@@ -20,7 +20,8 @@ from fraudline.adapters.stream.kinesis import Stream
 from fraudline.archive import Refusal
 from fraudline.bundle import Bundle
 from fraudline.landed import RejectedRow, Source
-from fraudline.microbatch import Event, MicroBatches
+from fraudline.microbatch.batches import MicroBatches
+from fraudline.microbatch.values import Event
 from fraudline.spilling import ORDER
 from fraudline.stream import Batch, Intent, Record, Shard, at_timestamp
 from fraudline.table import NOT_RECORDED, Integers, from_transactions

@@ -9,7 +9,8 @@ from fraudline.adapters.stream.deps import StreamDeps
 from fraudline.adapters.tables.leases import Lease
 from fraudline.archive import Account, object_name
 from fraudline.decision import Decision
-from fraudline.microbatch import MicroBatches, ScoringBundle, account_of
+from fraudline.microbatch.batches import MicroBatches, account_of
+from fraudline.microbatch.values import ScoringBundle
 from fraudline.stream import Batch, Intent, Record
 
 # Where a worker may die; `fault` is called with each as the step begins.

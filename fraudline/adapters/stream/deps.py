@@ -25,7 +25,7 @@ from fraudline.bundle import load_bundle
 from fraudline.contract import Contract
 from fraudline.erasure import Erased, nobody
 from fraudline.errors import NotReady
-from fraudline.microbatch import ScoringBundle
+from fraudline.microbatch.values import ScoringBundle
 from fraudline.settings import Settings
 
 

@@ -12,7 +12,7 @@ from fraudline.clock import format_micros
 from fraudline.decision import STREAM, Item
 from fraudline.errors import LostRace
 from fraudline.features.profile import LaggedHistory
-from fraudline.microbatch import Reading, View
+from fraudline.microbatch.values import Reading, View
 from fraudline.profiles import (
     GENERATIONS,
     Mark,

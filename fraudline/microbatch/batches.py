@@ -1,26 +1,22 @@
-"""A micro-batch: records in, decisions, refusals and profile changes out. Nothing here reads or writes.
+"""A batch read, then decided: both are functions of their arguments alone."""
 
-`read` says which profiles and decisions the batch needs to see, `decide` what follows from them. Both are functions
-of their arguments alone, so a replay comes to the same end; docs/exactly-once.md says why that is enough.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from fraudline.archive import Account, Refusal, Row
-from fraudline.contract import Contract
 from fraudline.decision import STREAM, Decision, digest, pack
 from fraudline.errors import Unavailable
 from fraudline.features.online import OnlineFeatures
-from fraudline.features.profile import History, LaggedHistory
+from fraudline.features.profile import History
 from fraudline.judging import judge
-from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
-from fraudline.scoring import Scorer
+from fraudline.microbatch.copies import Copies
+from fraudline.microbatch.values import Event, Outcome, Reading, ScoringBundle, View
+from fraudline.profiles import ProfileChange, decode_history, encode_history, profile_key
 from fraudline.stream import NOTHING, Batch, Record, Shard
-from fraudline.transaction import CONFLICT, Problem, Rejected, Transaction
+from fraudline.transaction import Problem, Rejected, Transaction
 from fraudline.validation import Validator
 
 # Reasons to refuse a record that are not the validator's.
@@ -28,67 +24,6 @@ WRONG_PARTITION_KEY = "wrong_partition_key"
 WRONG_SHARD = "wrong_shard"
 SCORER_ERROR = "scorer_error"
 ENTITY_FULL = "entity_full"
-
-
-class ScoringBundle(Protocol):
-    """What scoring needs of a model version."""
-
-    @property
-    def version(self) -> str: ...
-
-    @property
-    def contract(self) -> Contract: ...
-
-    @property
-    def threshold(self) -> float: ...
-
-    @property
-    def scorer(self) -> Scorer: ...
-
-    def reasons(self, features: Sequence[float]) -> list[str]: ...
-
-
-class Event(NamedTuple):
-    """A record that is a transaction."""
-
-    record: Record
-    transaction: Transaction
-    digest: bytes
-
-
-class Reading(NamedTuple):
-    """A decoded batch: events and refusals in order, and the keys of what to look up.
-
-    `profile_keys` are by entity id, `lagged_keys` by (index of the lagged entity, id).
-    """
-
-    events: tuple[Event, ...]
-    refused: tuple[Refusal, ...]
-    profile_keys: dict[str, str]
-    lagged_keys: dict[tuple[int, str], str]
-
-
-class View(NamedTuple):
-    """What is stored when the batch is decided, by the keys of `Reading`; of ids already decided, the digest.
-
-    `counted` is None for a batch that has no archive object yet; otherwise the positions which that object lists,
-    the only ones that may count, whatever is recorded (which then is left out: it may be this batch's own).
-    """
-
-    profiles: Mapping[str, StoredProfile]
-    lagged: Mapping[tuple[int, str], LaggedHistory]
-    recorded: Mapping[str, bytes]
-    counted: frozenset[str] | None = None
-
-
-class Outcome(NamedTuple):
-    """What to write; `duplicates` holds positions. On a replay, only what an earlier attempt left undone."""
-
-    decisions: tuple[Decision, ...]
-    rows: tuple[Row, ...]
-    changes: tuple[ProfileChange, ...]
-    refused: tuple[Refusal, ...]
-    duplicates: tuple[str, ...]
 
 
 class MicroBatches:
@@ -154,13 +89,13 @@ class MicroBatches:
             tuple(copies.duplicates),
         )
 
-    def _score(self, batch: Batch, events: Sequence[Event], view: View) -> "tuple[_Copies, _Scores]":
-        copies = _Copies(view)
+    def _score(self, batch: Batch, events: Sequence[Event], view: View) -> tuple[Copies, "_Scores"]:
+        copies = Copies(view)
         fresh = [event for event in events if copies.is_fresh(event)]
         try:
             return copies, self._score_together(batch, fresh, view)
         except Exception:  # whatever a scorer may raise: find out below which records it is about
-            copies = _Copies(view)
+            copies = Copies(view)
             return copies, self._score_apart(batch, events, view, copies)
 
     def _score_together(self, batch: Batch, events: Sequence[Event], view: View) -> "_Scores":
@@ -172,7 +107,7 @@ class MicroBatches:
             raise OverflowError("a profile has counted more than fits")
         return _Scores(scored, [], working)
 
-    def _score_apart(self, batch: Batch, events: Sequence[Event], view: View, copies: "_Copies") -> "_Scores":
+    def _score_apart(self, batch: Batch, events: Sequence[Event], view: View, copies: Copies) -> "_Scores":
         """One by one, so that a record that no scorer or profile takes is refused alone and never counted.
 
         Nor is it the first copy of its id: one that follows is judged as if it came in a later batch.
@@ -183,25 +118,28 @@ class MicroBatches:
         for event in events:
             if not copies.is_fresh(event):
                 continue
-            profile = self._profile(event, working, view)
-            try:
-                # On a copy: what fails must leave no trace.
-                trial = profile.copy()
-                row = self._advance(batch, event, trial, view)
-                judged = self._judged(row, self.bundle.scorer.score(row.features))
-            except Unavailable:
-                # Of the moment, not of the record: the batch is done again.
-                raise
-            except Exception as error:
-                problem = Problem("", SCORER_ERROR, f"the scorer failed: {type(error).__name__}: {error}")
-                failed.append(copies.refused(event, problem))
+            tried = self._tried(batch, event, self._profile(event, working, view), view)
+            if isinstance(tried, Problem):
+                failed.append(copies.refused(event, tried))
             else:
-                if self._online.has_room(trial.history):
-                    working[event.transaction.entities[0]] = trial
-                    scored.append(judged)
-                else:
-                    failed.append(copies.refused(event, self._full()))
+                row, working[event.transaction.entities[0]] = tried
+                scored.append(row)
         return _Scores(scored, failed, {id_: p for id_, p in working.items() if p.has_moved})
+
+    def _tried(
+        self, batch: Batch, event: Event, profile: "_Working", view: View
+    ) -> "tuple[_Scored, _Working] | Problem":
+        """The event scored, and its profile moved on; or why it is refused, and the profile is as it was."""
+        try:
+            trial = profile.copy()
+            row = self._advance(batch, event, trial, view)
+            judged = self._judged(row, self.bundle.scorer.score(row.features))
+        except Unavailable:
+            # Of the moment, not of the record: the batch is done again.
+            raise
+        except Exception as error:
+            return Problem("", SCORER_ERROR, f"the scorer failed: {type(error).__name__}: {error}")
+        return (judged, trial) if self._online.has_room(trial.history) else self._full()
 
     def _full(self) -> Problem:
         message = "has had all the transactions that can be summed up exactly: name an entity first that has fewer"
@@ -304,39 +242,6 @@ class _Scores(NamedTuple):
     scored: list[_Scored]
     failed: list[Refusal]
     profiles: dict[str, _Working]
-
-
-class _Copies:
-    """Which events count now, asked in their order, by what is recorded of their ids and what profiles have counted."""
-
-    def __init__(self, view: View) -> None:
-        self.duplicates: list[str] = []
-        self.conflicts: list[Refusal] = []
-        self._view = view
-        self._first = dict(view.recorded)
-
-    def is_fresh(self, event: Event) -> bool:
-        """Whether the event is the first of its id; if not, it is a duplicate, a conflict or an earlier attempt's."""
-        position, id_ = event.record.position, event.transaction.id
-        if self._view.counted is not None and position not in self._view.counted:
-            return False
-        profile = self._view.profiles.get(event.transaction.entities[0])
-        if profile is not None and position <= profile.position:
-            # Counted by an earlier attempt; or delivered again, if somebody moved the checkpoint back.
-            self.duplicates.append(position)
-        elif id_ not in self._first:
-            self._first[id_] = event.digest
-            return True
-        elif self._first[id_] == event.digest:
-            self.duplicates.append(position)
-        else:
-            self.conflicts.append(Refusal(position, (CONFLICT,)))
-        return False
-
-    def refused(self, event: Event, problem: Problem) -> Refusal:
-        """The refusal of a fresh event, which leaves its id to the next that comes under it."""
-        del self._first[event.transaction.id]
-        return Refusal(event.record.position, (problem,))
 
 
 def _row(scored: _Scored) -> Row:
