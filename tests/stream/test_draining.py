@@ -1,15 +1,27 @@
 """A drain keeps to its bounds, holds its lease for as long as it works, and says of a shard only what it has seen."""
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from fraudline.adapters.aws.clients import client
 from fraudline.adapters.stream.deps import StreamDeps
-from fraudline.adapters.stream.draining import CAUGHT_UP, EXPIRED, RECORDS, STOPPED, DrainReport, Limits, drain
+from fraudline.adapters.stream.draining import (
+    CAUGHT_UP,
+    EXPIRED,
+    RECORDS,
+    STOPPED,
+    TIME,
+    UNAVAILABLE,
+    DrainReport,
+    Limits,
+    drain,
+)
 from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.leases import Lease
 from fraudline.durations import HOUR, MINUTE
@@ -18,7 +30,7 @@ from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Shard, at_timestamp
 from tests.stream.conftest import Send, void
 from tests.stream.events import clean_events
-from tests.stream.proxy import Body, Reply, Rule, proxy
+from tests.stream.proxy import Body, Reply, Rule, proxy, throttled
 from tests.stream.test_lagged import payments
 from tests.stream.worker import Orders, deps_of
 
@@ -31,9 +43,9 @@ def behind(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, rule: Rule) -> I
         yield
 
 
-def taken(deps: StreamDeps) -> tuple[Lease, Shard]:
-    """The lease on one shard, in our name."""
-    shard, *_ = deps.stream.shards(deps.leases.deadline())
+def taken(deps: StreamDeps, user: str = "") -> tuple[Lease, Shard]:
+    """The lease on one shard, that of a user's records if one is named, in our name."""
+    shard, *_ = (shard for shard in deps.stream.shards(deps.leases.deadline()) if not user or shard.owns(user))
     deps.leases.create(shard, TRIM_HORIZON)
     lease = deps.leases.acquire(deps.leases.rows()[shard.id])
     assert lease is not None
@@ -116,6 +128,68 @@ def test_a_lease_is_kept_while_a_shard_hands_over_nothing(
         report = drained(deps_of(resources, Orders("w", lease_seconds=3)), Limits())
     assert report.ended == CAUGHT_UP
     assert told[0], "the lease was not renewed"
+
+
+def test_an_outage_of_all_that_is_asked_ends_a_drain_with_a_report(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease that cannot be given back ends by itself."""
+    send(clean_events(20, users=1))
+    down = threading.Event()
+
+    def fault(step: str) -> None:
+        if step == "decode":
+            down.set()
+
+    with behind(emulator, monkeypatch, lambda *_: throttled() if down.is_set() else None):
+        deps = replace(deps_of(resources, Orders("w", lease_seconds=1)), fault=fault)
+        report = drain(deps, *taken(deps, "U0"), Limits(), void)
+    assert (report.ended, report.read) == (UNAVAILABLE, 0)
+    assert report.message
+
+
+def test_a_worker_that_cannot_say_that_it_has_gone_reports_all_the_same(
+    resources: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def rule(operation: str, _: Body) -> Reply | None:
+        asked.append(operation)
+        return throttled() if operation == "DeleteItem" else None
+
+    with behind(emulator, monkeypatch, rule):
+        report = run_slice(deps_of(resources, Orders("w", lease_seconds=1)), Limits())
+    assert {each.ended for each in report.drains} == {CAUGHT_UP}
+    assert asked.count("DeleteItem") > 1
+
+
+def test_a_drain_ends_when_its_time_is_over(resources: Settings, send: Send) -> None:
+    send(clean_events(30, users=1))
+    deps = deps_of(resources, Orders("w"))
+    report = drain(deps, *taken(deps, "U0"), Limits(seconds=0.0), void)
+    assert (report.ended, report.read, report.flags) == (TIME, 0, ())
+    assert report.lag_seconds > 0
+
+
+def test_a_slice_takes_no_shard_once_its_time_is_over(resources: Settings, send: Send) -> None:
+    send(clean_events(30, users=10))
+    report = run_slice(deps_of(resources, Orders("w")), Limits(seconds=0.0))
+    assert report.drains == ()
+
+
+def test_collections_are_as_frequent_after_a_slice_as_before_however_it_ends(resources: Settings, send: Send) -> None:
+    send(clean_events(10, users=5))
+    before = gc.get_threshold()
+    during: list[int] = []
+
+    def fault(step: str) -> None:
+        during.append(gc.get_threshold()[0])
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_slice(replace(deps_of(resources, Orders("w")), fault=fault), Limits())
+    assert during[0] > before[0]
+    assert gc.get_threshold() == before
 
 
 def test_the_shard_that_nobody_has_looked_at_for_longest_comes_first(resources: Settings) -> None:

@@ -3,7 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
+import msgspec
 import pytest
 
 from fraudline.adapters.aws.dynamodb import DynamoDB
@@ -142,6 +144,41 @@ def test_traces_of_dead_workers_are_removed(group: Group) -> None:
     assert group("me").rows() == {}
 
 
+def test_alive_are_those_that_hold_a_lease_and_not_those_whose_lease_has_expired(group: Group) -> None:
+    """What a worker says of itself as it begins to wait ends long before a drain may."""
+    held = acquired(group("busy"))
+    late = msgspec.structs.replace(held, owner="dead", expires_at=group("x").now())
+    assert group("me").workers([held, late]) == {"me", "busy"}
+
+
+def test_a_worker_that_waits_for_its_share_says_so_and_that_it_has_gone(resources: Settings) -> None:
+    deps, rival = deps_of(resources, Orders("w")), deps_of(resources, Orders("rival", lease_seconds=60)).leases
+    for shard in deps.stream.shards(deps.leases.deadline()):
+        rival.create(shard, TRIM_HORIZON)
+        assert rival.acquire(rival.rows()[shard.id])
+    seen: list[set[str]] = []
+
+    def rest() -> bool:
+        seen.append(rival.workers([]))
+        return "w" in seen[-1]
+
+    waiting = replace(deps, leases=Leases(rival._dynamodb, resources.leases_table, resources.consumer, "w", 60, rest))
+    assert run_slice(waiting, Limits()).drains == ()
+    assert seen[-1] == {"rival", "w"}
+    assert rival.workers([]) == {"rival"}
+
+
+def test_a_worker_whose_slice_fails_says_that_it_has_gone(resources: Settings, send: Send) -> None:
+    send(clean_events(10, users=5))
+
+    def fault(step: str) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_slice(replace(deps_of(resources, Orders("w", lease_seconds=60)), fault=fault), Limits())
+    assert deps_of(resources, Orders("next")).leases.workers([]) == {"next"}
+
+
 def test_a_worker_that_says_it_waits_after_it_was_taken_for_dead_is_not_forgotten(
     group: Group, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,7 +197,7 @@ def test_a_worker_that_says_it_waits_after_it_was_taken_for_dead_is_not_forgotte
 
 def test_a_worker_leaves_their_share_to_those_that_wait_but_not_for_ever(resources: Settings, send: Send) -> None:
     send(clean_events(100, users=60))
-    first, other = (deps_of(resources, Orders(name, lease_seconds=30)) for name in ("first", "other"))
+    first, other = (deps_of(resources, Orders(name, lease_seconds=600)) for name in ("first", "other"))
     other.leases.report_waiting()
     half = run_slice(first, Limits(seconds=1.0))
     assert len({drain.shard for drain in half.drains}) == 2
