@@ -21,7 +21,6 @@ from tasks.progress import say
 FUNCTION = "fraudline-realtime"
 # How many of the last day's users ask the Lambda first, each for their first transaction of the day.
 ASKED = 40
-SHOWN = 5
 
 
 @dataclass
