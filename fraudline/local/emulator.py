@@ -43,15 +43,13 @@ class Emulator:
 
 
 @contextmanager
-def running_emulator(
-    directory: Path, port: int | None = None, keep_data: bool = False, root: Path | None = None
-) -> Iterator[Emulator]:
+def running_emulator(directory: Path, port: int | None = None, keep_data: bool = False) -> Iterator[Emulator]:
     """An emulator for the time of the block, on `port` or a free one.
 
     It writes below `directory` only: its log, temporary files and, with `keep_data`, what it holds when it is
-    stopped (not when it is killed). `root` is where `.venv-emulator` lies, by default this checkout.
+    stopped (not when it is killed).
     """
-    program = emulator_program(root)
+    program = emulator_program()
     chosen = choose_port(port)
     (directory / "tmp").mkdir(parents=True, exist_ok=True)
     environment = _environment(directory.resolve(), chosen, keep_data)
@@ -63,16 +61,16 @@ def running_emulator(
 
 
 def emulator_program(root: Path | None = None) -> Path:
-    """The installed ministack; `NotReady` where it is not installed."""
+    """The installed ministack below `root`, by default this checkout; `NotReady` where it is not installed."""
     program = (root or Path(__file__).parents[2]) / _PROGRAM
     if not program.exists():
         raise NotReady(f"the AWS emulator is not installed ({program} is missing): run `make setup`")
     return program
 
 
-def emulator_python(root: Path | None = None) -> str:
+def emulator_python() -> str:
     """The version of the interpreter that Lambda functions run on here, such as "3.11"."""
-    python = emulator_program(root).with_name("python")
+    python = emulator_program().with_name("python")
     show = "import sys; print('%d.%d' % sys.version_info[:2])"
     return subprocess.run([python, "-c", show], check=True, capture_output=True, text=True).stdout.strip()
 

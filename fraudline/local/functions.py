@@ -115,7 +115,7 @@ def open_url(client: Any, name: str, alias: str | None = None) -> str:
     return f"{client.meta.endpoint_url}/_aws/lambda-url/{identifier}/"
 
 
-def subscribe(client: Any, name: str, stream_arn: str, batch_size: int = 100) -> str:
+def subscribe(client: Any, name: str, stream_arn: str) -> str:
     """Have a function invoked with a stream's records from now on; the mapping's id, the same when called again."""
     with explained(f"function {name!r}"):
         mappings = client.list_event_source_mappings(FunctionName=name, EventSourceArn=stream_arn)
@@ -125,7 +125,7 @@ def subscribe(client: Any, name: str, stream_arn: str, batch_size: int = 100) ->
             FunctionName=name,
             EventSourceArn=stream_arn,
             StartingPosition="LATEST",
-            BatchSize=batch_size,
+            BatchSize=100,
             FunctionResponseTypes=["ReportBatchItemFailures"],
             # Without these AWS would try a poison batch for a day, and the shard would wait.
             BisectBatchOnFunctionError=True,

@@ -8,7 +8,7 @@ import heapq
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,7 +37,7 @@ def landed(frame: Any) -> Any:
     return frame[frame["timestamp"] < datetime.now(UTC).date().isoformat()]
 
 
-def live(frame: Any, clock: Callable[[], float] = time.time) -> Iterator[Outgoing]:
+def live(frame: Any) -> Iterator[Outgoing]:
     """Today's transactions without labels for ever, each under a new id and at the moment it is asked for.
 
     What somebody does next comes as long after as in the sample: bursts are bursts, and nobody shops a day's worth in a
@@ -48,12 +48,12 @@ def live(frame: Any, clock: Callable[[], float] = time.time) -> Iterator[Outgoin
     arrivals = itertools.count()
     for number in itertools.count():
         repeat, person = divmod(number, len(days))
-        begun = clock()
+        begun = time.time()
         for offset, record in days[person]:
             scaled = record if repeat == 0 else _newcomer(record, repeat, number)
             heapq.heappush(waiting, (begun + offset, next(arrivals), scaled))
-        while waiting and waiting[0][0] <= clock():
-            yield _now(heapq.heappop(waiting)[2], clock())
+        while waiting and waiting[0][0] <= time.time():
+            yield _now(heapq.heappop(waiting)[2], time.time())
 
 
 def _days(today: Any) -> list[list[tuple[float, dict[str, Any]]]]:

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from fraudline.adapters.clock import now_micros
@@ -20,8 +20,6 @@ from fraudline.transaction import Rejected, Transaction
 
 # Nobody waits for the second opinion on the stream, and one without history would be worth nothing.
 STREAM_SECONDS = 3.0
-
-Clock = Callable[[], int]
 
 
 class Result(NamedTuple):
@@ -42,14 +40,12 @@ class Function:
         profiles: Profiles,
         recorder: Recorder,
         telemetry: Telemetry,
-        clock: Clock = now_micros,
     ) -> None:
         self._config = config
         self._models = models
         self._profiles = profiles
         self._recorder = recorder
         self._telemetry = telemetry
-        self._clock = clock
         self._is_cold = True
 
     def answer(self, event: object, context: Any) -> Response:
@@ -82,7 +78,7 @@ class Function:
         if decider is None:
             message = "there is no model yet: try again"
             return [Result(answers.unavailable("no_model", message, self._config.fallback))] * len(request.records)
-        now = self._clock()
+        now = now_micros()
         decoded = [_decode(decider, record, now) for record in request.records]
         transactions = [transaction for transaction in decoded if isinstance(transaction, Transaction)]
         stored = iter(self._look_up(decider, transactions, request.kind == "stream"))
