@@ -14,11 +14,10 @@ from fraudline.adapters.storage.objects import Objects
 from fraudline.contract import Contract
 from fraudline.landed import Landed
 from fraudline.quality.check import check
-from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult
 from fraudline.quality.places import excluded_key, refused_key
 from fraudline.quality.report import render_report
-from fraudline.quality.suite import Stage, Suite
+from fraudline.quality.suite import Stage
 from fraudline.quality.summary import Summary, decode_summary, encode_summary, summarise
 from fraudline.quality.trends import RUNS
 
@@ -27,27 +26,18 @@ FIGURES = "quality.json"
 _RUNS = "runs/"
 
 
-def run_quality(
-    contract: Contract,
-    landed: Landed,
-    out: Objects,
-    suite: Suite | None = None,
-    *,
-    stage: Stage = "landed",
-    context: Context | None = None,
-    reference: dict[str, Any] | None = None,
-) -> QualityResult:
-    """Judge what was read and keep the results in `out`; a failed run too, and the same run again changes nothing.
+def run_quality(contract: Contract, landed: Landed, out: Objects, *, stage: Stage = "landed") -> QualityResult:
+    """Judge what was read by the suite in `expectations/` and keep the results in `out`; a failed run too.
 
-    Without `suite` the one in `expectations/` applies. `reference` is the champion's manifest's, for the charts.
+    The same run again changes nothing.
     """
-    result = check(landed, contract, stage, suite or load_suite(contract, stage), context)
-    keep(result, landed, out, reference)
+    result = check(landed, contract, stage, load_suite(contract, stage))
+    keep(result, landed, out)
     return result
 
 
 def keep(result: QualityResult, landed: Landed, out: Objects, reference: dict[str, Any] | None = None) -> None:
-    """Write the page, the figures and the rows of a result."""
+    """Write the page, the figures and the rows of a result; `reference` is the champion's, for the charts."""
     summary = summarise(result, landed)
     page = render_report(result, landed, earlier_runs(out, summary), reference)
     figures = encode_summary(summary)
