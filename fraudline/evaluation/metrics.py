@@ -10,6 +10,9 @@ from fraudline.durations import DAY
 from fraudline.evaluation.judged import Floats, Judged, Labels
 from fraudline.table import Integers
 
+# Of the calibration error.
+BINS = 20
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -102,9 +105,9 @@ def card_precision(judged: Judged, k: int) -> float:
     return float(np.mean(shares))
 
 
-def calibration_error(label: Labels, score: Floats, bins: int = 20) -> float:
-    """Expected calibration error over bins of equally many transactions."""
+def calibration_error(label: Labels, score: Floats) -> float:
+    """Expected calibration error over `BINS` bins of equally many transactions."""
     order = np.argsort(score, kind="stable")
-    groups = np.array_split(order, bins)
+    groups = np.array_split(order, BINS)
     gaps = [abs(float(score[g].mean()) - float(label[g].mean())) * len(g) for g in groups if len(g)]
     return float(sum(gaps)) / max(1, len(score))

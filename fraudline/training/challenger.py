@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.pipeline import Pipeline
 
 from fraudline.clock import format_day
 from fraudline.errors import NotReady
@@ -22,14 +21,13 @@ from fraudline.training.walk_forward import Measured, fit
 
 @dataclass(frozen=True)
 class Challenger:
-    """The winning recipe refitted: its scorer, its pipeline for audit, and how it was chosen."""
+    """The winning recipe refitted: its scorer, its files, and how it was chosen."""
 
     measured: Measured
     all_measured: tuple[Measured, ...]
     choice: str
     scorer: Scorer
     files: dict[str, bytes]
-    pipeline: Pipeline
     training: dict[str, Any]
     train_features: Matrix
     train_scores: Matrix
@@ -75,7 +73,6 @@ def refit(measured: Measured, dataset: Dataset, plan: Plan, choice: str, others:
         choice=choice,
         scorer=scorer,
         files=scorer_files(scorer, pipeline),
-        pipeline=pipeline,
         training=_told(dataset, mask, plan),
         train_features=train,
         train_scores=score_matrix(scorer, train),

@@ -23,13 +23,12 @@ from fraudline.training.plan import Fold, Mask, Plan
 
 @dataclass(frozen=True)
 class Measured:
-    """A recipe on walk-forward folds: parameters chosen, out-of-fold margins, figures over the judged folds."""
+    """A recipe on walk-forward folds: parameters chosen, calibration, figures over the judged folds."""
 
     candidate: Candidate
     parameters: Parameters
     tried: tuple[tuple[Parameters, float], ...]
-    # Out-of-fold margins and labels of every fold, oldest first; what calibration is fitted on.
-    margins: tuple[Matrix, ...]
+    # Fitted on the out-of-fold margins of every fold.
     calibration: Calibration
     # Scores of the judged folds, calibrated on the folds before them; served as the published calibration does.
     judged: Judged
@@ -63,7 +62,6 @@ def measure_candidate(candidate: Candidate, dataset: Dataset, plan: Plan) -> Mea
         candidate=candidate,
         parameters=parameters,
         tried=tried,
-        margins=tuple(margins),
         calibration=calibration,
         judged=judged,
         thresholds=thresholds,

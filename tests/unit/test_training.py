@@ -26,7 +26,7 @@ from fraudline.training.challenger import choose
 from fraudline.training.dataset import NONE_UNLABELLED, Dataset, prepare
 from fraudline.training.folds import MIN_FRAUDS, folds
 from fraudline.training.plan import TEST_LENGTH, Plan
-from fraudline.training.walk_forward import calibrate, measure_candidate
+from fraudline.training.walk_forward import calibrate, fold_margins, measure_candidate
 from fraudline.transaction import Transaction
 from tests.unit.retrained import AS_OF, frame, plan, quick, retrain, shop
 
@@ -115,8 +115,10 @@ def test_a_model_is_the_same_whatever_is_not_labelled_beside_its_training_rows(t
 
 def test_a_threshold_is_on_the_scale_of_the_published_scorer(table: TransactionTable) -> None:
     """The folds that it is chosen on have calibrations of their own, of fewer frauds."""
-    measured = measure_candidate(quick("logistic"), prepare(table, plan()), plan())
-    margins = np.concatenate(measured.margins[1:])
+    candidate, dataset = quick("logistic"), prepare(table, plan())
+    measured = measure_candidate(candidate, dataset, plan())
+    spans = [fold_margins(candidate, measured.parameters, dataset, plan(), fold) for fold in measured.spans]
+    margins = np.concatenate(spans)
     served = np.array([measured.calibration.score(margin) for margin in margins.tolist()])
     assert measured.judged.held.tobytes() == served.tobytes() != measured.judged.score.tobytes()
     assert measured.thresholds.budget in served
