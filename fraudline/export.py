@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
+from fraudline.bundle import GRAPH, PIPELINE, SCORER
 from fraudline.errors import FraudlineError
 from fraudline.features.definition import FeatureSet
 from fraudline.scoring import Calibration, LinearModel, LinearScorer, Scorer
@@ -89,9 +90,9 @@ def margins_of(scorer: Scorer, matrix: Matrix) -> Matrix:
 
 def scorer_files(scorer: Scorer, pipeline: Pipeline) -> dict[str, bytes]:
     """`scorer.json`, for trees `scorer.onnx`, and `model.joblib`."""
-    files = {"scorer.json": _pretty(scorer.model), "model.joblib": _pickled(pipeline)}  # type: ignore[attr-defined]
+    files = {SCORER: _pretty(scorer.model), PIPELINE: _pickled(pipeline)}  # type: ignore[attr-defined]
     if not isinstance(scorer, LinearScorer):
-        files["scorer.onnx"] = scorer.graph  # type: ignore[attr-defined]
+        files[GRAPH] = scorer.graph  # type: ignore[attr-defined]
     return files
 
 
