@@ -220,19 +220,8 @@ def concatenate(tables: Sequence[TransactionTable]) -> TransactionTable:
     if len(tables) == 1:
         return first
 
-    def merged(parts: Sequence[Codes]) -> Codes:
-        return encode(pa.chunked_array([part.text() for part in parts]))
-
     def joined(name: str) -> npt.NDArray[Any]:
         return np.concatenate([getattr(table, name) for table in tables])
-
-    def filled(name: str, default: int) -> Integers | None:
-        """None only if no table has the column."""
-        columns = [getattr(table, name) for table in tables]
-        if all(column is None for column in columns):
-            return None
-        pairs = zip(columns, tables, strict=True)
-        return np.concatenate([np.full(len(t), default) if column is None else column for column, t in pairs])
 
     return TransactionTable(
         contract=first.contract,
@@ -240,16 +229,29 @@ def concatenate(tables: Sequence[TransactionTable]) -> TransactionTable:
         timestamp=joined("timestamp"),
         effective_time=joined("effective_time"),
         amount=joined("amount"),
-        entities=tuple(merged(parts) for parts in zip(*(t.entities for t in tables), strict=True)),
-        categories=tuple(merged(parts) for parts in zip(*(t.categories for t in tables), strict=True)),
+        entities=_merged([table.entities for table in tables]),
+        categories=_merged([table.categories for table in tables]),
         flags=tuple(np.concatenate(parts) for parts in zip(*(t.flags for t in tables), strict=True)),
         label=joined("label"),
         known_at=joined("known_at"),
         source_row=joined("source_row"),
-        built_through=filled("built_through", NOT_RECORDED),
-        missed_by=filled("missed_by", 0),
+        built_through=_filled(tables, "built_through", NOT_RECORDED),
+        missed_by=_filled(tables, "missed_by", 0),
         said=_said(tables),
     )
+
+
+def _merged(columns: Sequence[tuple[Codes, ...]]) -> tuple[Codes, ...]:
+    return tuple(encode(pa.chunked_array([part.text() for part in parts])) for parts in zip(*columns, strict=True))
+
+
+def _filled(tables: Sequence[TransactionTable], name: str, default: int) -> Integers | None:
+    """None only if no table has the column."""
+    columns = [getattr(table, name) for table in tables]
+    if all(column is None for column in columns):
+        return None
+    pairs = zip(columns, tables, strict=True)
+    return np.concatenate([np.full(len(t), default) if column is None else column for column, t in pairs])
 
 
 def _said(tables: Sequence[TransactionTable]) -> Statements | None:
