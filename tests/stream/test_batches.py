@@ -107,8 +107,8 @@ def test_messages_that_the_topic_left_behind_are_sent_again_alone(resources: Set
     send(clean_events(200, users=60))
     sns = client("sns")
     sizes = half_left(sns)
-    deps = replace(deps_of(resources, Orders("w")), alerts=Alerts(sns, str(resources.alerts_topic_arn), 100))
-    run_slice(deps, Limits(shards_at_a_time=1))
+    alerts = Alerts(sns, str(resources.alerts_topic_arn), 100)
+    run_slice(replace(deps_of(resources, Orders("w", lease_seconds=60)), alerts=alerts), Limits(shards_at_a_time=1))
     assert max(sizes) == 10
     assert sorted(notifications(resources.alerts_topic)) == sorted(stored(resources).alerts)
 
