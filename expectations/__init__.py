@@ -3,6 +3,6 @@
 A suite is drafted with `fraudline quality suite --contract ...` and then edited by hand, under review like code.
 """
 
-from expectations.loader import load_suite, suite_path, write_draft
+from expectations.loader import load_suite, suite_path, where_to_correct, write_draft
 
-__all__ = ["load_suite", "suite_path", "write_draft"]
+__all__ = ["load_suite", "suite_path", "where_to_correct", "write_draft"]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fraudline.contract import Contract
+from fraudline.contract import SHIPPED, Contract
 from fraudline.errors import BadInput
 from fraudline.landed import Landed
 from fraudline.quality.draft import draft
@@ -20,6 +20,19 @@ def load_suite(contract: Contract, stage: Stage, file: Path | str | None = None)
         return decode_suite(path.read_bytes(), str(path))
     except OSError as error:
         raise BadInput(f"suite {path} cannot be read: {error.strerror}; name a JSON file") from error
+
+
+def where_to_correct(contract: Contract, stage: Stage, file: Path | str | None = None) -> str:
+    """The file that `load_suite` reads, or, where it drafts a suite, how a person comes by one to edit."""
+    if file:
+        return str(file)
+    if suite_path(contract, stage).exists():
+        return f"expectations/{contract.name}/{stage}.json"
+    name = contract.name if contract.name in SHIPPED else "FILE.toml"
+    return (
+        f"the expectations, which follow from the contract alone: `fraudline quality suite --contract {name}"
+        f" --stage {stage}` writes them to a file to edit"
+    )
 
 
 def suite_path(contract: Contract, stage: Stage) -> Path:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from expectations import load_suite
+from expectations import load_suite, where_to_correct
 from fraudline.adapters.inputs.originals import left_out
 from fraudline.adapters.registry import Registry, open_registry
 from fraudline.adapters.storage.guarded import open_guarded
@@ -73,7 +73,7 @@ def judge(landed: Landed, table: TransactionTable, plan: Plan) -> Judged:
     read = Landed(landed.rows - landed.duplicates, judged, landed.rejects, sources=landed.sources)
     result = check(read, plan.contract, "training", suite)
     artifacts.show_table(f"gates-{plan.contract.name}", _gate_rows(result), "Expectations on the training window")
-    excluded[window[gate(result).excluded]] = True
+    excluded[window[gate(result, where_to_correct(plan.contract, "training")).excluded]] = True
     return Judged(excluded, left_out(landed, judged, result))
 
 

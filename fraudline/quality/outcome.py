@@ -105,10 +105,10 @@ def problems_by_position(outcomes: Iterable[ExpectationOutcome]) -> dict[int, li
     return dict(sorted(problems.items()))
 
 
-def gate(result: QualityResult, suite: str | None = None) -> QualityResult:
+def gate(result: QualityResult, suite: str) -> QualityResult:
     """The result itself, if its window is fit for use; else `QualityGate` with the first critical failure.
 
-    `suite` is the file it was judged by, where that is not the one in `expectations/`.
+    `suite` says what else could be corrected: the file it was judged by, or how to come by one.
     """
     if result.passed:
         return result
@@ -116,5 +116,5 @@ def gate(result: QualityResult, suite: str | None = None) -> QualityResult:
     more = f" (and {len(others)} more)" if others else ""
     raise QualityGate(
         f"the {result.stage} data of contract {result.contract!r} fails {first.sentence}{more}: nothing was changed;"
-        f" correct the data or {suite or f'expectations/{result.contract}/{result.stage}.json'}"
+        f" correct the data or {suite}"
     )

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from expectations import where_to_correct
 from fraudline.clock import day_start, parse_timestamp
-from fraudline.contract import Contract
+from fraudline.contract import Contract, load_contract
 from fraudline.errors import BadInput
 from fraudline.landed import Landed
 from fraudline.quality.measures import Context
@@ -154,7 +155,7 @@ def test_a_critical_failure_of_the_table_stops_with_one_sentence_that_says_what_
 ) -> None:
     result = judge(read(cents_for_dollars(clean)))
     with pytest.raises(QualityGate, match="'amounts have the usual size'") as stopped:
-        gate(result)
+        gate(result, where_to_correct(load_contract("ecommerce"), "training"))
     assert str(stopped.value).endswith("or expectations/ecommerce/training.json")
     assert "\n" not in str(stopped.value)
     assert stopped.value.exit_code == 1
@@ -170,7 +171,7 @@ def test_a_retrain_of_a_file_whose_rows_are_mostly_refused_stops(clean: pd.DataF
 def test_a_warning_stops_nothing(clean: pd.DataFrame, read: Read, judge: Judge) -> None:
     result = judge(read(stuck_flag(clean)))
     assert result.failures
-    assert gate(result) is result
+    assert gate(result, "nothing") is result
 
 
 def test_as_many_transactions_at_another_hour_of_each_day_are_the_usual_volume(
