@@ -5,7 +5,9 @@ from typing import Literal
 from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
 
+from expectations import where_to_correct
 from flows import defaults
+from fraudline.adapters.clock import require_begun
 from fraudline.clock import to_micros
 from fraudline.contract import Contract, load_contract
 from fraudline.durations import DAY, HOUR
@@ -50,6 +52,8 @@ class DataQualityRequest(BaseModel):
 @flow(name="data-quality", flow_run_name="data-quality-{request.contract}-{request.stage}")
 def data_quality(request: DataQualityRequest) -> QualityResult:
     """Judge, report, and fail with one sentence if the window as a whole is not fit for use."""
+    if request.as_of:
+        require_begun(request.as_of)
     contract = load_contract(request.contract)
     tag_run(contract=contract.name)
     out, models, window = request.out, request.models, None
@@ -69,7 +73,7 @@ def data_quality(request: DataQualityRequest) -> QualityResult:
         result = quality.judge(contract, landed, suite, context)
     quality.keep(result, landed, out, reference)
     quality.show(result, out, window)
-    return gate(result, request.suite)
+    return gate(result, where_to_correct(contract, result.stage, request.suite))
 
 
 def _of_deployment(request: DataQualityRequest, contract: Contract) -> tuple[Landed, Context]:

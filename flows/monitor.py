@@ -4,6 +4,7 @@ from prefect import flow
 from pydantic import AwareDatetime, BaseModel, Field
 
 from flows import defaults
+from fraudline.adapters.clock import require_begun
 from fraudline.clock import from_micros, to_micros
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
@@ -44,6 +45,8 @@ class MonitorRequest(BaseModel):
 @flow(name="monitor", flow_run_name="monitor-{request.contract}")
 def monitor(request: MonitorRequest) -> Monitored:
     """Drift advises; a difference between paths at equal profile positions fails the run and names the feature."""
+    if request.as_of:
+        require_begun(request.as_of)
     end = to_micros(request.as_of or defaults.due())
     start = end - request.days * DAY
     bundle = monitoring.champion(request.models, load_contract(request.contract))

@@ -1,9 +1,9 @@
 """What time it is: whoever decides is given it, whoever reads and writes looks here."""
 
 import time
-from datetime import date
+from datetime import date, datetime
 
-from fraudline.clock import day_start, format_day
+from fraudline.clock import day_start, format_day, format_micros, to_micros
 from fraudline.errors import BadInput
 
 
@@ -12,9 +12,12 @@ def now_micros() -> int:
     return time.time_ns() // 1000
 
 
-def require_begun(day: date) -> None:
-    """`BadInput` for a day (UTC) that is still to come: labels that may yet change would count as known by then."""
-    if day_start(day) > (now := now_micros()):
-        raise BadInput(
-            f"nobody knows yet what is known as of {day}, it is {format_day(now)} (UTC): name today or before"
-        )
+def require_begun(as_of: date) -> None:
+    """`BadInput` for a moment or day (UTC) that is still to come: what may yet change would count as known by then."""
+    now = now_micros()
+    if isinstance(as_of, datetime):
+        begin, told, present = to_micros(as_of), format_micros(to_micros(as_of)), format_micros(now)
+    else:
+        begin, told, present = day_start(as_of), str(as_of), f"{format_day(now)} (UTC)"
+    if begin > now:
+        raise BadInput(f"nobody knows yet what is known as of {told}, it is {present}: name that or before")

@@ -41,7 +41,7 @@ CASES = {
     "labels of a missing file": (("labels", "apply", "nope.csv"), 2, ("nope.csv", "path of the labels")),
     "labels without their columns": (("labels", "apply", "tx.csv"), 2, ("tx.csv lacks column 'label'", "known_at")),
     "a date that is none": ((*RETRAIN, "tx.csv", "--as-of", "2026-02-30"), 2, ("--as-of '2026-02-30'", "2026-01-31")),
-    "a day to come": ((*RETRAIN, "tx.csv", "--as-of", "2099-02-18"), 2, ("as of 2099-02-18", "name today or before")),
+    "a day to come": ((*RETRAIN, "tx.csv", "--as-of", "2099-02-18"), 2, ("as of 2099-02-18", "name that or before")),
     "a seed below zero": ((*RETRAIN, "tx.csv", "--seed", "-1"), 2, ("--seed", "retrain --help")),
     "no mature labels": ((*RETRAIN, "tx.csv", "--as-of", "2026-01-06"), 3, ("no mature labels", "7d")),
     "a date before all data": ((*RETRAIN, "tx.csv", "--as-of", "2020-01-01"), 3, ("2020-01-01",)),

@@ -27,6 +27,7 @@ from fraudline.labels import Verdict
 from fraudline.realtime.start import start
 from fraudline.settings import Settings
 from fraudline.simulate import Population, simulate
+from tests.support.later import an_hour_later
 
 KEY = "for tests: forty-eight characters nobody can guess"
 DAYS = 42
@@ -113,7 +114,8 @@ def open_shop(resources: Settings, folder: Path) -> Shop:
         "N1", Verdict(1, 1_800_000_000_000_000, "ann", f"{user} called"), within(30)
     )
     start(os.environ).answer({"transaction_data": record(user, 9)}, None)
-    data_quality.fn(DataQualityRequest(as_of=datetime.now(UTC) + timedelta(hours=1)))
+    with an_hour_later() as later:
+        data_quality.fn(DataQualityRequest(as_of=later))
     # As of what the model was trained on: after it the history pauses up to now, whose volume depends on the hour.
     midnight = datetime.combine(TODAY, datetime.min.time(), UTC)
     data_quality.fn(DataQualityRequest(stage="training", as_of=midnight))

@@ -16,6 +16,7 @@ import pytest
 from fraudline.adapters.aws.clients import client
 from fraudline.adapters.storage.objects import open_objects
 from tests.privacy.shop import record, send, sent
+from tests.support.later import an_hour_later
 from tests.support.pipeline import Pipeline
 
 # As the simulator makes them, with a mark for those whose rows are no transactions.
@@ -56,11 +57,9 @@ def ran(pipeline: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             (STRANGE, torn.encode()),
         )
         score_stream(ScoreStreamRequest(seconds=30))
-        for request in (
-            DataQualityRequest(transactions=[str(rows)], out=out),
-            DataQualityRequest(as_of=datetime.now(UTC) + timedelta(hours=1), out=out),
-        ):
-            data_quality(request, return_state=True)
+        data_quality(DataQualityRequest(transactions=[str(rows)], out=out), return_state=True)
+        with an_hour_later() as later:
+            data_quality(DataQualityRequest(as_of=later, out=out), return_state=True)
         monitor(MonitorRequest(), return_state=True)
         retrain(RetrainRequest(transactions=[str(rows)], models=f"{folder}/models", quarantine=f"{folder}/quarantine"),
                 return_state=True)  # fmt: skip

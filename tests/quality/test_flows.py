@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -30,11 +30,12 @@ from fraudline.adapters.stream.producer import Producer
 from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.bundle import MANIFEST, Manifest, load_bundle, seal
+from fraudline.cli.app import app
 from fraudline.clock import to_micros
 from fraudline.contract import Contract, load_contract
 from fraudline.decision import pack, unpack
 from fraudline.durations import DAY, SECOND
-from fraudline.errors import NotReady
+from fraudline.errors import BadInput, NotReady
 from fraudline.features.offline import offline_features
 from fraudline.landed import Landed
 from fraudline.quality.histograms import reference
@@ -51,6 +52,7 @@ from tasks.monitoring import champion, tell_age
 from tests.realtime.bundles import bundle_files
 from tests.stream.bundles import small_bundle
 from tests.stream.events import clean_events, dirty_events, sent, transaction
+from tests.support.later import an_hour_later
 
 ROOT = Path(__file__).parents[2]
 
@@ -135,14 +137,39 @@ def test_who_is_told_to_correct_the_suite_is_told_the_one_that_judged(clean: pd.
     assert str(given.value).endswith(f"correct the data or {own}")
 
 
+def test_who_has_a_contract_without_a_suite_is_told_a_command_that_writes_one(
+    clean: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expectations.loader.FOLDER", tmp_path / "expectations")
+    file, broken = tmp_path / "shop.toml", clean.head(2_000).assign(amount=5.0)
+    file.write_text(Path("data/contracts/ecommerce.toml").read_text().replace('"ecommerce"', '"shop"', 1))
+    with pytest.raises(QualityGate) as drafted:
+        data_quality.fn(request(broken, tmp_path, contract=str(file)))
+    command = "fraudline quality suite --contract FILE.toml --stage landed"
+    assert f"or the expectations, which follow from the contract alone: `{command}`" in str(drafted.value)
+    app(command.replace("FILE.toml", str(file)).split()[1:], standalone_mode=False)
+    with pytest.raises(QualityGate, match=r"correct the data or expectations/shop/landed\.json$"):
+        data_quality.fn(request(broken, tmp_path, contract=str(file)))
+
+
+def test_what_is_still_to_come_is_neither_judged_nor_monitored(tmp_path: Path, models: str) -> None:
+    never = datetime(2099, 1, 1, tzinfo=UTC)
+    told = r"nobody knows yet what is known as of 2099-01-01T.*, it is \d{4}-\d\d-\d\dT.*Z: name that or before"
+    with pytest.raises(BadInput, match=told):
+        data_quality.fn(DataQualityRequest(transactions=["nothing-is-read.csv"], as_of=never))
+    with pytest.raises(BadInput, match=told):
+        monitor.fn(MonitorRequest(models=models, out=str(tmp_path), as_of=never))
+
+
 def test_the_archive_of_the_stream_is_judged_by_the_account_of_its_batches_and_by_its_decisions(
     resources: Settings, contract: Contract, tmp_path: Path, models: str
 ) -> None:
     Producer(client("kinesis"), resources.stream).send(dirty_events(100, users=10))
     report = run_slice(stream_deps(resources, small_bundle(), "w1"), Limits(batch_records=30))
-    soon, out = datetime.now(UTC) + timedelta(hours=1), str(tmp_path / "out")
-    asked = DataQualityRequest(out=out, as_of=soon, window="hour", models=models, suite=_lenient(tmp_path))
-    result = data_quality(asked)
+    out = str(tmp_path / "out")
+    with an_hour_later() as soon:
+        asked = DataQualityRequest(out=out, as_of=soon, window="hour", models=models, suite=_lenient(tmp_path))
+        result = data_quality(asked)
     assert Artifact.get("quality-ecommerce-landed-hour")
     assert Artifact.get("quality-report-ecommerce-landed-hour")
     assert not Artifact.get("quality-ecommerce-landed-day")
@@ -151,11 +178,12 @@ def test_the_archive_of_the_stream_is_judged_by_the_account_of_its_batches_and_b
     assert (tmp_path / "out" / "landed" / "hour" / "report.html").exists()
 
     asked = DataQualityRequest(out=out, as_of=soon, window="hour", models=models, stage="decisions")
-    assert data_quality.fn(asked).valid == report.scored
+    with an_hour_later():
+        assert data_quality.fn(asked).valid == report.scored
     decisions = Decisions(DynamoDB(AwsJson("dynamodb")), resources.decisions_table, contract)
     (decision,) = decisions.read(["t000003"], within(10)).values()
     decisions.write([msgspec.structs.replace(decision, is_fraud=not decision.is_fraud)], within(10))
-    with pytest.raises(QualityGate, match="a flag is a score at or above the threshold"):
+    with an_hour_later(), pytest.raises(QualityGate, match="a flag is a score at or above the threshold"):
         data_quality.fn(asked)
 
 
