@@ -3,12 +3,16 @@
 import random
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from fraudline.adapters.aws.clients import client
+from fraudline.adapters.stream import producer
 from fraudline.adapters.stream.producer import (
+    _TRY_AGAIN,
     CALL_BYTES,
     CALL_RECORDS,
     KEY_CHARACTERS,
@@ -90,17 +94,52 @@ def test_refused_records_go_again_alone_and_their_keys_keep_their_order(kinesis:
     draw = random.Random(2)
     refuse_records(kinesis, lambda record: draw.random() < 0.3)
     records = events(600, keys=40)
-    report = Producer(kinesis, stream).send(records)
+    taken: list[int] = []
+    report = Producer(kinesis, stream).send(records, progress=taken.append)
     assert read_all(kinesis, stream) == by_key(records)
-    assert report.records == 600
+    assert report.records == sum(taken) == 600
     assert report.refusals > 100
 
 
-def test_a_call_that_is_throttled_as_a_whole_is_made_again(kinesis: Any, stream: str) -> None:
-    calls = refuse_calls(kinesis, "kinesis.PutRecords", times=3)
+@pytest.mark.parametrize("code", sorted(_TRY_AGAIN))
+def test_a_call_that_is_throttled_as_a_whole_is_made_again(kinesis: Any, stream: str, code: str) -> None:
+    calls = refuse_calls(kinesis, "kinesis.PutRecords", times=3, code=code)
     report = Producer(kinesis, stream).send([("U1", b"1"), ("U2", b"2")])
     assert read_all(kinesis, stream) == {"U1": [b"1"], "U2": [b"2"]}
     assert (len(calls), report.calls, report.refusals) == (4, 4, 6)
+
+
+@pytest.mark.parametrize("error", [EndpointConnectionError, ReadTimeoutError])
+def test_a_call_that_got_no_answer_is_made_again(
+    aws: object, unique: str, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    kinesis = client("kinesis")
+    create_stream(kinesis, unique, shards=1)
+    left = iter(range(2))
+
+    def lose(**_: Any) -> None:
+        if next(left, None) is not None:
+            raise error(endpoint_url="http://127.0.0.1")
+
+    kinesis.meta.events.register("before-send.kinesis.PutRecords", lose)
+    report = Producer(kinesis, unique).send([("U1", b"1"), ("U2", b"2")])
+    assert read_all(kinesis, unique) == {"U1": [b"1"], "U2": [b"2"]}
+    assert (report.records, report.calls, report.refusals) == (2, 3, 4)
+
+
+def test_a_stream_that_takes_one_record_at_a_time_is_not_given_up(kinesis: Any, stream: str) -> None:
+    """However long all of them take together."""
+    taken: list[int] = []
+    refuse_records(kinesis, lambda record: record["PartitionKey"] != f"U{len(taken)}")
+
+    def progress(count: int) -> None:
+        taken.append(count)
+        time.sleep(0.4)
+
+    records = [(f"U{number}", b"") for number in range(9)]
+    assert Producer(kinesis, stream, patience=3).send(records, progress=progress).records == 9
+    assert taken == [1] * 9
 
 
 def test_a_stream_that_takes_nothing_is_given_up_with_what_it_took(kinesis: Any, stream: str) -> None:
@@ -120,6 +159,14 @@ def test_large_records_are_spread_over_calls_of_bounded_size(kinesis: Any, strea
     report = Producer(kinesis, stream).send(records)
     assert report.calls == -(-12 // (CALL_BYTES // 900_000))
     assert read_all(kinesis, stream) == by_key(records)
+
+
+def test_a_call_holds_as_many_bytes_as_a_stream_takes_those_of_its_keys_included(kinesis: Any, stream: str) -> None:
+    full = [(f"U{number}", bytes(RECORD_BYTES - 2)) for number in range(5)]
+    assert Producer(kinesis, stream).send(full).calls == 1
+    long_keys = [(f"{number:0256}", bytes(10_300)) for number in range(CALL_RECORDS)]
+    assert 500 * 10_300 < CALL_BYTES < 500 * (10_300 + 256)
+    assert Producer(kinesis, stream).send(long_keys).calls == 2
 
 
 def test_a_record_no_stream_takes_is_named_with_its_number(kinesis: Any, stream: str) -> None:
@@ -146,10 +193,36 @@ def test_a_record_may_be_as_large_as_a_stream_takes_its_key_in_bytes_and_not_one
 
 
 def test_a_rate_is_kept(kinesis: Any, stream: str) -> None:
-    started = time.monotonic()
-    report = Producer(kinesis, stream).send(events(60, keys=60), rate=40)
-    assert 0.9 <= time.monotonic() - started <= 3
+    calls, started = calls_of(kinesis), time.monotonic()
+    report = Producer(kinesis, stream).send([(f"U{number}", b"") for number in range(60)], rate=40)
+    assert time.monotonic() - started >= 1
+    assert [len(keys) for keys in calls] == [40, 20]
     assert report.records == 60
+
+
+def test_a_rate_below_one_a_second_sends_one_at_a_time(kinesis: Any, stream: str) -> None:
+    calls = calls_of(kinesis)
+    assert Producer(kinesis, stream).send([("U1", b"1"), ("U2", b"2")], rate=0.99).records == 2
+    assert calls == [["U1"], ["U2"]]
+
+
+def test_no_more_is_read_ahead_than_fits(kinesis: Any, stream: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "READ_AHEAD", 10)
+    read, taken, most = 0, 0, 0
+
+    def records() -> Iterator[tuple[str, bytes]]:
+        nonlocal read
+        for number in range(50):
+            read += 1
+            yield f"U{number % 5}", str(number).encode()
+
+    def progress(count: int) -> None:
+        nonlocal taken, most
+        most = max(most, read - taken)
+        taken += count
+
+    assert Producer(kinesis, stream).send(records(), progress=progress).records == 50
+    assert most == 10
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
