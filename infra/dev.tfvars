@@ -7,5 +7,8 @@ lambda_reserved_concurrency = 10
 lambda_reads_stream         = true
 protect_data                = false
 prefect_server              = true
-monthly_budget_usd          = 150
-alarm_emails                = ["fraudline-dev@example.com"]
+
+# For 1 transaction a second of 1,000 users (docs/cost.md); set it for yours.
+monthly_budget_usd = 350
+
+alarm_emails = ["fraudline-dev@example.com"]

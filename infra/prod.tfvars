@@ -8,5 +8,8 @@ lambda_reads_stream         = true
 protect_data                = true
 nat_per_zone                = true
 prefect_server              = true
-monthly_budget_usd          = 600
-alarm_emails                = ["fraudline-alarms@example.com"]
+
+# For 10 transactions a second of 10,000 users (docs/cost.md); set it for yours.
+monthly_budget_usd = 1200
+
+alarm_emails = ["fraudline-alarms@example.com"]

@@ -219,7 +219,7 @@ variable "alarm_emails" {
 }
 
 variable "monthly_budget_usd" {
-  description = "Expected monthly cost in US dollars; mail goes out when 80% is spent and when the forecast exceeds it."
+  description = "Monthly budget in US dollars, above the bill that is expected: mail goes out when 80% of it is spent and when the forecast exceeds it."
   type        = number
 
   validation {

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -149,6 +150,17 @@ def test_what_stands_there_is_what_terraform_builds(plan_of: Callable[[str], Pla
     assert plan.document["variables"]["region"]["value"] == deployment.region
     landing = plan.one('aws_s3_bucket_lifecycle_configuration.this["landing"]').values["rule"]
     assert not any(rule["expiration"] for rule in landing), "the estimate reckons with an archive kept for good"
+
+
+@pytest.mark.parametrize("environment", ["dev", "prod"])
+def test_the_alarm_on_the_bill_is_silent_in_a_month_of_the_traffic_that_it_is_set_for(environment: str) -> None:
+    """Mail goes out at 80%. List prices of the region are up to a fifth above those of the estimate."""
+    variables = (REPO / "infra" / f"{environment}.tfvars").read_text()
+    (traffic,) = re.findall(r"# For ([\d.]+) transactions? a second of ([\d,]+) users", variables)
+    (budget,) = re.findall(r"^monthly_budget_usd += (\d+)$", variables, re.MULTILINE)
+    workload = Workload(float(traffic[0]), int(traffic[1].replace(",", "")))
+    expected = 1.2 * bill.estimate(workload, DEPLOYMENTS[environment], PRICES).dollars
+    assert expected <= 0.8 * int(budget) <= 1.25 * expected
 
 
 def runs_in_four_weeks(cron: str) -> int:

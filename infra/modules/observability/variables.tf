@@ -85,7 +85,7 @@ variable "alarms_topic_arn" {
 }
 
 variable "monthly_budget_usd" {
-  description = "Expected monthly cost in US dollars."
+  description = "Monthly budget in US dollars."
   type        = number
 }
 
