@@ -24,7 +24,7 @@ _LINE_END = re.compile(rb"[\r\n]")
 
 def without_stray_quotes(stream: IO[bytes]) -> io.BufferedReader:
     """The same bytes from here on, as many, stray quotes blotted out."""
-    return io.BufferedReader(_Chunks(_chunks(stream)), _BLOCK)
+    return io.BufferedReader(_Chunks(whole_rows(stream)), _BLOCK)
 
 
 def is_closed(row: str) -> bool:
@@ -33,8 +33,8 @@ def is_closed(row: str) -> bool:
     return without_stray_quotes(io.BytesIO(data)).read() == data
 
 
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    """Whole rows, some at a time."""
+def whole_rows(stream: IO[bytes]) -> Iterator[bytes]:
+    """The same, some rows at a time, none of them in two parts."""
     data, final = bytearray(), False
     while not final:
         block = stream.read(_BLOCK)

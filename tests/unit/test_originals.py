@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline.adapters.inputs.files import csv_options, load_transactions
+from fraudline.adapters.inputs.csv_reading import csv_options
+from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.inputs.originals import left_out, originals
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.csv
 
 from fraudline.adapters.archive.reading import EVER
-from fraudline.adapters.inputs.files import FIRST_ROW, TORN, UNREADABLE, lines_of, open_csv, unreadable
+from fraudline.adapters.inputs.csv_reading import FIRST_ROW, csv_tables
+from fraudline.adapters.inputs.files import TORN, UNREADABLE, lines_of, unreadable
 from fraudline.adapters.inputs.sources import InputFile, found_files
 from fraudline.clock import parse_timestamp
 from fraudline.contract import Contract
@@ -107,9 +108,9 @@ def _csv(name: str, stream: IO[bytes]) -> list[LabelRow]:
     header = next(lines_of(stream, name), b"")
     stream.seek(0)
     rows: list[LabelRow] = []
-    reader = open_csv(header, stream, lambda row: rows.append(_torn(name, row, header)))
-    _require_columns(name, reader.schema.names)
-    cells = reader.read_all().select(list(COLUMNS)).to_pylist()
+    tables = list(csv_tables(header, stream, lambda row: rows.append(_torn(name, row, header))))
+    _require_columns(name, tables[0].column_names)
+    cells = pa.concat_tables(tables).select(list(COLUMNS)).to_pylist()
     torn = {row.row for row in rows}
     numbers = (number for number in count() if number not in torn)
     rows += [WholeRow(name, number, each) for each, number in zip(cells, numbers, strict=False)]

@@ -10,22 +10,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 
+from fraudline.adapters.inputs.csv_reading import FIRST_ROW, csv_tables
 from fraudline.adapters.inputs.originals import with_originals
 from fraudline.adapters.inputs.sources import InputFile, found_files, holds_transactions, is_parquet
-from fraudline.cells import MISSING_CELLS
 from fraudline.columns import screen
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.landed import Landed, RejectedRow, Source, keep_first_copies
 from fraudline.parquet import MAX_BYTES, open_parquet, read_columns, too_large
-from fraudline.quotes import without_stray_quotes
 from fraudline.table import TransactionTable, concatenate, from_transactions
 from fraudline.transaction import Problem, Rejected, Transaction
 from fraudline.validation import Validator
@@ -149,11 +147,10 @@ def _csv_pieces(contract: Contract, source: str, stream: IO[bytes], rows: int | 
         raise BadInput(f"{source} is empty: it needs a header and rows")
     stream.seek(0)
     torn: deque[int] = deque()
-    reader = open_csv(header, stream, lambda row: torn.append(row.number - FIRST_ROW))
-    require_columns(contract, source, reader.schema)
+    tables = csv_tables(header, stream, lambda row: torn.append(row.number - FIRST_ROW))
     first = 0
-    for columns, is_last in _tables(reader, rows):
-        # Arrow has read on: what is torn beyond these rows belongs to later ones.
+    for columns, is_last in _of_rows(_fit(contract, source, tables), rows):
+        # One table has been read beyond these: what is torn there belongs to later rows.
         end = first + len(columns) + len(torn)
         numbers = np.setdiff1d(np.arange(first, end), torn)[: len(columns)]
         end = end if is_last else int(numbers[-1]) + 1
@@ -163,15 +160,23 @@ def _csv_pieces(contract: Contract, source: str, stream: IO[bytes], rows: int | 
         first = end
 
 
-def _tables(reader: pa.csv.CSVStreamingReader, rows: int | None) -> Iterator[tuple[pa.Table, bool]]:
+def _fit(contract: Contract, source: str, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same tables; all have the columns of the first."""
+    first = next(tables)
+    require_columns(contract, source, first)
+    yield first
+    yield from tables
+
+
+def _of_rows(tables: Iterator[pa.Table], rows: int | None) -> Iterator[tuple[pa.Table, bool]]:
     """At least so many rows at a time, and whether they are the last."""
-    batches: list[pa.RecordBatch] = []
-    for batch in reader:
-        if rows is not None and sum(map(len, batches)) >= rows:
-            yield pa.Table.from_batches(batches), False
-            batches = []
-        batches.append(batch)
-    yield pa.Table.from_batches(batches, reader.schema), True
+    parts: list[pa.Table] = []
+    for table in tables:
+        if rows is not None and sum(map(len, parts)) >= rows:
+            yield pa.concat_tables(parts), False
+            parts = []
+        parts.append(table)
+    yield pa.concat_tables(parts), True
 
 
 def _torn_before(end: int, source: str, torn: deque[int]) -> Iterator[RejectedRow]:
@@ -180,35 +185,6 @@ def _torn_before(end: int, source: str, torn: deque[int]) -> Iterator[RejectedRo
 
 
 TORN = Problem("", "torn_row", "has more or fewer cells than the header")
-# Arrow numbers the header 1 and leaves out blank lines.
-FIRST_ROW = 2
-
-
-def open_csv(
-    header: bytes, stream: IO[bytes], tear: Callable[[pa.csv.InvalidRow], object]
-) -> pa.csv.CSVStreamingReader:
-    """Reads as `csv_options` say, and stray quotes end with their line; rows are told to `tear` by their numbers."""
-    # With threads Arrow does not say which rows are torn; without, it takes half the CPU.
-    one_thread = pa.csv.ReadOptions(use_threads=False)
-    return pa.csv.open_csv(without_stray_quotes(stream), read_options=one_thread, **csv_options(header, tear))
-
-
-def csv_options(header: bytes, tear: Callable[[pa.csv.InvalidRow], object]) -> dict[str, Any]:
-    """How Arrow shall read CSV: cells as the texts they are, rows of another width left out and given to `tear`."""
-    names = pa.csv.open_csv(io.BytesIO(header)).schema.names
-
-    def skip(row: pa.csv.InvalidRow) -> str:
-        tear(row)
-        return "skip"
-
-    return {
-        "parse_options": pa.csv.ParseOptions(invalid_row_handler=skip, newlines_in_values=True),
-        "convert_options": pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            strings_can_be_null=True,
-            null_values=list(MISSING_CELLS),
-        ),
-    }
 
 
 def _read_parquet(contract: Contract, source: str, data: Path | bytes) -> Landed:

@@ -6,15 +6,14 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.csv
 
-from fraudline.adapters.inputs.files import UNREADABLE, csv_options, lines_of, unreadable
+from fraudline.adapters.inputs.csv_reading import csv_tables
+from fraudline.adapters.inputs.files import UNREADABLE, lines_of, unreadable
 from fraudline.adapters.stream.producer import Outgoing
 from fraudline.cells import cells_of, record_of
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
-from fraudline.quotes import without_stray_quotes
 
 # What a record without a readable first entity is sent under; it ends in quarantine on whatever shard.
 NO_KEY = "unknown"
@@ -40,10 +39,10 @@ def _explained(path: Path, records: Iterator[Outgoing]) -> Iterator[Outgoing]:
 def _from_csv(contract: Contract, path: Path) -> Iterator[Outgoing]:
     torn: list[str] = []
     with path.open("rb") as stream:
-        options = csv_options(next(lines_of(stream, str(path)), b""), lambda row: torn.append(row.text))
+        header = next(lines_of(stream, str(path)), b"")
         stream.seek(0)
-        for batch in pa.csv.open_csv(without_stray_quotes(stream), **options):
-            yield from (_from_cells(contract, cells) for cells in batch.to_pylist())
+        for table in csv_tables(header, stream, lambda row: torn.append(row.text)):
+            yield from (_from_cells(contract, cells) for cells in table.to_pylist())
     yield from (Outgoing(NO_KEY, text.encode()) for text in torn)
 
 
