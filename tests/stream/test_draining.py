@@ -30,7 +30,7 @@ from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Shard, at_timestamp
 from tests.stream.conftest import Send, void
 from tests.stream.events import clean_events
-from tests.stream.proxy import Body, Reply, Rule, proxy, throttled
+from tests.stream.proxy import Body, Reply, Rewritten, Rule, proxy, throttled
 from tests.stream.test_lagged import payments
 from tests.stream.worker import Orders, deps_of
 
@@ -211,6 +211,52 @@ def test_a_shard_that_the_stream_no_longer_lists_is_left_to_who_holds_it(resourc
     rival.release(held)
     assert run_slice(deps, Limits()).flags == {held.shard: (EXPIRED,)}
     assert held.shard not in deps.leases.rows()
+
+
+def test_a_shard_that_was_read_to_its_end_is_forgotten_in_silence(resources: Settings) -> None:
+    deps = deps_of(resources, Orders("w"))
+    deps.leases.create(Shard("shardId-000000000099", 0, 9), TRIM_HORIZON)
+    lease = deps.leases.acquire(deps.leases.rows()["shardId-000000000099"])
+    assert lease is not None
+    deps.leases.release(deps.leases.renew(lease, closed=True))
+    assert {each.ended for each in run_slice(deps, Limits()).drains} == {CAUGHT_UP}
+    assert lease.shard not in deps.leases.rows()
+
+
+def test_a_shard_that_was_listed_a_moment_too_late_is_not_taken_for_gone(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker has listed it already, and given it a row."""
+    send(clean_events(40, users=20))
+    rival = deps_of(resources, Orders("rival"))
+    for shard in rival.stream.shards(rival.leases.deadline()):
+        rival.leases.create(shard, TRIM_HORIZON)
+    listings: list[str] = []
+
+    def rule(operation: str, body: Body) -> Rewritten | None:
+        if operation == "ListShards":
+            listings.append(operation)
+            if len(listings) == 1:
+                return Rewritten(body, lambda told: {**told, "Shards": told["Shards"][:-1]})
+        return None
+
+    with behind(emulator, monkeypatch, rule):
+        report = run_slice(deps_of(resources, Orders("w")), Limits())
+    assert len(listings) > 1
+    assert report.flags == {}
+    assert report.scored == 40
+
+
+def test_a_worker_that_has_done_its_share_does_not_wait_for_what_another_holds(resources: Settings, send: Send) -> None:
+    send(clean_events(40, users=20))
+    rival = deps_of(resources, Orders("rival", lease_seconds=900))
+    held, *_ = taken(rival)
+    give_up = time.monotonic() + 60
+    deps = deps_of(resources, Orders("w", lease_seconds=900), lambda: time.monotonic() > give_up)
+    report = run_slice(deps, Limits(seconds=600.0))
+    assert time.monotonic() < give_up, "it waited for the other's"
+    assert held.shard not in {drain.shard for drain in report.drains}
+    assert len({drain.shard for drain in report.drains}) >= 2
 
 
 def test_a_shard_that_waits_in_line_is_left_to_others_once_the_slice_is_to_stop(
