@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import typer
+from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +23,10 @@ from fraudline.printable import printable
 # What is shown was often written by strangers: no text is markup.
 out = Console(markup=False, emoji=False)
 err = Console(stderr=True, markup=False, emoji=False)
+# Columns of a table are so far apart.
+_BETWEEN = 2
+# A version is in one piece; a longer word, such as a digest or a key, may be broken.
+_LONGEST_WORD = 24
 # Prefect has no class of its own for this.
 _NO_SERVER = "Failed to reach API"
 
@@ -73,17 +80,38 @@ def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    table = Table(title=printable(title), title_justify="left")
-    for number, column in enumerate(rows[0] if rows else ()):
+    """A table as wide as the terminal at most; where words would be broken for that, the rows one below the other."""
+    first = rows[0] if rows else {}
+    columns = [[column.replace("_", " "), *(_shown(row[column]) for row in rows)] for column in first]
+    room = out.width - _BETWEEN * len(columns) - 1
+    words = [_longest_word(texts) for texts in columns]
+    if sum(words) > room:
+        for number, row in enumerate(rows, start=1):
+            print_pairs(f"{title}, {number} of {len(rows)}", row)
+        return
+    table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for texts, value, width in zip(columns, first.values(), _widths(columns, words, room), strict=True):
+        justify: Literal["left", "right"] = "right" if isinstance(value, int | float | Decimal) else "left"
         # Folded, never cut: an id that does not fit is still one to copy.
-        justify: Literal["left", "right"] = "right" if isinstance(rows[0][column], int | float | Decimal) else "left"
-        # What a row is called stands first: it stays in one piece where there is room for it.
-        whole = number == 0 and max(len(_shown(row[column])) for row in rows) <= out.width // 2
-        # Where a heading does not fit it breaks between its words.
-        table.add_column(column.replace("_", " "), justify=justify, overflow="fold", no_wrap=whole)
-    for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
+        table.add_column(texts[0], justify=justify, overflow="fold", width=width)
+    for cells in list(zip(*columns, strict=True))[1:]:
+        table.add_row(*cells)
     out.print(table)
+
+
+def _longest_word(texts: Sequence[str]) -> int:
+    return min(max((cell_len(word) for text in texts for word in text.split()), default=0), _LONGEST_WORD)
+
+
+def _widths(columns: Sequence[Sequence[str]], words: list[int], room: int) -> list[int]:
+    """Of each column its longest text; where that is more than there is room for, the widest give, down to words."""
+    widths = [max(map(cell_len, texts)) for texts in columns]
+    # What a row is called stands first: it stays in one piece where there is room for it.
+    least = [widths[0] if widths[0] + sum(words[1:]) <= room else words[0], *words[1:]] if widths else []
+    while sum(widths) > room:
+        breakable = [index for index, width in enumerate(widths) if width > least[index]]
+        widths[max(breakable, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def _shown(value: Any) -> str:
@@ -91,7 +119,11 @@ def _shown(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, int | Decimal):
         return f"{value:,}"
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1000 <= abs(value) < math.inf else f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_shown(each)}" for name, each in value.items()) or "none"
+    return "none" if value is None else printable(str(value))
 
 
 @contextmanager

@@ -21,18 +21,49 @@ def test_what_a_row_is_called_is_in_one_piece(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_heading_breaks_between_its_words(capsys: pytest.CaptureFixture[str]) -> None:
-    common.print_rows("Days", [{f"days_done_before_{number}": VERSION for number in range(4)}])
-    lines = capsys.readouterr().out.splitlines()
-    heading = [line.split("┃")[1].strip() for line in lines if line.startswith("┃")]
-    assert " ".join(heading).strip() == "days done before 0"
+    common.print_rows("Days", [{f"days_done_before_{number}": "2026-02-18" for number in range(6)}])
+    heading = capsys.readouterr().out.split("─")[0]
+    assert {word.strip() for word in heading.split()} == {"Days", "days", "done", "before", *"012345"}
+
+
+def test_no_word_is_broken_where_each_has_room(capsys: pytest.CaptureFixture[str]) -> None:
+    """Dates of a training window stood as `2026-02-`, `27 to`, `2026-03-` and `27`, a heading as `precisio`, `n`."""
+    row = {
+        "version": VERSION,
+        "champion": True,
+        "candidate": "logistic",
+        "average precision": 0.8931,
+        "trained": "2026-02-27 to 2026-03-27",
+        "last action": "rollback",
+    }
+    common.print_rows("Versions", [row, row])
+    told = capsys.readouterr().out
+    assert {"2026-02-27", "2026-03-27", "candidate", "precision", "rollback", VERSION} <= set(told.split())
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_in_a_narrow_terminal_rows_stand_one_below_the_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common, "out", Console(width=60, markup=False, emoji=False))
+    row = {"candidate": "boosted_trees *", **{f"expected calibration error {number}": 0.5 for number in range(5)}}
+    common.print_rows("Candidates", [row, row])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].strip() == "Candidates, 1 of 2"
+    assert sum(line.split() == ["expected", "calibration", "error", "4", "0.5"] for line in told) == 2
 
 
 def test_a_name_that_is_longer_than_the_terminal_is_folded_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
     common.print_rows("Quarantine", [{"key": PLACE, "rows": 12, "reasons": "amount_not_positive 12"}])
     told = capsys.readouterr().out
     assert "…" not in told
-    folded = "".join(line.split("│")[1].strip() for line in told.splitlines() if line.startswith("│"))
-    assert folded == PLACE
+    assert PLACE in "".join(line.strip().split("  ")[0] for line in told.splitlines())
+
+
+def test_money_and_lists_are_told_as_people_read_them(capsys: pytest.CaptureFixture[str]) -> None:
+    common.print_pairs("Backfill", {"money": 11399.35, "score": 0.0965164, "reasons": {"id_missing": 8, "torn": 1}})
+    told = " ".join(capsys.readouterr().out.split())
+    assert "money 11,399 score 0.09652 reasons id_missing 8, torn 1" in told
 
 
 def test_a_value_that_is_longer_than_the_terminal_is_folded_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
