@@ -28,6 +28,8 @@ OWN_METRICS = 16
 REQUEST_METRICS = 16
 # Bytes of one call in the log: our line, and Lambda's own of its start and its end, with what CloudWatch adds to each.
 LOG_BYTES = 1600
+# What a build of lagged entities takes of a core for each archived transaction (benchmarks/archive.py, on disk).
+BUILD_MICROSECONDS = 9
 # Stream, tables, buckets, queues and topics ask for a data key about every five minutes for each of their callers.
 STORES = 14
 
@@ -62,7 +64,7 @@ def estimate(workload: Workload, deployment: Deployment, prices: Prices) -> Esti
         _tables(workload, prices.dynamodb),
         _objects(workload, deployment, prices.s3),
         _answers(workload, deployment, prices.lambda_),
-        _flows(deployment, prices.fargate),
+        _flows(workload, deployment, prices.fargate),
         _network(workload, deployment, prices.network),
         _server(deployment, prices),
         _watching(workload, deployment, prices.cloudwatch),
@@ -133,13 +135,13 @@ def _tables(workload: Workload, price: DynamoDB) -> Iterator[Line]:
 
 
 def _objects(workload: Workload, deployment: Deployment, price: S3) -> Iterator[Line]:
-    day = workload.transactions_per_second * 86400 * workload.record_bytes
-    gigabytes = day * workload.archive_days / GIB
+    gigabytes = workload.archived * workload.record_bytes / GIB
     # One archive object a batch: of 500 records where traffic fills it, else of one drain a shard every five minutes.
     thousands = max(workload.transactions / 500, deployment.stream_shards * HOURS * 12) / 1000
-    # What monitors look at is read about ten times a month; each weekly retrain reads all that has landed.
+    # What monitors look at is read about ten times a month; each weekly retrain, and each hourly build of lagged
+    # entities, reads all that has landed.
     months = workload.archive_days * 24 / HOURS
-    gets = thousands * (10 + 52 / 12 * months)
+    gets = thousands * (10 + (52 / 12 + HOURS * workload.lagged_entities) * months)
     yield Line("S3", f"archive of {workload.archive_days} days", gigabytes, "GiB", gigabytes * price.gigabyte_month)
     yield Line("S3", "objects written, archive", thousands, "k", thousands * price.put_thousand)
     # At the dearer end every batch has a record that is refused.
@@ -168,13 +170,21 @@ def _fargate(what: str, cpu: float, gigabytes: float, hours: float, price: Farga
     return Line("Fargate", what, hours, "h", hours * (cpu * price.cpu_hour + gigabytes * price.gigabyte_hour))
 
 
-def _flows(deployment: Deployment, price: Fargate) -> Iterator[Line]:
+def _flows(workload: Workload, deployment: Deployment, price: Fargate) -> Iterator[Line]:
     yield _fargate("worker", 0.25, 1, HOURS, price)
     for flow in SCHEDULES:
-        what = f"{flow.flow}, {flow.minutes:g} minutes a run"
-        yield _fargate(what, flow.cpu, flow.gigabytes, flow.runs * flow.minutes / 60, price)
+        minutes = flow.minutes
+        if flow.flow == "materialize":
+            minutes += build_minutes(workload, flow.cpu)
+        what = f"{flow.flow}, {minutes:.3g} minutes a run"
+        yield _fargate(what, flow.cpu, flow.gigabytes, flow.runs * minutes / 60, price)
     if deployment.prefect_server:
         yield _fargate("Prefect server", 0.5, 2, HOURS, price)
+
+
+def build_minutes(workload: Workload, cores: float) -> float:
+    """What a build of lagged entities takes to read and deal out the archive, if all cores are busy."""
+    return workload.lagged_entities * workload.archived * BUILD_MICROSECONDS / MILLION / 60 / cores
 
 
 def _network(workload: Workload, deployment: Deployment, price: Network) -> Iterator[Line]:

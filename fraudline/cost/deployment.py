@@ -14,7 +14,8 @@ SECONDS = HOURS * 3600
 class Workload:
     """The traffic. Sizes are bytes of one record, one decision row and one profile row as the code writes them.
 
-    The archive is kept for good: `archive_days` is how old it is by then.
+    The archive is kept for good: `archive_days` is how old it is by then. Where the contract has `lagged_entities`,
+    all of it is read every hour.
     """
 
     transactions_per_second: float
@@ -27,6 +28,7 @@ class Workload:
     decision_bytes: int = 1000
     profile_bytes: int = 900
     realtime_milliseconds: float = 20.0
+    lagged_entities: bool = False
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
@@ -41,6 +43,11 @@ class Workload:
     def transactions(self) -> float:
         """In a month."""
         return self.transactions_per_second * SECONDS
+
+    @property
+    def archived(self) -> float:
+        """Transactions in the archive."""
+        return self.transactions_per_second * 86400 * self.archive_days
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ DEPLOYMENTS = {"dev": DEV, "prod": PROD}
 class Schedule:
     """A flow that the clock starts: how often a month, and on how many processors and GiB (`prefect.yaml`).
 
-    `minutes` are from the image's pull to the end, and assumed: the Prefect UI shows what yours take.
+    `minutes` are from the image's pull to the end, and assumed: the Prefect UI shows what yours take. Those of a build
+    of lagged entities are without what it reads.
     """
 
     flow: str

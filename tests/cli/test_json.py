@@ -52,7 +52,11 @@ def _work_on_files(told: Any, shop: Shop) -> None:
     first, second = shop.first["version"], shop.second["version"]
     at = ("--models", "models")
     told("simulate", "--out", "made.csv", "--users", "20", "--days", "3")
-    told("cost", "--users", "100", "--transactions-per-second", "1")
+    alone, lagged = (
+        told("cost", "--users", "100", "--transactions-per-second", "1", "--contract", name)["dollars"]
+        for name in ("ecommerce", "cards")
+    )
+    assert lagged > alone
     told("quality", "-t", "tx.csv", "--out", "q")
     told("retrain", "-t", "tx.csv", "--as-of", "2026-02-18", "--models", "again", "--candidate", "logistic")
     told("backfill", "-t", "tx.csv", "--start", "2026-02-16", "--end", "2026-02-17", *at, "--out", "b")

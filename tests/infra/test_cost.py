@@ -186,6 +186,22 @@ def test_a_flow_costs_its_runs_times_its_minutes_times_its_size() -> None:
     assert dollars(estimate, "Fargate", "retrain") == pytest.approx(730 / 168 * 30 * a_minute)
 
 
+def test_a_build_of_lagged_entities_costs_as_much_as_there_is_to_read() -> None:
+    def built(archive_days: int, lagged: bool) -> float:
+        workload = replace(WORKLOAD, archive_days=archive_days, lagged_entities=lagged)
+        estimate = bill.estimate(workload, PROD, PRICES)
+        return dollars(estimate, "Fargate", "materialize") + dollars(estimate, "S3", "objects read")
+
+    more = {days: built(days, True) - built(days, False) for days in (365, 3 * 365)}
+    document = (REPO / "docs" / "cost.md").read_text()
+    assert f"they cost {more[365]:.0f} US$ a month more once the archive is a year" in document
+    assert f"and {more[3 * 365]:.0f} US$ once it is three" in document
+    (size,) = {flow.cpu for flow in SCHEDULES if flow.flow == "materialize"}
+    hour = replace(WORKLOAD, transactions_per_second=1.6e9 / 86400, archive_days=1, lagged_entities=True)
+    assert bill.build_minutes(hour, size) == pytest.approx(60)
+    assert "Beyond 1.6 billion archived transactions a build takes longer than its hour." in document
+
+
 def test_every_metric_of_our_own_is_counted() -> None:
     """One for each name and dimensions: those of a call, time by what was asked, events, the champion's age."""
     calls = [
