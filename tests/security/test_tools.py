@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.docs.reading import ROOT
 
@@ -72,6 +73,20 @@ def test_no_vulnerability_is_known_in_what_is_locked(requirements: str, vulnerab
     vulnerable = {f"{d['name']} {d['version']}": [v["id"] for v in d["vulns"]] for d in told if d.get("vulns")}
     assert vulnerable == {}, "update them: make lock"
     assert len(told) > 10
+
+
+def test_an_audit_that_learns_nothing_of_a_package_fails_in_ci_too(tmp_path: Path) -> None:
+    """No service knows this package: one that does not answer is no better."""
+    unknown = tmp_path / "requirements.txt"
+    unknown.write_text(f"fraudline-is-on-no-index==1.0 --hash=sha256:{64 * '0'}\n")
+    (options,) = re.findall(r"pip-audit (.*) --requirement \$\$file \|\| exit 1;", (ROOT / "Makefile").read_text())
+    command = [sys.executable, "-m", "pip_audit", *options.split(), "--timeout", "20", "--requirement", str(unknown)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=500).returncode != 0
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "audit.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert job["steps"][-1] == {"run": "make audit"}
+    assert not job.get("continue-on-error")
+    assert workflow[True]["schedule"], "YAML reads on: as true"
 
 
 def test_every_locked_package_is_pinned_by_hash() -> None:
