@@ -4,7 +4,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,7 @@ from fraudline.adapters.stream.deps import StreamDeps
 from fraudline.adapters.stream.draining import (
     CAUGHT_UP,
     EXPIRED,
+    LOST,
     RECORDS,
     STOPPED,
     TIME,
@@ -25,6 +26,7 @@ from fraudline.adapters.stream.draining import (
 from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.leases import Lease
 from fraudline.durations import HOUR, MINUTE
+from fraudline.errors import LostRace, Unavailable
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Shard, at_timestamp
@@ -33,6 +35,8 @@ from tests.stream.events import clean_events
 from tests.stream.proxy import Body, Reply, Rewritten, Rule, proxy, throttled
 from tests.stream.test_lagged import payments
 from tests.stream.worker import Orders, deps_of
+
+ENDED: dict[type[Exception] | None, str] = {None: CAUGHT_UP, LostRace: LOST, Unavailable: UNAVAILABLE}
 
 
 @contextmanager
@@ -146,6 +150,24 @@ def test_an_outage_of_all_that_is_asked_ends_a_drain_with_a_report(
         report = drain(deps, *taken(deps, "U0"), Limits(), void)
     assert (report.ended, report.read) == (UNAVAILABLE, 0)
     assert report.message
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError, LostRace, Unavailable])
+def test_a_lease_is_given_back_however_its_drain_ends(
+    resources: Settings, send: Send, error: type[Exception] | None
+) -> None:
+    send(clean_events(10, users=1))
+
+    def fault(step: str) -> None:
+        if error and step == "commit":
+            raise error
+
+    deps = replace(deps_of(resources, Orders("w", lease_seconds=600)), fault=fault)
+    lease, shard = taken(deps, "U0")
+    with pytest.raises(ZeroDivisionError) if error is ZeroDivisionError else nullcontext():
+        assert drain(deps, lease, shard, Limits(), void).ended == ENDED[error]
+    row = deps.leases.rows()[shard.id]
+    assert (row.owner, row.intent is None) == ("", error is None)
 
 
 def test_a_worker_that_cannot_say_that_it_has_gone_reports_all_the_same(

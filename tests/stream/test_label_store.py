@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.clients import client
 from fraudline.adapters.aws.dynamodb import DynamoDB
 from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.erasure.labels import LabelRows
 from fraudline.adapters.tables.labels import Labels
+from fraudline.builds import NEVER
 from fraudline.contract import load_contract
 from fraudline.durations import HOUR
 from fraudline.erasure import Erased, Tombstone, keyed_hash
@@ -44,6 +46,20 @@ def test_a_verdict_is_added_once_and_tells_which_build_missed_it(labels: Labels)
     }
     assert labels.all(within(SECONDS)) == told
     assert labels.read(["t1", "t2", "t3"], within(SECONDS)) == told
+
+
+def test_no_build_has_missed_what_was_said_before_builds_were_told_of(resources: Settings, labels: Labels) -> None:
+    for id_, hours in (("t1", []), ("t2", [{"N": str(5 * HOUR)}])):
+        labels.add_all({id_: [Verdict(1, 10, "ann"), Verdict(0, 20, "bob")]}, within(SECONDS))
+        client("dynamodb").update_item(
+            TableName=resources.labels_table,
+            Key={"transaction_id": {"S": id_}},
+            UpdateExpression="SET missed_by = :hours",
+            ExpressionAttributeValues={":hours": {"L": hours}},
+        )
+    told = labels.all(within(SECONDS))
+    assert [verdict.missed_by for verdict in told["t1"]] == [NEVER, NEVER]
+    assert [verdict.missed_by for verdict in told["t2"]] == [NEVER, 5 * HOUR]
 
 
 def test_what_is_said_twice_at_once_is_added_once(labels: Labels) -> None:

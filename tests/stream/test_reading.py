@@ -2,6 +2,8 @@
 
 import gc
 import resource
+import time
+from itertools import pairwise
 
 import pytest
 
@@ -9,9 +11,10 @@ from fraudline.adapters.aws.backoff import within
 from fraudline.adapters.aws.clients import client
 from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.stream.draining import Limits
-from fraudline.adapters.stream.kinesis import Page, ShardReader, Stream
+from fraudline.adapters.stream.kinesis import READ_INTERVAL_SECONDS, Page, ShardReader, Stream
 from fraudline.adapters.stream.producer import Producer
 from fraudline.adapters.stream.slices import run_slice
+from fraudline.errors import Unavailable
 from fraudline.local.emulator import Emulator
 from fraudline.local.resources import create_stream
 from fraudline.settings import Settings
@@ -91,10 +94,11 @@ def test_reading_through_a_position_stops_right_there(resources: Settings, send:
     assert tip.read_through(str(int(records[-1].sequence) + 1), within(10)) == Page((), at_tip=True, ended=False)
 
 
+@pytest.mark.parametrize("code", ["ExpiredIteratorException", "InvalidArgumentException"])
 def test_an_expired_iterator_is_reopened_where_it_stood(
-    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    expired = Reply(400, {"__type": "ExpiredIteratorException", "message": "Iterator expired"})
+    expired = Reply(400, {"__type": code, "message": "Iterator expired"})
     calls: list[str] = []
 
     def rule(operation: str, body: Body) -> Reply | None:
@@ -114,6 +118,45 @@ def test_an_expired_iterator_is_reopened_where_it_stood(
             records += read_all(shard)
     assert [record.data for record in records] == [data for _, data in ONE_USER]
     assert len(calls) > 30
+
+
+def test_an_iterator_that_is_refused_as_soon_as_it_is_made_is_no_expired_one(
+    resources: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def rule(operation: str, body: Body) -> Reply | None:
+        if operation != "GetRecords":
+            return None
+        calls.append(operation)
+        return Reply(400, {"__type": "InvalidArgumentException", "message": "no good"})
+
+    with proxy(emulator.endpoint, rule) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(Unavailable, match="InvalidArgumentException no good"):
+            reader(resources).read(1, 1, within(10))
+    assert len(calls) == 1
+
+
+def test_a_shard_is_asked_no_more_often_than_kinesis_allows(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(ONE_USER)
+    asked: list[float] = []
+
+    def rule(operation: str, body: Body) -> None:
+        if operation == "GetRecords":
+            asked.append(time.monotonic())
+
+    with proxy(emulator.endpoint, rule) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        stream = Stream(AwsJson("kinesis"), resources.stream)
+        shard, *_ = stream.shards(within(10))
+        slow = stream.reader(shard, TRIM_HORIZON)
+        for _ in range(4):
+            slow.read(1000, 1 << 20, within(10))
+    assert len(asked) == 4
+    assert min(later - earlier for earlier, later in pairwise(asked)) >= READ_INTERVAL_SECONDS
 
 
 @pytest.mark.long
