@@ -23,7 +23,7 @@ CHAMPION = "champion"
 MANIFEST = "manifest.json"
 
 Action = Literal["promote", "shadow", "reject", "rollback"]
-_MAKES_CHAMPION = ("promote", "rollback")
+MAKES_CHAMPION = ("promote", "rollback")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ENTRY_KEY = re.compile(r"(\d{8})\.json")
 
@@ -72,6 +72,11 @@ class Registry:
     def location(self) -> str:
         return self._objects.location
 
+    @property
+    def contract(self) -> str:
+        """The contract's name."""
+        return self._contract
+
     # Versions
 
     def publish(self, version: str, files: Mapping[str, bytes]) -> None:
@@ -118,7 +123,7 @@ class Registry:
     def champion(self) -> str | None:
         """The version that the newest promotion or rollback names."""
         entries = (self._entry(number) for number in reversed(self._numbers()))
-        return next((entry.version for entry in entries if entry.action in _MAKES_CHAMPION), None)
+        return next((entry.version for entry in entries if entry.action in MAKES_CHAMPION), None)
 
     def previous_champion(self) -> str | None:
         """The version that `rollback` returns to: who was champion before, rolled-back champions left out."""
@@ -126,7 +131,7 @@ class Registry:
         for entry in self.history():
             if entry.action == "rollback" and entry.version in line:
                 del line[len(line) - line[::-1].index(entry.version) :]
-            elif entry.action in _MAKES_CHAMPION and line[-1:] != [entry.version]:
+            elif entry.action in MAKES_CHAMPION and line[-1:] != [entry.version]:
                 line.append(entry.version)
         return line[-2] if len(line) > 1 else None
 
@@ -237,7 +242,7 @@ class Registry:
         """What leads to a first champion."""
         count = len(self.versions())
         if not count:
-            return ": run `fraudline retrain` first"
+            return ": run `fraudline retrain` first, or name another contract with --contract"
         last = "".join(f" (last: {e.action} {e.version}, {e.reason})" for e in self.history()[-1:])
         return (
             f", for none of {count} versions was promoted{last}: see them with `fraudline models list`, promote one or"

@@ -54,17 +54,25 @@ def list_(models: ModelsOption = "models", contract: DeploymentContractOption = 
             f"Versions in {registry.location}", [{k: "" if v is None else v for k, v in r.items()} for r in rows]
         )
     else:
-        out.print(f"No versions in {registry.location} yet: run `fraudline retrain`.")
+        out.print(
+            f"No versions of contract {registry.contract!r} in {registry.location} yet: run `fraudline retrain`, or"
+            " name another contract with --contract.",
+            highlight=False,
+        )
 
 
 def _row(registry: Any, version: str, champion: str | None) -> dict[str, Any]:
     """What is known of a version; of a damaged one its place in history, for the others are wanted all the more."""
+    from fraudline.adapters.registry import MAKES_CHAMPION
     from fraudline.bundle import read_manifest
     from fraudline.errors import Tampered
 
-    entries = [entry for entry in registry.history() if entry.version == version]
+    actions = [entry.action for entry in registry.history() if entry.version == version]
+    if version == champion:
+        # The same retrain again makes the same version and rejects it: what made it champion still holds.
+        actions = [action for action in actions if action in MAKES_CHAMPION]
     place = {"version": version, "champion": version == champion}
-    action = {"last action": entries[-1].action if entries else ""}
+    action = {"last action": actions[-1] if actions else ""}
     try:
         manifest = read_manifest(registry.read(version).__getitem__, version)
     except Tampered as error:

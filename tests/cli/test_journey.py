@@ -1,12 +1,14 @@
 """The commands of a working day on plain files, nothing started beforehand."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from fraudline.adapters.registry import open_registry
 from tests.cli.conftest import Shop
 from tests.support.command import Person, listing
 
@@ -130,6 +132,21 @@ def test_versions_are_listed_shown_verified_promoted_and_rolled_back(shop: Shop,
     listed = person.runs("models", "list", *at).json
     assert listed["champion"] == champion
     assert [entry["action"] for entry in listed["history"]][-2:] == ["promote", "rollback"]
+
+
+def test_a_champion_that_is_rejected_as_its_own_challenger_is_listed_by_what_made_it_champion(person: Person) -> None:
+    """The same retrain again makes the same version, and the history says that it was rejected."""
+    registry = open_registry(str(person.folder / "models"), "ecommerce")
+    champion = person.runs("models", "list", "--json").json["champion"]
+    registry.append("reject", champion, "nothing new", {}, "somebody", datetime.now(UTC), registry.next_number())
+    rows = {row["version"]: row for row in person.runs("models", "list", "--json").json["versions"]}
+    assert rows[champion]["last action"] in ("promote", "rollback")
+
+
+def test_versions_of_another_contract_are_not_passed_over_in_silence(person: Person) -> None:
+    told = " ".join(person.runs("models", "list", "--contract", "cards").out.split())
+    assert told.startswith("No versions of contract 'cards' in models yet")
+    assert told.endswith("or name another contract with --contract.")
 
 
 def test_a_damaged_version_does_not_hide_the_others_and_the_champion(shop: Shop, person: Person) -> None:
