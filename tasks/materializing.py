@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from fraudline.adapters.archive.builds import record_build
 from fraudline.adapters.archive.history import landed_keys
@@ -16,7 +15,7 @@ from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.clock import now_micros
 from fraudline.adapters.large.backfill import is_large_history
 from fraudline.adapters.large.build import LargeBuild
-from fraudline.adapters.large.shuffle import empty
+from fraudline.adapters.large.shuffle import empty, temporary_scratch
 from fraudline.adapters.large.workers import Workers, processes
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.storage.s3 import S3Objects
@@ -96,8 +95,8 @@ def past(contract: Contract) -> Iterator[Past]:
         table = landing.load_all(contract, landing.ALL_TIMES).table
         yield Past(contract, len(table), partial(build_lagged, table))
         return
-    with TemporaryDirectory(prefix="fraudline-build-") as folder, processes(say) as workers:
-        build = _dealt_out(contract, Path(folder), workers)
+    with temporary_scratch("fraudline-build-") as folder, processes(say) as workers:
+        build = _dealt_out(contract, folder, workers)
         yield Past(contract, build.rows, build)
 
 

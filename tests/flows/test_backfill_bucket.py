@@ -1,5 +1,8 @@
 """A backfill into a bucket: what a container leaves behind, and what the next one goes on from."""
 
+import signal
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -158,6 +161,31 @@ def test_a_day_that_a_killed_run_has_not_finished_is_not_compared_with(shop: Set
     assert result is not None
     assert (result.transactions, result.only_before) == (first, 0)
     assert result.only_after > 0
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from fraudline.adapters.storage.disk import partial_beside
+with partial_beside(Path(sys.argv[1])) as partial:
+    partial.write_bytes(b"PAR1 with ids of people")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("out", ["days", "all.parquet"])
+def test_what_a_killed_run_was_writing_is_gone_after_the_next_and_what_others_write_is_not(
+    out: str, shop: Settings, tmp_path: Path
+) -> None:
+    ours = tmp_path / "new" / out / KEYS[0] if out == "days" else tmp_path / "new" / out
+    theirs = tmp_path / "new" / "other.parquet"
+    for path in (ours, theirs):
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert list(path.parent.glob(f".{path.name}.*.partial"))
+    run(tmp_path, out=str(tmp_path / "new" / out))
+    (left,) = (tmp_path / "new").rglob(".*")
+    assert left.name.startswith(".other.parquet.")
 
 
 @pytest.mark.parametrize(

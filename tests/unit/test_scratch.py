@@ -2,6 +2,9 @@
 
 import os
 import resource
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +21,7 @@ from fraudline.adapters.large import archive_runs, shuffle
 from fraudline.adapters.large import backfill as large_backfill
 from fraudline.adapters.large.backfill import is_large_history, shuffled
 from fraudline.adapters.large.landing import land_files
-from fraudline.adapters.large.shuffle import scratch_beside
+from fraudline.adapters.large.shuffle import scratch_beside, temporary_scratch
 from fraudline.adapters.large.workers import Workers
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.clock import day_start
@@ -145,3 +148,38 @@ def test_what_has_landed_is_large_if_its_archive_and_its_files_are_so_together(
     assert is_large_history(landing)
     monkeypatch.setattr(large_backfill, "MEMORY_ROWS", 120)
     assert not is_large_history(landing)
+
+
+HOLDING = """
+import sys
+from fraudline.adapters.large.shuffle import temporary_scratch
+with temporary_scratch("fraudline-build-") as folder:
+    (folder / "part-0-0.arrow").write_bytes(b"rows")
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_temporary_folder_of_a_killed_run_goes_with_the_next_one_and_that_of_a_living_one_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def begun() -> tuple[subprocess.Popen[str], Path]:
+        command, pipe = [sys.executable, "-c", HOLDING], subprocess.PIPE
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}
+        process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True)
+        assert process.stdout
+        return process, Path(process.stdout.readline().strip())
+
+    (killed, left), (living, used) = begun(), begun()
+    killed.kill()
+    killed.communicate()
+    assert list(left.iterdir())
+    with temporary_scratch("fraudline-build-") as folder:
+        assert list(folder.iterdir()) == []
+        assert not left.exists()
+        assert list(used.iterdir())
+    living.communicate("")
+    assert living.returncode == 0
+    assert list(tmp_path.iterdir()) == []

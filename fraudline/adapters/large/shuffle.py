@@ -3,10 +3,12 @@
 import resource
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,7 @@ from fraudline.backfill_passes import explained_frauds
 from fraudline.contract import Contract
 from fraudline.dealing import Dealer, lagged_entity_table
 from fraudline.durations import DAY
+from fraudline.errors import NotReady, Unavailable
 from fraudline.features.offline_partition import Explained
 from fraudline.table import Integers, TransactionTable
 
@@ -115,6 +118,18 @@ def scratch_beside(out: Path) -> Iterator[Path]:
             yield folder.resolve()
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def temporary_scratch(prefix: str) -> Iterator[Path]:
+    """A folder of our own among the system's temporary ones; those that killed runs have left go first."""
+    place = Path(gettempdir())
+    for left in place.glob(f".{prefix}*.shuffle"):
+        # A run that is not killed holds it; another user's is not ours to remove.
+        with suppress(NotReady, Unavailable), only_run(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with scratch_beside(place / f"{prefix}{uuid4()}") as folder:
+        yield folder
 
 
 def empty(scratch: Path) -> None:
