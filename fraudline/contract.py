@@ -17,12 +17,20 @@ from fraudline.durations import DAY, parse_duration
 from fraudline.errors import BadInput
 
 # Patterns end in \Z: "$" also stands before a newline at the end.
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,40}\Z")]
+_NAME, _TEXT, _CURRENCY = r"^[a-z][a-z0-9_]{0,40}\Z", r"^[^\x00-\x1f\x7f-\x9f]*\Z", r"^[A-Za-z]{2,8}\Z"
+_DURATION = r"^[1-9][0-9]{0,3}[hd]\Z"
+Name = Annotated[str, msgspec.Meta(pattern=_NAME)]
 # Column names, the currency and the description are shown in terminals, logs and pages: no control characters.
-Column = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
-Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2,8}\Z")]
-Description = Annotated[str, msgspec.Meta(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
-Duration = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,3}[hd]\Z")]
+Column = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=_TEXT)]
+Currency = Annotated[str, msgspec.Meta(pattern=_CURRENCY)]
+Description = Annotated[str, msgspec.Meta(max_length=1000, pattern=_TEXT)]
+Duration = Annotated[str, msgspec.Meta(pattern=_DURATION)]
+_WORDS = {
+    _NAME: "a name of small letters, digits and _ that begins with a letter",
+    _TEXT: "text without control characters",
+    _CURRENCY: "2 to 8 letters, such as CHF",
+    _DURATION: "whole hours or days, such as 12h or 7d",
+}
 
 # Beside the code, in a checkout as in the image: whoever adds one deploys it by its name.
 _FOLDER = Path(__file__).parent.parent / "data" / "contracts"
@@ -159,10 +167,29 @@ def contract_from(values: object, source: str) -> Contract:
     try:
         contract = msgspec.convert(values, Contract)
     except msgspec.ValidationError as error:
-        raise BadInput(f"{source}: {error}; correct the contract, see data/contracts/ecommerce.toml") from error
+        raise BadInput(
+            f"{source}: {_in_words(error)}; correct the contract, see data/contracts/ecommerce.toml"
+        ) from error
     if problem := _problem(contract):
         raise BadInput(f"{source}: {problem}; correct the contract, see data/contracts/ecommerce.toml")
     return contract
+
+
+def _in_words(error: msgspec.ValidationError) -> str:
+    """What msgspec says, for people who write contracts: no patterns, and what a misspelt key is most like."""
+    import difflib  # a scorer starts without it
+
+    text = str(error)
+    for pattern, words in _WORDS.items():
+        text = text.replace(f"`str` matching regex {pattern!r}", words)
+    unknown = re.match("Object contains unknown field `([^`]*)`", text)
+    close = difflib.get_close_matches(unknown[1], _keys(), n=1, cutoff=0.7) if unknown else []
+    return text + (f" (is `{close[0]}` meant?)" if close else "")
+
+
+def _keys() -> list[str]:
+    tables = (Contract, IdColumn, AmountColumn, LabelColumn, Training, Alerts, Entity, Category, Flag)
+    return [key for table in tables for key in table.__struct_fields__]
 
 
 def load_contract(name_or_file: str) -> Contract:
@@ -232,7 +259,7 @@ def _amount_problem(contract: Contract) -> str | None:
     if contract.alerts.per_day < 1 or not 0 < contract.alerts.review_cost < math.inf:
         return "alerts.per_day is at least 1 and alerts.review_cost is above 0"
     if not 0 <= amount.min < amount.max <= 2**40 / amount.minor_units:
-        return "amount needs 0 <= min < max <= 2**40 minor units"
+        return f"amount needs 0 <= min < max <= 2**40 minor units, which are {2**40 / amount.minor_units:,.2f}"
     return None
 
 
@@ -244,7 +271,7 @@ def _entity_problem(contract: Contract) -> str | None:
     for entity in contract.entities:
         lengths = [parse_duration(window) for window in entity.windows]
         if not lengths or lengths != sorted(set(lengths)):
-            return f"entity {entity.name!r} needs windows in ascending order"
+            return f'entity {entity.name!r} needs windows in ascending order, such as ["1d", "7d"]'
         if any(length > DAY and length % DAY for length in lengths):
             return f"entity {entity.name!r}: windows over a day are whole days"
         if lengths[-1] > 90 * DAY:
