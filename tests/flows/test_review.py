@@ -14,6 +14,7 @@ import pytest
 from fraudline.adapters.aws.backoff import within
 from fraudline.adapters.aws.dynamodb import DynamoDB
 from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.review_queue import review_queue
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.adapters.tables.labels import Labels
 from fraudline.contract import load_contract
@@ -81,6 +82,14 @@ def test_one_alert_is_shown_with_its_reasons_and_what_the_same_user_did_before(f
     said = fraudline("review", "show", "T3").stdout
     assert re.search(r"expected loss +120\.00\b", said)
     assert said.count("200.00") == 2
+
+
+def test_no_more_is_read_than_was_asked_for(flagged: Settings) -> None:
+    queue = review_queue(flagged, load_contract("ecommerce"))
+    day = datetime.fromtimestamp(NOW / 1e6, UTC).date().isoformat()
+    dearest = queue.alerts(day, within(30), 2)
+    assert [alert.transaction_id for alert in dearest] == ["T2", "T3"]
+    assert [decision.transaction_id for decision in queue.recent(dearest[1], 1, within(30))] == ["T3"]
 
 
 def test_only_flagged_transactions_are_reviewed_and_anything_else_is_said_in_a_sentence(flagged: Settings) -> None:

@@ -1,15 +1,18 @@
 """The embedded AWS: on this machine only, isolated from its environment, gone when we are."""
 
+import json
 import os
 from pathlib import Path
 
 import psutil
 import pytest
 
+from fraudline.adapters.aws import clients
 from fraudline.adapters.aws.clients import client
-from fraudline.adapters.tables.keys import BY_ALERT_DAY, BY_ENTITY
+from fraudline.adapters.tables.keys import BY_ALERT_DAY, BY_ENTITY, EXPIRES_AT
 from fraudline.errors import BadInput, NotReady
-from fraudline.local.emulator import Emulator, emulator_program, environment_of, running_emulator
+from fraudline.local.emulator import KEEP_SECONDS, Emulator, emulator_program, environment_of, running_emulator
+from fraudline.local.processes import GRACE_SECONDS
 from fraudline.local.resources import create_resources, create_stream
 from fraudline.settings import Settings, load_settings
 
@@ -27,6 +30,8 @@ def test_it_listens_on_this_machine_only(emulator: Emulator) -> None:
 
 def test_what_it_holds_is_there_again_after_a_restart(tmp_path: Path) -> None:
     with running_emulator(tmp_path, keep_data=True) as running, environment_of(running.environment):
+        # Killed as soon as others may be, it would lose what it has not written down yet.
+        assert running.process._grace == KEEP_SECONDS > GRACE_SECONDS
         settings = create_resources(load_settings())
         client("s3").put_object(Bucket=settings.landing_bucket, Key="a", Body=b"1")
         client("dynamodb").put_item(TableName=settings.labels_table, Item={"transaction_id": {"S": "T1"}})
@@ -45,6 +50,15 @@ def test_a_real_account_in_the_environment_is_out_of_reach(emulator: Emulator, m
         assert client("s3").list_buckets()["Buckets"] is not None
     assert {name: os.environ[name] for name in real} == real
     assert "AWS_ENDPOINT_URL" not in os.environ
+
+
+def test_whatever_was_set_before_is_set_again_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "before")
+    monkeypatch.delenv("FRAUDLINE_STREAM", raising=False)
+    with environment_of({"PREFECT_API_URL": "within", "FRAUDLINE_STREAM": "s", "AWS_REGION": "r"}):
+        assert os.environ["PREFECT_API_URL"] == "within"
+    assert os.environ["PREFECT_API_URL"] == "before"
+    assert "FRAUDLINE_STREAM" not in os.environ
 
 
 def test_a_given_port_is_used_and_a_taken_one_is_said(emulator: Emulator, tmp_path: Path) -> None:
@@ -67,6 +81,31 @@ def test_a_deployment_is_created_once_and_again_without_harm(resources: Settings
     assert again.alerts_topic_arn is not None
     kinesis = client("kinesis")
     assert len(kinesis.list_shards(StreamName=resources.stream)["Shards"]) == 4
+
+
+def test_rows_that_may_expire_do_and_saying_so_again_is_left_out(
+    resources: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS refuses to be told twice."""
+    status = client("dynamodb").describe_time_to_live(TableName=resources.decisions_table)["TimeToLiveDescription"]
+    assert status == {"TimeToLiveStatus": "ENABLED", "AttributeName": EXPIRES_AT}
+    calls: list[object] = []
+    event = "before-call.dynamodb.UpdateTimeToLive"
+    clients._session.events.register(event, note := lambda **_: calls.append(_))
+    try:
+        create_resources(resources)
+    finally:
+        clients._session.events.unregister(event, note)
+    assert calls == []
+
+
+def test_a_queue_lets_its_own_topic_send_and_nobody_else(resources: Settings) -> None:
+    sqs = client("sqs")
+    url = sqs.get_queue_url(QueueName=resources.alerts_topic)["QueueUrl"]
+    policy = json.loads(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["Policy"])["Attributes"]["Policy"])
+    (statement,) = policy["Statement"]
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": resources.alerts_topic_arn}}
 
 
 def test_decisions_have_their_two_indexes(resources: Settings) -> None:

@@ -105,6 +105,10 @@ def handler(event, context):
     deploy(functions, function(unique), package(code))
     mapping = subscribe(functions, unique, arn)
     assert subscribe(functions, unique, arn) == mapping
+    (found,) = functions.list_event_source_mappings(FunctionName=unique)["EventSourceMappings"]
+    # A poison record would come for a day, and the shard would wait.
+    assert found["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert (found["BisectBatchOnFunctionError"], found["MaximumRetryAttempts"]) == (True, 5)
     deadline = time.monotonic() + 30
     while not s3.list_objects_v2(Bucket=unique)["KeyCount"] and time.monotonic() < deadline:
         # The mapping begins at LATEST, which the emulator resolves when it first polls.

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from fraudline.errors import BadInput, Unavailable
-from fraudline.local.processes import HOST, Process, answers, choose_port
+from fraudline.local import processes
+from fraudline.local.processes import GRACE_SECONDS, HOST, Process, answers, choose_port
 
 # A server that starts a child of its own and writes both pids where we read them.
 FAMILY = """
@@ -51,8 +52,8 @@ def gone(pids: list[int]) -> bool:
     return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
 
 
-def family(tmp_path: Path, program: str = FAMILY) -> Process:
-    return Process("family", [sys.executable, "-c", program, str(tmp_path / "pids")], {}, tmp_path / "log")
+def family(tmp_path: Path, program: str = FAMILY, grace: float = GRACE_SECONDS) -> Process:
+    return Process("family", [sys.executable, "-c", program, str(tmp_path / "pids")], {}, tmp_path / "log", grace)
 
 
 def test_stopping_ends_the_process_and_its_children(tmp_path: Path) -> None:
@@ -63,11 +64,53 @@ def test_stopping_ends_the_process_and_its_children(tmp_path: Path) -> None:
     process.stop()
 
 
-def test_a_process_that_does_not_listen_is_killed(tmp_path: Path) -> None:
-    process = family(tmp_path, STUBBORN)
+@pytest.mark.parametrize("program", [STUBBORN, STUBBORN.replace('(600)"])', '(600)"], start_new_session=True)')])
+def test_a_process_that_does_not_listen_is_killed(tmp_path: Path, program: str) -> None:
+    """With its children, those of a session of their own included."""
+    process = family(tmp_path, program, grace=0.5)
     pids = pids_in(tmp_path)
     process.stop()
-    wait_until(lambda: gone(pids), seconds=2)
+    wait_until(lambda: gone(pids))
+
+
+def test_what_a_process_has_started_ends_with_it_when_it_ends_by_itself(tmp_path: Path) -> None:
+    """A Prefect worker gives each run a session of its own."""
+    program = FAMILY.replace('(600)"])', '(600)"], start_new_session=True)').replace("\ntime.sleep(600)", "")
+    process = family(tmp_path, program)
+    pids = pids_in(tmp_path)
+    assert process.wait(30) == 0
+    wait_until(lambda: gone(pids))
+
+
+def test_a_signal_to_whoever_guards_a_process_ends_it_and_its_children(tmp_path: Path) -> None:
+    process = family(tmp_path)
+    pids = pids_in(tmp_path)
+    os.kill(process.pid, signal.SIGTERM)
+    process.wait(30)
+    wait_until(lambda: gone(pids))
+
+
+def test_a_guard_that_does_not_answer_is_killed_with_what_it_guards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_KILL_SECONDS", 0.5)
+    process = family(tmp_path, grace=0.1)
+    pids = pids_in(tmp_path)
+    os.kill(process.pid, signal.SIGSTOP)
+    process.stop()
+    assert not process.is_running()
+    wait_until(lambda: gone(pids))
+
+
+def test_a_process_has_the_environment_it_is_given_and_adds_to_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "ours")
+    code = "import os; print(os.environ.get('SECRET'), os.environ.get('GIVEN'))"
+    for number in range(2):
+        with Process("it", [sys.executable, "-c", code], {"GIVEN": str(number)}, tmp_path / "log") as process:
+            process.wait(30)
+    assert (tmp_path / "log").read_text() == "None 0\nNone 1\n"
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])

@@ -169,6 +169,17 @@ def test_a_scored_stream_agrees_with_its_archive(live: Live) -> None:
     assert (seen.profiles_compared, seen.is_skewed) == (6, False)
 
 
+def test_profiles_that_have_moved_on_since_the_archive_was_read_are_left_out(live: Live, contract: Contract) -> None:
+    events = clean_events(120, users=6)
+    live.score(events[:110])
+    pasts = read_pasts(contract, live.landing)
+    live.score(events[110:])
+    moved = {key for key, _ in events[110:]}
+    assert 0 < len(moved) < 6
+    seen = live_skew(contract, pasts, pasts[0].ids.to_pylist(), live.decisions, live.profiles, within(60))
+    assert (seen.profiles_compared, seen.is_skewed) == (6 - len(moved), False)
+
+
 def test_labelled_files_of_what_was_streamed_that_come_later_are_no_skew(live: Live) -> None:
     live.score(clean_events(120, users=6))
     live.landing.put("files/labels.jsonl", b"\n".join(data for _, data in clean_events(150, users=6)))
