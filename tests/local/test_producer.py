@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, EndpointConnectionError, ReadTimeoutError
 
 from fraudline.adapters.aws.clients import client
 from fraudline.adapters.stream import producer
@@ -111,7 +111,7 @@ def test_a_call_that_is_throttled_as_a_whole_is_made_again(kinesis: Any, stream:
 
 @pytest.mark.parametrize("error", [EndpointConnectionError, ReadTimeoutError])
 def test_a_call_that_got_no_answer_is_made_again(
-    aws: object, unique: str, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+    aws: object, unique: str, monkeypatch: pytest.MonkeyPatch, error: type[BotoCoreError]
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     kinesis = client("kinesis")

@@ -33,6 +33,7 @@ from tests.stream.events import clean_events, sent
 from tests.stream.storage import table_items
 from tests.stream.test_generations import ROOT, longer
 from tests.stream.worker import Orders, deps_of
+from tests.support.parallel import in_parallel
 
 __all__ = ["longer"]
 
@@ -137,6 +138,16 @@ def test_only_the_shards_that_are_not_built_are_named(resources: Settings, profi
     profiles.mark(NEW, {"shardId-000000000000": Mark("17", "")}, within(10))
     with pytest.raises(NotReady, match=r"generation new is not built for shardId-000000000001: run"):
         require_ready(resources, NEW)
+
+
+def test_of_generations_that_are_announced_at_once_each_is_named(profiles: Profiles) -> None:
+    """One whose name begins another's, too."""
+    names = [f"g{number}" for number in range(11)]
+    for name in ("g10", "g1"):
+        profiles.announce(name, within(10))
+    done = in_parallel(lambda me: profiles.announce(names[me], within(30)), len(names))
+    assert set(done.values()) == {None}
+    assert sorted(profiles._announced(within(10)).split()) == sorted(names)
 
 
 def build(settings: Settings, contract: str, leases: Leases | None = None) -> Built:

@@ -168,3 +168,6 @@ def test_an_hour_is_called_built_only_once_all_of_it_is(resources: Settings) -> 
     profiles = Profiles(DynamoDB(AwsJson("dynamodb")), *tables)
     assert profiles.stored(histories, within(10.0)).keys() == histories.keys()
     assert profiles.built_through("g", within(10.0)) == 0
+    for _ in range(2):
+        profiles.publish("g", histories, HOUR, lambda: within(10.0))
+        assert profiles.built_through("g", within(10.0)) == HOUR
