@@ -146,7 +146,7 @@ def test_no_shell_block_is_read_past() -> None:
         ("test-all", ["ruff check .", "pytest"]),
         ("lint", ["ruff check .", "ruff format --check .", "mypy", "lint-imports"]),
         ("demo", ['fraudline demo --data "yours.csv" --debug']),
-        ("audit", ["requirements/dev.txt", "pip-audit --require-hashes --disable-pip"]),
+        ("audit", ["requirements/dev.txt", "pip-audit --strict --require-hashes --disable-pip"]),
         ("lock", ["--generate-hashes", "--output-file requirements/dev.txt"]),
     ],
 )
