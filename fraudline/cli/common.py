@@ -80,14 +80,19 @@ def print_pairs(title: str, pairs: Mapping[str, Any]) -> None:
 
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table as wide as the terminal at most; where words would be broken for that, the rows one below the other."""
+    """A table as wide as the terminal at most; a row's pairs one below the other where else words would be broken.
+
+    A heading may be broken for it: its figures stay side by side.
+    """
     first = rows[0] if rows else {}
     columns = [[column.replace("_", " "), *(_shown(row[column]) for row in rows)] for column in first]
     room = out.width - _BETWEEN * len(columns) - 1
     words = [_longest_word(texts) for texts in columns]
     if sum(words) > room:
+        words = [_longest_word(texts[1:]) for texts in columns]
+    if sum(words) > room:
         for number, row in enumerate(rows, start=1):
-            print_pairs(f"{title}, {number} of {len(rows)}", row)
+            print_pairs(f"{title}, {number} of {len(rows)}" if len(rows) > 1 else title, row)
         return
     table = Table(title=printable(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for texts, value, width in zip(columns, first.values(), _widths(columns, words, room), strict=True):

@@ -78,7 +78,7 @@ def _print(values: dict[str, Any]) -> None:
     shown = ("average_precision", "roc_auc", "card_precision", "precision", "recall", "expected_calibration_error")
     rows = [
         {
-            "candidate": name + (" *" if name == values["candidate"] else ""),
+            "candidate": name + ("*" if name == values["candidate"] else ""),
             **{key.replace("_", " "): figures[key] for key in shown},
         }
         for name, figures in values["metrics"].items()

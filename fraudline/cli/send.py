@@ -1,5 +1,6 @@
 """`fraudline send`."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,8 @@ from fraudline.cli.common import (
     working,
 )
 from fraudline.cli.status import use_stack
+
+_EVERY = 1000
 
 
 def register(app: typer.Typer) -> None:
@@ -39,14 +42,28 @@ def send(
         from fraudline.adapters.stream.producer import Producer
         from fraudline.contract import load_contract
         from fraudline.settings import load_settings
-        from tasks.progress import say
 
         producer = Producer(client("kinesis"), stream or load_settings().stream)
         definition = load_contract(contract_or_deployments(contract))
         # Each file is looked for before the first is sent.
         records = chain.from_iterable([outgoing(definition, path) for path in transactions])
-        report = producer.send(records, rate, lambda sent: say(f"Sent {sent:,} records to {producer.stream}"))
+        report = producer.send(records, rate, _telling(producer.stream))
     if json:
         print_json(asdict(report))
     else:
         print_pairs(f"Sent to {producer.stream}", asdict(report))
+
+
+def _telling(stream: str) -> Callable[[int], None]:
+    """Tells at every further thousand how many records were sent so far; a call may take a single one."""
+    from tasks.progress import say
+
+    sent = 0
+
+    def tell(taken: int) -> None:
+        nonlocal sent
+        before, sent = sent, sent + taken
+        if sent // _EVERY > before // _EVERY:
+            say(f"Sent {sent:,} records to {stream}")
+
+    return tell

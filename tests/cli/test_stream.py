@@ -1,6 +1,7 @@
 """The commands that talk to AWS, against the emulator: warm up, send, score, and the registry in S3."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -32,6 +33,18 @@ def test_a_stream_is_warmed_up_fed_and_scored(shop: Shop, person: Person, aws: E
     assert person.runs("score-stream", "--seconds", "60", "--json", **variables).json["read"] == 0
     listed = person.runs("models", "list", "--models", registry, "--json", **variables).json
     assert shop.first["version"] in [row["version"] for row in listed["versions"]]
+
+
+def test_what_was_sent_is_counted_up_and_not_told_at_every_call(
+    person: Person, aws: Emulator, resources: Settings
+) -> None:
+    """A busy user's records go one a call: each was told as `Sent 1 records`, thousands of lines in a log."""
+    header, *rows = (person.folder / "tx.csv").read_text().splitlines(keepends=True)
+    (person.folder / "some.csv").write_text(header + "".join(rows[:2100]))
+    done = person.runs("send", "--transactions", "some.csv", "--json", **(aws.environment | resources.to_environment()))
+    told = [int(number.replace(",", "")) for number in re.findall(r"Sent ([\d,]+) records", done.err)]
+    assert len(told) == 2
+    assert 1000 <= told[0] < 2000 <= told[1] <= done.json["records"]
 
 
 def test_a_stream_without_a_champion_is_one_sentence(person: Person, aws: Emulator, resources: Settings) -> None:

@@ -42,15 +42,22 @@ def test_no_word_is_broken_where_each_has_room(capsys: pytest.CaptureFixture[str
     assert max(map(len, told.splitlines())) <= 80
 
 
+def test_figures_stay_side_by_side_where_only_headings_have_no_room(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"shard": "shardId-000000000000", **{f"quarantined{number}": 12_345 for number in range(6)}}
+    common.print_rows("Shards", [row, row])
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines.count(["shardId-000000000000", *["12,345"] * 6]) == 2
+
+
 def test_in_a_narrow_terminal_rows_stand_one_below_the_other(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(common, "out", Console(width=60, markup=False, emoji=False))
-    row = {"candidate": "boosted_trees *", **{f"expected calibration error {number}": 0.5 for number in range(5)}}
+    row = {"candidate": "boosted_trees *", **{f"expected calibration error {number}": "0.50000" for number in range(5)}}
     common.print_rows("Candidates", [row, row])
     told = capsys.readouterr().out.splitlines()
     assert told[0].strip() == "Candidates, 1 of 2"
-    assert sum(line.split() == ["expected", "calibration", "error", "4", "0.5"] for line in told) == 2
+    assert sum(line.split() == ["expected", "calibration", "error", "4", "0.50000"] for line in told) == 2
 
 
 def test_a_name_that_is_longer_than_the_terminal_is_folded_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
