@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import prefect
@@ -20,7 +21,8 @@ from fraudline.adapters.aws.clients import client
 from fraudline.adapters.notifier import address, notifier, subject
 from fraudline.cli.app import app
 from fraudline.errors import BadInput
-from fraudline.local.processes import HOST
+from fraudline.local.notifying import running_notifier
+from fraudline.local.processes import HOST, answers
 from tests.support.pipeline import Pipeline
 
 # The server's event pipeline is not in a hurry on a busy machine.
@@ -163,6 +165,25 @@ def test_whatever_people_must_hear_of_is_in_the_queue_behind_the_alarms_topic(
             assert told["resource"] == f"test.{event}"
             assert told["text"].startswith("fraudline: ")
             assert told["text"].endswith(": a-run")
+        finally:
+            apply(webhook.url)
+
+
+def test_the_stacks_bridge_takes_no_notices_that_people_have_sent_elsewhere(
+    automated: Pipeline, webhook: Webhook, tmp_path: Path
+) -> None:
+    gone = address(1)
+    with automated.here():
+        try:
+            with running_notifier(tmp_path):
+                assert told_at() == webhook.url
+            # Of a bridge before this one.
+            apply(gone)
+            with running_notifier(tmp_path):
+                now = told_at()
+                assert now is not None
+                assert now != gone
+                assert answers(now)
         finally:
             apply(webhook.url)
 

@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_s
 from fraudline.adapters.stream.draining import CAUGHT_UP, EXPIRED, STUCK, DrainReport
 from fraudline.errors import BadInput, FraudlineError, LostRace, NotReady, Tampered, Unavailable
 from fraudline.local.emulator import environment_of
+from fraudline.local.orchestration import last_runs
 from fraudline.local.prefect_server import PrefectServer
 from tasks import streaming
 from tasks.progress import listening, say
@@ -105,3 +106,16 @@ def test_a_shard_that_somebody_must_look_at_is_an_event_and_all_are_rows_of_a_ta
     assert [row["shard"] for row in rows] == ["shard-1", "shard-2"]
     assert (rows[0]["look at"], rows[0]["lag (s)"], rows[1]["quarantined"]) == (f"{EXPIRED}, {STUCK}", 400.0, 1)
     assert f"stream-{unique}" in api.artifacts(api.runs(f"telling-{unique}")[0]["id"])
+
+
+def test_of_each_flow_the_last_run_is_told(api: Api, unique: str) -> None:
+    @flow(name=f"again-{unique}")
+    def again() -> None:
+        """Nothing."""
+
+    again()
+    again()
+    last, first = (run["name"] for run in api.runs(f"again-{unique}"))
+    told = {run["run"]: run["state"] for run in last_runs()}
+    assert told[last] == "Completed"
+    assert first not in told
