@@ -18,6 +18,7 @@ from fraudline.cli.common import (
 )
 from fraudline.cli.status import use_stack
 from fraudline.errors import BadInput
+from fraudline.quality.places import REFUSED
 
 app = typer.Typer(
     help="Refused rows of files and records of the stream: see why, mend, send again.", no_args_is_help=True
@@ -73,12 +74,14 @@ def redrive(
     """Try the rows of an object, or of several, again under the contract of now; twice changes nothing more.
 
     Records of the stream are sent to it again. Rows of files come back as `redriven/...` beside their quarantine,
-    mended by `corrections/...` where a person has put them.
+    mended by `corrections/...` where a person has put them: name that file, too, wherever you name yours.
     """
     results = _redriven(key, at, contract)
     counts = [field.name for field in fields(results[0]) if field.name != "refused"]
     values: dict[str, Any] = {name: sum(getattr(result, name) for result in results) for name in counts}
     values["refused"] = dict(sum((result.refused for result in results), Counter[str]()))
+    if at and key.startswith(REFUSED) and (values["returned"] or values["returned_before"]):
+        values["came_back_in"] = f"{at.rstrip('/')}/{key.replace(REFUSED, 'redriven/', 1)}"
     if json:
         print_json(values)
     else:

@@ -64,7 +64,14 @@ def _configured(expectation: Expectation) -> Any:
             meta={"name": expectation.meta.name},
         ).to_domain_obj()
     except (ExpectationNotFoundError, TypeError, ValueError) as error:
-        raise _unjudged(expectation, str(error).splitlines()[0]) from error
+        raise _unjudged(expectation, _first(error)) from error
+
+
+def _first(error: Exception) -> str:
+    """What is wrong first: pydantic's own text begins with a count of errors."""
+    found = error.errors() if hasattr(error, "errors") else []
+    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found]
+    return (told or str(error).splitlines())[0]
 
 
 def _validate(frame: pd.DataFrame, expectations: list[Any]) -> "Iterable[ExpectationValidationResult]":

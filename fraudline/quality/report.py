@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from fraudline.contract import SHIPPED
 from fraudline.landed import Landed
 from fraudline.quality.distributions import distributions
 from fraudline.quality.examples import failing_rows, quarantine_reasons
@@ -26,6 +27,7 @@ def render_report(
         "quality.html.j2",
         result=result,
         summary=summary,
+        contract=result.contract if result.contract in SHIPPED else "FILE_OF_THE_CONTRACT",
         times=[int(time) for time in landed.table.timestamp[[0, -1]]] if len(landed.table) else [],
         verdict=_verdict(result),
         failures=[(outcome, list(failing_rows(landed, outcome))) for outcome in result.failures],

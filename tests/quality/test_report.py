@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 
@@ -70,6 +72,16 @@ def test_a_page_asks_for_nothing_outside_itself(soiled: Landed, contract: Contra
     page = render_report(check(soiled, contract, "landed"), soiled).decode()
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)|@import|url\(|<script|https?://", page)
     assert "default-src 'none'" in page
+
+
+def test_the_redrive_on_a_page_names_a_contract_that_can_be_loaded(soiled: Landed, contract: Contract) -> None:
+    """A contract of one's own is known by its file, not by the name in it."""
+    page = render_report(check(soiled, contract, "landed"), soiled).decode()
+    assert f"--contract {contract.name} --at" in page
+    own = msgspec.structs.replace(contract, name="shop")
+    shop = replace(soiled, table=replace(soiled.table, contract=own))
+    page = render_report(check(shop, own, "landed"), shop).decode()
+    assert "--contract FILE_OF_THE_CONTRACT --at" in page
 
 
 def test_no_id_of_a_person_or_transaction_is_on_the_page(contract: Contract, clean: pd.DataFrame, read: Read) -> None:

@@ -102,6 +102,10 @@ def test_two_expectations_of_one_name_are_refused(contract: Contract) -> None:
     [
         (Expectation("expect_wonders", {"column": "amount"}, About("wonders")), "'wonders' cannot be judged"),
         (
+            Expectation("expect_column_values_to_be_between", {"column": "amount", "min_val": 0}, About("slip")),
+            "'slip' cannot be judged: min_val: extra fields not permitted; correct it",
+        ),
+        (
             Expectation("expect_column_values_to_not_be_null", {"column": "shoe_size"}, About("shoes")),
             "'shoes' of suite 'mine' asks for 'shoe_size'",
         ),
