@@ -1,5 +1,6 @@
 """Reading transactions, and keeping those that are none where a person finds them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +113,9 @@ def known_labels(rows: Sequence[LabelRow], table: TransactionTable) -> LabelFile
 
 
 def _tell_of(labels: LabelFile) -> None:
-    say(f"Read labels of {len(labels.verdicts):,} transactions, {len(labels.rejects):,} rows refused")
+    reasons = Counter(reject.reason for reject in labels.rejects).most_common()
+    why = f" ({', '.join(f'{reason} {rows:,}' for reason, rows in reasons)})" if reasons else ""
+    say(f"Read labels of {len(labels.verdicts):,} transactions, {len(labels.rejects):,} rows refused{why}")
 
 
 def _tell(source: str, rows: int) -> None:

@@ -36,7 +36,7 @@ def apply(
     if json:
         print_json(asdict(result))
     else:
-        print_pairs("Labels", asdict(result))
+        print_pairs("Labels", {name: value for name, value in asdict(result).items() if value is not None})
 
 
 def materialize(

@@ -116,6 +116,15 @@ def test_quality_counts_every_row_and_writes_a_page(shop: Shop, person: Person) 
     assert (person.folder / "q" / "report.html").read_text().startswith("<!doctype html>")
 
 
+def test_why_labels_were_refused_is_told_where_they_are_read(person: Person) -> None:
+    """Labels of transactions that are somewhere else were all refused, and only a file in a bucket said why."""
+    rows = ["transaction_id,label,known_at", "X1,1,2026-01-05T00:00:00Z", "X2,0,2026-01-05T00:00:00Z"]
+    (person.folder / "labels.csv").write_text("\n".join(rows))
+    asked = ("retrain", "--transactions", "tx.csv", "--as-of", "2026-01-06", "--labels", "labels.csv")
+    told = " ".join(person.runs(*asked).err.split())
+    assert "Read labels of 0 transactions, 2 rows refused (unknown_transaction 2)" in told
+
+
 def test_versions_are_listed_shown_verified_promoted_and_rolled_back(shop: Shop, person: Person) -> None:
     first, second = shop.first["version"], shop.second["version"]
     at = ("--models", "models", "--json")

@@ -163,7 +163,7 @@ def _verdict(
     time = None if id_ is None else times.get(str(id_))
     label = _LABELS.get("" if cells["label"] is None else str(cells["label"]).lower())
     if time is None:
-        return Problem("transaction_id", "unknown_transaction", "is no transaction of the files given")
+        return Problem("transaction_id", "unknown_transaction", "is none of the files given, or of all that has landed")
     if label is None:
         return Problem("label", "label_malformed", "is not 0, 1, true, false or empty (withdrawn)")
     moment = cells["known_at"]
