@@ -49,7 +49,15 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def gone(pids: list[int]) -> bool:
-    return not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids)
+    return not any(map(runs, pids))
+
+
+def runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        # It may go between two looks, too.
+        return False
 
 
 def family(tmp_path: Path, program: str = FAMILY, grace: float = GRACE_SECONDS) -> Process:

@@ -1,7 +1,7 @@
 """Which shards a generation must have counted before one can move to it, and what marks and builds say of that."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +9,12 @@ import msgspec
 import pytest
 
 from fraudline.adapters.archive.names import archived_batches
-from fraudline.adapters.aws.backoff import within
+from fraudline.adapters.aws.backoff import Deadline, within
 from fraudline.adapters.aws.dynamodb import DynamoDB
 from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.generations.build import Built, build_generation
 from fraudline.adapters.generations.marks import Line, checkpoint_mark, line_of, require_ready
+from fraudline.adapters.generations.move import Mover
 from fraudline.adapters.storage.objects import open_objects
 from fraudline.adapters.stream.deps import StreamDeps
 from fraudline.adapters.stream.draining import STOPPED, Limits, drain
@@ -25,13 +26,13 @@ from fraudline.contract import load_contract
 from fraudline.errors import NotReady
 from fraudline.features.definition import feature_set
 from fraudline.generation import Generation
-from fraudline.profiles import Mark, mark_key
+from fraudline.profiles import Mark, ProfileChange, mark_key
 from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Shard, at_timestamp
 from tests.stream.conftest import Send, void
 from tests.stream.events import clean_events, sent
 from tests.stream.storage import table_items
-from tests.stream.test_generations import ROOT, longer
+from tests.stream.test_generations import ROOT, longer, profiles_of
 from tests.stream.worker import Orders, deps_of
 from tests.support.parallel import in_parallel
 
@@ -262,3 +263,34 @@ def test_a_lease_is_kept_while_its_shard_moves(resources: Settings, send: Send, 
     assert len(terms) == 7
     assert len(set(terms)) > 1
     assert deps.leases.rows()[shard.id].generation == feature_set(load_contract(longer)).hash
+
+
+class Raced(Profiles):
+    """Of each write a rival, who counts the same, does a part a moment before."""
+
+    races = 0
+
+    def commit(self, changes: Sequence[ProfileChange], deadline: Deadline) -> None:
+        if self.races < 3:
+            self.races += 1
+            super().commit(changes[:1], deadline)
+        super().commit(changes, deadline)
+
+
+def test_a_move_that_others_are_faster_at_counts_everything_once(
+    resources: Settings, undisturbed: Settings, send: Send, longer: str
+) -> None:
+    events = clean_events(60, users=8)
+    send(events[:30])
+    old, new = Orders("old"), Orders("new", SMALL, contract=longer, bundle_seed=2)
+    run_slice(deps_of(resources, old), SMALL)
+    build(resources, longer)
+    send(events[30:])
+    run_slice(deps_of(resources, old), SMALL)
+    deps = deps_of(resources, new)
+    raced = Raced(DynamoDB(AwsJson("dynamodb")), resources.profiles_table, resources.decisions_table)
+    run_slice(replace(deps, mover=Mover(deps.mover._landing, raced, deps.mover._champion)), SMALL)
+    run_slice(deps_of(undisturbed, new), SMALL)
+    generation = feature_set(load_contract(longer)).hash
+    assert raced.races == 3
+    assert profiles_of(resources, generation) == profiles_of(undisturbed, generation) != {}
