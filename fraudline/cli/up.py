@@ -1,6 +1,7 @@
 """`fraudline up` and `fraudline down`."""
 
 import math
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -21,17 +22,21 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    rate: Annotated[float, typer.Option(help="Sample transactions a second; 0 for none.", min=0.0)] = 2.0,
+    rate: Annotated[
+        float, typer.Option(help="Sample transactions a second, of contract ecommerce; 0 for none.", min=0.0)
+    ] = 2.0,
     port: Annotated[int, typer.Option(help="Where the Prefect UI listens.")] = 4200,
     aws_port: Annotated[int, typer.Option("--aws-port", help="Where the AWS emulator listens.")] = 4566,
     stack: OutOption = DEFAULT_STACK,
 ) -> None:
     """Run the whole pipeline on this machine until Ctrl-C or `fraudline down`: emulator, Prefect, worker, traffic.
 
-    Everything listens on 127.0.0.1 only. What it holds is there again at the next start.
+    Everything listens on 127.0.0.1 only. What it holds is there again at the next start. With a contract of your own
+    in FRAUDLINE_CONTRACT nothing is sent and nothing trained: `fraudline send` and `fraudline retrain` do.
     """
     if not math.isfinite(rate):
         raise BadInput(f"--rate {rate} is no number of transactions a second: give one such as 2, or 0 for none")
+    _settle_contract()
     from fraudline.local.stack import Plan, running_stack
     from tasks.stopping import stop_flag
 
@@ -42,6 +47,17 @@ def up(
         with stop_flag() as stop:
             running.watch(stop)
     err.print("Down.")
+
+
+def _settle_contract() -> None:
+    """A contract in a file has to be found by the worker, too, which works in another folder."""
+    from fraudline.contract import SHIPPED, load_contract
+    from fraudline.settings import load_settings
+
+    name = load_settings().contract
+    load_contract(name)
+    if name not in SHIPPED:
+        os.environ["FRAUDLINE_CONTRACT"] = str(Path(name).resolve())
 
 
 def down(stack: OutOption = DEFAULT_STACK) -> None:

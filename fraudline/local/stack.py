@@ -29,6 +29,8 @@ READY_SECONDS = 90.0
 STOP_SECONDS = 180.0
 _STATE = "stack.json"
 _LANDED = "files/sample.csv"
+# The sample's columns are those of this contract as it ships; of any other people have transactions of their own.
+_SAMPLED = "ecommerce"
 _POLL_SECONDS = 0.2
 
 Say = Callable[[str], None]
@@ -91,7 +93,7 @@ def running_stack(plan: Plan, say: Say) -> Iterator[Stack]:
         say("Starting the worker, deploying the flows")
         worker, notifier = _orchestrate(plan, stack, running, deploying, deadline)
         parts = [emulator.process, server.process, worker, notifier]
-        if plan.rate:
+        if plan.rate and _is_sampled():
             parts.append(stack.enter_context(_traffic(plan)))
         tell(running)
         yield Stack(running, tuple(parts))
@@ -125,14 +127,14 @@ def stop(directory: Path) -> None:
 
 
 def _prepare() -> dict[str, str]:
-    """Resources, and a history to train on where nothing has landed yet; the settings that name them."""
+    """Resources, and the sample's past to train on where nothing has landed yet; the settings that name them."""
     from fraudline.local.resources import create_resources
     from fraudline.local.traffic import landed, sample
     from fraudline.settings import load_settings
 
     settings = create_resources(load_settings())
     landing = open_objects(f"s3://{settings.landing_bucket}")
-    if not any(True for _ in landing.list("files/")):
+    if _is_sampled() and not any(True for _ in landing.list("files/")):
         landing.put(_LANDED, landed(sample()).to_csv(index=False).encode())
     importlib.import_module("fraudline.local.notifying")  # Prefect's client: seconds
     return settings.to_environment()
@@ -141,7 +143,7 @@ def _prepare() -> dict[str, str]:
 def _orchestrate(
     plan: Plan, stack: ExitStack, running: Running, deploying: Process, deadline: float
 ) -> tuple[Process, Process]:
-    """A pool, its worker, who tells people, all deployments; without a champion, the first retrain is on its way."""
+    """A pool, its worker, who tells people, all deployments; the sample's first retrain, too, if it has no champion."""
     from fraudline.local import orchestration
     from fraudline.local.notifying import running_notifier
 
@@ -150,7 +152,7 @@ def _orchestrate(
     notifier = stack.enter_context(running_notifier(plan.directory))
     _await_deployed(deploying, deadline)
     worker.wait_until(orchestration.worker_is_online, _left(deadline))
-    if not _has_champion():
+    if _is_sampled() and not _has_champion():
         for deployment in ("retrain/weekly", "warm-up/on-demand"):
             orchestration.start_run(deployment)
     return worker, notifier
@@ -173,6 +175,12 @@ def _await_deployed(deploying: Process, deadline: float) -> None:
 
 def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 1.0)
+
+
+def _is_sampled() -> bool:
+    from fraudline.settings import load_settings
+
+    return load_settings().contract == _SAMPLED
 
 
 def _has_champion() -> bool:

@@ -146,6 +146,26 @@ def test_up_is_healthy_within_its_promise_a_second_one_says_why_not_and_down_lea
     assert stack.run("down").returncode == 3
 
 
+def test_a_contract_that_is_not_there_is_said_before_anything_is_started(stack: Stack) -> None:
+    stack.environment["FRAUDLINE_CONTRACT"] = "nope.toml"
+    assert stack.up().wait(60) == 2
+    assert "no contract 'nope.toml': name a TOML file" in stack.output
+    assert not stack.directory.exists()
+
+
+@pytest.mark.long
+def test_with_a_contract_of_ones_own_nothing_is_sent_or_trained_and_the_worker_finds_it(stack: Stack) -> None:
+    """The sample landed and was sent where it is no transaction, and the worker looked for the file in its own folder."""
+    contract = stack.directory.with_name("shop.toml")
+    shipped = Path(__file__).parents[2] / "data" / "contracts" / "ecommerce.toml"
+    contract.write_text(shipped.read_text().replace('name = "ecommerce"', 'name = "shop"'))
+    stack.environment["FRAUDLINE_CONTRACT"] = os.path.relpath(contract)
+    stack.start("--rate", "5")
+    assert f"FRAUDLINE_CONTRACT={contract}" in stack.run("env").stdout
+    assert not [line for line in stack.left() if "traffic" in line]
+    assert not [run for run in stack.ask()["runs"] if run["run"].startswith(("retrain", "warm-up"))]
+
+
 @pytest.mark.long
 def test_what_a_stack_holds_is_there_after_ctrl_c_and_a_new_start(stack: Stack) -> None:
     stack.start("--rate", "0")
