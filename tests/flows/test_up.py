@@ -155,7 +155,7 @@ def test_a_contract_that_is_not_there_is_said_before_anything_is_started(stack: 
 
 @pytest.mark.long
 def test_with_a_contract_of_ones_own_nothing_is_sent_or_trained_and_the_worker_finds_it(stack: Stack) -> None:
-    """The sample landed and was sent where it is no transaction, and the worker looked for the file in its own folder."""
+    """The sample landed and was sent where it is no transaction, and the worker looked for it in its own folder."""
     contract = stack.directory.with_name("shop.toml")
     shipped = Path(__file__).parents[2] / "data" / "contracts" / "ecommerce.toml"
     contract.write_text(shipped.read_text().replace('name = "ecommerce"', 'name = "shop"'))
