@@ -23,7 +23,7 @@ from fraudline.adapters.tables.leases import Lease, Leases
 from fraudline.adapters.tables.profiles import Profiles
 from fraudline.clock import parse_timestamp
 from fraudline.contract import load_contract
-from fraudline.errors import NotReady
+from fraudline.errors import LostRace, NotReady
 from fraudline.features.definition import feature_set
 from fraudline.generation import Generation
 from fraudline.profiles import Mark, ProfileChange, mark_key
@@ -151,14 +151,14 @@ def test_of_generations_that_are_announced_at_once_each_is_named(profiles: Profi
     assert sorted(profiles._announced(within(10)).split()) == sorted(names)
 
 
-def build(settings: Settings, contract: str, leases: Leases | None = None) -> Built:
+def build(settings: Settings, contract: str, leases: Leases | None = None, profiles: Profiles | None = None) -> Built:
     dynamodb = DynamoDB(AwsJson("dynamodb"))
     return build_generation(
         Generation(load_contract(contract)),
         (),
         open_objects(f"s3://{settings.landing_bucket}"),
         leases or Leases(dynamodb, settings.leases_table, settings.consumer, "builder"),
-        Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
+        profiles or Profiles(dynamodb, settings.profiles_table, settings.decisions_table),
         void,
         lambda: None,
     )
@@ -266,15 +266,26 @@ def test_a_lease_is_kept_while_its_shard_moves(resources: Settings, send: Send, 
 
 
 class Raced(Profiles):
-    """Of each write a rival, who counts the same, does a part a moment before."""
+    """Of the first three writes a rival was faster at a part, and has lost it again to who was there before."""
 
     races = 0
 
     def commit(self, changes: Sequence[ProfileChange], deadline: Deadline) -> None:
-        if self.races < 3:
-            self.races += 1
-            super().commit(changes[:1], deadline)
-        super().commit(changes, deadline)
+        if self.races == 3:
+            super().commit(changes, deadline)
+            return
+        self.races += 1
+        super().commit(changes[1:], deadline)
+        raise LostRace("a rival was faster")
+
+
+def test_a_build_that_others_are_faster_at_writes_everything(resources: Settings, send: Send, longer: str) -> None:
+    send(clean_events(40, users=10))
+    run_slice(deps_of(resources, Orders("old")), SMALL)
+    raced = Raced(DynamoDB(AwsJson("dynamodb")), resources.profiles_table, resources.decisions_table)
+    assert build(resources, longer, profiles=raced).profiles == 10
+    assert raced.races == 3
+    assert len(profiles_of(resources, feature_set(load_contract(longer)).hash)) == 10
 
 
 def test_a_move_that_others_are_faster_at_counts_everything_once(
