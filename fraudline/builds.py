@@ -4,24 +4,29 @@ A decision is made from what some build saw. Offline code can follow it only if 
 docs/exactly-once.md ("Lagged entities") has the argument.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 
 import msgspec
+
+from fraudline.durations import floor_day
 
 # Before every build.
 NEVER = 0
 
 
-class Build(msgspec.Struct, frozen=True):
+class Build(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the build up to the hour `through` saw that the one up to `after` (`NEVER`: none) had not seen.
 
-    Hours are microseconds since the epoch, `first_seen` keys of landed objects.
+    Hours are microseconds since the epoch, `first_seen` keys of landed objects. The first build of a day holds `copies`
+    of those before it, for whoever would otherwise read one object for each of them.
     """
 
     through: int
     after: int
     first_seen: tuple[str, ...]
+    copies: tuple["Build", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,9 +61,29 @@ def seen_by(builds: Iterable[Build]) -> SeenByBuilds:
     1
     """
     by_hour = {build.through: build for build in builds}
-    newest = hour = max(by_hour, default=NEVER)
+    newest = max(by_hour, default=NEVER)
     missed_by: dict[str, int] = {}
-    while build := by_hour.get(hour):
+    for build in line_of(by_hour, newest):
         missed_by |= dict.fromkeys(build.first_seen, build.after)
-        hour = build.after
     return SeenByBuilds(newest, missed_by)
+
+
+def line_of(by_hour: Mapping[int, Build], hour: int) -> Iterator[Build]:
+    """The build of this hour, the one that it came after, and so on, as far as they are known."""
+    while build := by_hour.get(hour):
+        yield build
+        hour = build.after
+
+
+def copies_for(through: int, newest: int, by_hour: Mapping[int, Build]) -> tuple[Build, ...]:
+    """What a build up to `through` that comes after the `newest` copies: back to the one before it that has copies.
+
+    >>> from fraudline.durations import DAY, HOUR
+    >>> builds = {hour: Build(hour, hour - HOUR, ()) for hour in range(DAY + HOUR, 2 * DAY, HOUR)}
+    >>> [len(copies_for(hour, hour - HOUR, builds)) for hour in (DAY + 5 * HOUR, 2 * DAY)]
+    [0, 23]
+    """
+    if floor_day(through) == floor_day(newest):
+        return ()
+    line = takewhile(lambda build: not build.copies, line_of(by_hour, newest))
+    return tuple(line)

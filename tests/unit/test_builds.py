@@ -1,15 +1,22 @@
 """The record of builds: what it says once its beginning is gone, and how it is read."""
 
+import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from fraudline.adapters.archive.builds import read_builds, record_build
 from fraudline.adapters.storage import objects as stores
 from fraudline.adapters.storage.objects import FolderObjects, NotFound, read_all
 from fraudline.builds import NEVER, Build, seen_by
-from fraudline.durations import HOUR
+from fraudline.clock import format_micros
+from fraudline.durations import DAY, HOUR
 
 PATIENCE = 20.0
 
@@ -33,6 +40,73 @@ def test_the_line_of_builds_ends_at_the_first_that_is_known() -> None:
     seen = seen_by([Build(8, 7, ("late",)), Build(7, 6, ("early",))])
     assert {key: seen.missed_by(key) for key in ("early", "late", "new")} == {"early": 6, "late": 7, "new": 8}
     assert seen_by([]).newest == NEVER
+
+
+class Counting(FolderObjects):
+    """Which objects are got."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.got: list[str] = []
+
+    def get(self, key: str) -> bytes:
+        self.got.append(key)
+        return super().get(key)
+
+
+def all_records(landing: FolderObjects) -> list[Build]:
+    """Each as it stands, without the copies that it holds."""
+    read = (msgspec.json.decode(landing.get(key), type=Build) for key in landing.list("builds/"))
+    return [replace(build, copies=()) for build in read]
+
+
+def test_of_the_builds_of_past_days_one_record_a_day_is_read(tmp_path: Path) -> None:
+    landing = Counting(tmp_path)
+    hours = range(20 * HOUR, 20 * HOUR + 7 * DAY, HOUR)
+    for hour in hours:
+        record_build(landing, hour, [f"archive/{number}" for number in range(hour // HOUR)])
+    landing.got.clear()
+    seen = read_builds(landing)
+    # The first of seven days, and all of the last one, of which twenty hours have passed.
+    assert len(landing.got) == 7 + 20
+    assert len(landing.got) == len(set(landing.got))
+    assert seen == seen_by(all_records(landing))
+    assert [seen.missed_by(f"archive/{hour // HOUR - 1}") for hour in hours[1:]] == list(hours[:-1])
+
+
+def test_records_of_a_release_that_copied_none_are_all_read_until_a_day_has_begun(tmp_path: Path) -> None:
+    landing = Counting(tmp_path)
+    hours = range(HOUR, 3 * DAY, HOUR)
+    for hour in hours:
+        old = Build(hour, hour - HOUR, (f"archive/{hour}",))
+        landing.put(f"builds/{format_micros(hour)}.json", msgspec.json.encode(old))
+    assert read_builds(landing) == seen_by(all_records(landing))
+    assert sorted(landing.got[: len(hours)]) == sorted(landing.list("builds/"))
+    assert len(record_build(landing, 3 * DAY, ["archive/new"]).copies) == len(hours)
+    landing.got.clear()
+    seen = read_builds(landing)
+    assert len(landing.got) == 4
+    assert seen == seen_by(all_records(landing))
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_copies_tell_what_the_records_tell_whoever_was_overtaken(tmp_path_factory: Any, data: st.DataObject) -> None:
+    """A build may have listed the records before another one's was there, and write its own long after it."""
+    folder, late = tmp_path_factory.mktemp("landing"), FolderObjects(tmp_path_factory.mktemp("late"))
+    landing, hour = FolderObjects(folder), data.draw(st.integers(0, 3)) * HOUR
+    for number in range(data.draw(st.integers(1, 12))):
+        hour += data.draw(st.sampled_from([1, 1, 2, 9, 24, 60])) * HOUR
+        keys = [f"archive/{n}" for n in range(number + 1)]
+        if data.draw(st.booleans()):
+            record_build(landing, hour, keys)
+        else:
+            # It saw what was there by now; what it writes is there once the next one has listed.
+            shutil.copytree(folder, late.location, dirs_exist_ok=True)
+            record_build(late, hour, keys)
+        if data.draw(st.booleans()):
+            shutil.copytree(late.location, folder, dirs_exist_ok=True)
+        assert read_builds(landing) == seen_by(all_records(landing))
 
 
 class Meeting(FolderObjects):
