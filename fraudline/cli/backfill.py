@@ -67,7 +67,7 @@ def backfill(
 ) -> None:
     """Score the transactions of past days with any version, exactly as it would have scored them then.
 
-    Earlier rows of the input are history. Nothing online is read or changed.
+    Earlier rows of the input are history, with the labels in their own column. Nothing online is read or changed.
     """
     from fraudline.backfilled import check_outputs, check_window
 
