@@ -144,6 +144,17 @@ def test_records_after_their_hour_was_built(shop: Shop) -> None:
     shop.assert_offline_follows()
 
 
+def test_a_run_for_an_earlier_hour_does_the_newest_one_again(shop: Shop) -> None:
+    """No build could go before one that decisions may tell of."""
+    newest = shop.build()
+    shop.now -= 5 * HOUR
+    again = shop.build()
+    assert (again.through, again.entities) == (newest.through, newest.entities)
+    shop.now += 5 * HOUR
+    shop.score(10)
+    shop.assert_offline_follows()
+
+
 def test_files_that_land_after_their_hour_was_built(shop: Shop) -> None:
     shop.land_file("yesterday", [BEGIN + n * 20 * MINUTE for n in range(40)])
     shop.build()
