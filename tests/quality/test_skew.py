@@ -34,6 +34,7 @@ from fraudline.settings import Settings
 from fraudline.table import from_transactions
 from fraudline.transaction import Transaction
 from fraudline.validation import Validator
+from tasks import monitoring
 from tasks.streaming import build_generation
 from tests.stream.bundles import small_bundle
 from tests.stream.events import clean_events
@@ -167,6 +168,16 @@ def test_a_scored_stream_agrees_with_its_archive(live: Live) -> None:
     seen = live.skew()
     assert (seen.offline.compared, seen.offline.equal, seen.paths.compared) == (120, 120, 0)
     assert (seen.profiles_compared, seen.is_skewed) == (6, False)
+
+
+def test_of_a_window_what_happened_in_it_is_compared_or_a_sample_of_that(
+    live: Live, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live.score(clean_events(120, users=6))
+    times = sorted(read_pasts(contract, live.landing)[0].timestamp.tolist())
+    assert monitoring.compare_paths(live.settings, contract, times[10], times[30]).offline.compared == 20
+    monkeypatch.setattr(monitoring, "SAMPLE", 7)
+    assert monitoring.compare_paths(live.settings, contract, times[10], times[30]).offline.compared == 7
 
 
 def test_profiles_that_have_moved_on_since_the_archive_was_read_are_left_out(live: Live, contract: Contract) -> None:

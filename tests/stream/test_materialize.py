@@ -19,11 +19,12 @@ from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.storage.objects import open_objects
 from fraudline.adapters.stream.draining import Limits
 from fraudline.adapters.stream.slices import run_slice
+from fraudline.adapters.tables.labels import Labels
 from fraudline.adapters.tables.profiles import Profiles
 from fraudline.clock import format_micros, from_micros
 from fraudline.decision import pack
 from fraudline.durations import DAY, HOUR, MINUTE
-from fraudline.errors import LostRace
+from fraudline.errors import LostRace, NotReady
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
 from fraudline.features.profile import LaggedHistory
@@ -101,6 +102,12 @@ def test_a_run_that_is_late_by_a_day_builds_up_to_the_present(monkeypatch: pytes
     monkeypatch.setattr(defaults.flow_run, "scheduled_start_time", due, raising=False)
     assert defaults.due() == due
     assert datetime.now(UTC) - MaterializeRequest().now < timedelta(minutes=1)
+
+
+def test_where_nothing_has_landed_no_hour_is_begun(cards: Settings) -> None:
+    with pytest.raises(NotReady, match=r"nothing has landed in s3://.* yet: land files, or score the stream"):
+        materialize.fn(MaterializeRequest())
+    assert Labels(DynamoDB(AwsJson("dynamodb")), cards.labels_table).newest_build(within(10.0)) == 0
 
 
 def test_what_is_built_twice_is_equal(cards: Settings, send: Send) -> None:
