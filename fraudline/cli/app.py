@@ -91,10 +91,17 @@ def main() -> None:
         what = f"{error.filename} cannot be used: {error.strerror}" if error.filename else str(error)
         _fail(f"{what}; look at its path, owner and mode", Unavailable.exit_code, debug)
     except Exception as error:
-        _fail(f"unexpected {type(error).__name__}: {error}; run again with --debug for the whole story", 1, debug)
+        if not _is_ctrl_c(error):
+            _fail(f"unexpected {type(error).__name__}: {error}; run again with --debug for the whole story", 1, debug)
+        code = INTERRUPTED
     if code == INTERRUPTED:
         _fail("stopped; what was finished is kept, nothing is half-written", INTERRUPTED, debug=False)
     sys.exit(code)
+
+
+def _is_ctrl_c(error: BaseException | None) -> bool:
+    """Pydantic, and so Great Expectations, makes an error of its own of what stops it."""
+    return isinstance(error, KeyboardInterrupt) or (error is not None and _is_ctrl_c(error.__cause__))
 
 
 def _in_a_sentence(misuse: typer.TyperException) -> str:

@@ -4,12 +4,16 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
+from pydantic import BaseModel, model_serializer
 
+from fraudline.cli import app
 from tests.support.command import PROGRAM, Person
 
 # The least that the kernel gives a pipe: one page.
@@ -52,6 +56,26 @@ def test_ctrl_c_while_candidates_are_measured_ends_it_at_once_and_starts_no_othe
     assert "Gradient-boosted trees" in "".join(measured)
     assert told == "fraudline: stopped; what was finished is kept, nothing is half-written\n"
     assert not (person.folder / "new").exists()
+
+
+class Interrupted(BaseModel):
+    """Ctrl-C comes while it is serialised."""
+
+    @model_serializer
+    def told(self) -> str:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_that_a_library_made_an_error_of_its_own_is_ctrl_c(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While Great Expectations judged it was told as an unexpected PydanticSerializationError, with exit code 1."""
+    monkeypatch.setattr(app, "app", lambda **_: Interrupted().model_dump())
+    monkeypatch.setattr(sys, "argv", ["fraudline", "quality"])
+    with pytest.raises(SystemExit) as ended:
+        app.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "fraudline: stopped; what was finished is kept, nothing is half-written\n"
 
 
 def _tells_of_measuring(line: str) -> bool:
