@@ -23,7 +23,7 @@ def parse_timestamp(text: str, zone: str) -> int:
     """
     match = _RFC3339.fullmatch(text)
     if not match:
-        raise ValueError("not an RFC 3339 timestamp such as 2026-01-31T13:05:00Z")
+        raise ValueError("write it as 2026-01-31T13:05:00Z")
     moment = datetime.fromisoformat(text.upper())
     if match[1] is None:
         moment = moment.replace(tzinfo=UTC if zone == "UTC" else ZoneInfo(zone))

@@ -78,6 +78,12 @@ def test_everything_wrong_with_a_record_is_told_at_once() -> None:
     assert "mobile, desktop, tablet" in outcome.problems[1].message
 
 
+def test_a_time_that_is_none_is_told_once_and_with_its_remedy() -> None:
+    outcome = VALIDATOR.validate({**GOOD, TIME: "31.01.2026 13:05"})
+    assert isinstance(outcome, Rejected)
+    assert outcome.problems[0].message == "is not an RFC 3339 timestamp (write it as 2026-01-31T13:05:00Z)"
+
+
 def test_no_reason_repeats_what_a_person_typed() -> None:
     # Reasons are logged and counted; ids and places are personal.
     secret = "secret\u202e"
