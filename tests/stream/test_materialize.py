@@ -22,6 +22,7 @@ from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.labels import Labels
 from fraudline.adapters.tables.profiles import Profiles
 from fraudline.clock import format_micros, from_micros
+from fraudline.contract import contract_from
 from fraudline.decision import pack
 from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.errors import LostRace, NotReady
@@ -102,6 +103,17 @@ def test_a_run_that_is_late_by_a_day_builds_up_to_the_present(monkeypatch: pytes
     monkeypatch.setattr(defaults.flow_run, "scheduled_start_time", due, raising=False)
     assert defaults.due() == due
     assert datetime.now(UTC) - MaterializeRequest().now < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("lags", "hour"), [(("3h",), 7), (("3h", "1h"), 9), (("1h", "3h"), 9)])
+def test_hours_are_built_as_soon_as_the_entity_of_the_shortest_lag_may_see_them(
+    lags: tuple[str, ...], hour: int
+) -> None:
+    values = CARDS.to_json()
+    card, terminal = values["entities"]
+    lagged = [terminal | {"name": f"e{n}", "column": f"E{n}", "lag": lag} for n, lag in enumerate(lags)]
+    contract = contract_from({**values, "entities": [card, *lagged]}, "several.toml")
+    assert newest_hour(contract, 10 * HOUR + 59 * MINUTE) == hour * HOUR
 
 
 def test_where_nothing_has_landed_no_hour_is_begun(cards: Settings) -> None:
