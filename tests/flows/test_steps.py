@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect import flow
+from prefect.artifacts import update_progress_artifact
 from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
 
@@ -13,6 +15,7 @@ from fraudline.errors import BadInput, FraudlineError, LostRace, NotReady, Tampe
 from fraudline.local.emulator import environment_of
 from fraudline.local.orchestration import last_runs
 from fraudline.local.prefect_server import PrefectServer
+from tasks import meter as meters
 from tasks import streaming
 from tasks.progress import listening, say
 from tasks.steps import in_flow_run, step
@@ -119,3 +122,31 @@ def test_of_each_flow_the_last_run_is_told(api: Api, unique: str) -> None:
     told = {run["run"]: run["state"] for run in last_runs()}
     assert told[last] == "Completed"
     assert first not in told
+
+
+def test_progress_is_told_at_the_beginning_and_the_end_of_a_stage_and_seldom_between(
+    api: Api, unique: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meters, "ARTIFACT_SECONDS", 60.0)
+    told, heard = list[float](), list[tuple[str, int, int]]()
+
+    def note(artifact: UUID, percent: float, sentence: str) -> object:
+        told.append(percent)
+        return update_progress_artifact(artifact, percent, sentence)
+
+    def work() -> None:
+        tell = meters.meter(f"progress-{unique}")
+        for step_ in (("Read", 5, 10), ("Read", 6, 10), ("Read", 10, 10), ("Sorted", 1, 4), ("Sorted", 2, 4)):
+            tell(*step_)
+
+    monkeypatch.setattr(meters, "update_progress_artifact", note)
+    with meters.metering(lambda *said: heard.append(said)):
+        flow(name=f"metered-{unique}")(work)()
+        assert len(heard) == 5
+        work()
+    work()
+    assert len(heard) == 10
+    assert told == [50.0, 100.0, 25.0]
+    artifact = api.artifacts(api.runs(f"metered-{unique}")[0]["id"])[f"progress-{unique}"]
+    assert float(artifact["data"]) == 25.0
+    assert artifact["description"].startswith("Sorted 1 of 4")
