@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from fraudline.contract import SHIPPED
 from fraudline.landed import Landed
 from fraudline.quality.distributions import distributions
@@ -28,7 +30,8 @@ def render_report(
         result=result,
         summary=summary,
         contract=result.contract if result.contract in SHIPPED else "FILE_OF_THE_CONTRACT",
-        times=[int(time) for time in landed.table.timestamp[[0, -1]]] if len(landed.table) else [],
+        # What the stream archived is in the order in which it arrived.
+        times=[int(end(landed.table.timestamp)) for end in (np.min, np.max)] if len(landed.table) else [],
         verdict=_verdict(result),
         failures=[(outcome, list(failing_rows(landed, outcome))) for outcome in result.failures],
         reasons=quarantine_reasons(landed),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -72,6 +73,18 @@ def test_a_page_asks_for_nothing_outside_itself(soiled: Landed, contract: Contra
     page = render_report(check(soiled, contract, "landed"), soiled).decode()
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)|@import|url\(|<script|https?://", page)
     assert "default-src 'none'" in page
+
+
+def test_a_page_tells_the_oldest_and_the_newest_time_in_whatever_order_rows_arrived(
+    landed_clean: Landed, contract: Contract
+) -> None:
+    """Of a stream's window it told those of the first and the last that had arrived."""
+    arrived = replace(landed_clean, table=landed_clean.table.take(np.roll(np.arange(len(landed_clean.table)), 1_000)))
+    span = re.compile(r"Transactions from .+ to .+ UTC")
+    pages = [render_report(check(landed, contract, "landed"), landed).decode() for landed in (landed_clean, arrived)]
+    spans = [span.findall(page) for page in pages]
+    assert spans[0] == spans[1]
+    assert len(spans[0]) == 1
 
 
 def test_the_redrive_on_a_page_names_a_contract_that_can_be_loaded(soiled: Landed, contract: Contract) -> None:
