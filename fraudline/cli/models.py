@@ -102,7 +102,6 @@ def show(
 ) -> None:
     """A version's model card; with --json its manifest."""
     import msgspec
-    from rich.markdown import Markdown
 
     from fraudline.bundle import read_manifest, read_verified
 
@@ -113,7 +112,25 @@ def show(
     if json:
         print_json(msgspec.to_builtins(manifest))
     else:
-        out.print(Markdown(read_verified(read, manifest, "model_card.md").decode()))
+        out.print(_card(read_verified(read, manifest, "model_card.md").decode()))
+
+
+def _card(text: str) -> Any:
+    """A card for the terminal; Rich would cut what does not fit a column of its tables."""
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown, TableElement
+
+    class Folded(TableElement):
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for table in super().__rich_console__(console, options):
+                for column in table.columns:  # type: ignore[union-attr] # it makes one rich.table.Table
+                    column.overflow = "fold"
+                yield table
+
+    class Card(Markdown):
+        elements = {**Markdown.elements, "table_open": Folded}
+
+    return Card(text)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from fraudline.cli import common
+from fraudline.cli import common, models
 
 VERSION = "2026-02-18-0123456789ab"
 PLACE = "out/try/models/quarantine/a-contract-with-a-long-name-backfill-2026-02-14-2026-02-18.jsonl"
@@ -65,6 +65,16 @@ def test_a_name_that_is_longer_than_the_terminal_is_folded_and_not_cut(capsys: p
     told = capsys.readouterr().out
     assert "…" not in told
     assert PLACE in "".join(line.strip().split("  ")[0] for line in told.splitlines())
+
+
+def test_a_table_of_a_model_card_is_folded_and_not_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = ["Candidate", "Average precision", "ROC AUC", "Card precision", "Precision", "Recall", "Calibration"]
+    cells = ["logistic_smote", *["0.8931"] * 6, "of late"]
+    lines = [[*columns, "Predicted per fraud"], ["---"] * 8, cells]
+    common.out.print(models._card("\n".join(f"| {' | '.join(line)} |" for line in lines)))
+    told = capsys.readouterr().out
+    assert "…" not in told
+    assert told.count("0.8931") == 6
 
 
 def test_money_and_lists_are_told_as_people_read_them(capsys: pytest.CaptureFixture[str]) -> None:
