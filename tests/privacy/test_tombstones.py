@@ -1,12 +1,14 @@
 """The rows of erased people: one for each, under one key for all, and none is known without it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from fraudline.adapters.aws.backoff import within
 from fraudline.adapters.aws.dynamodb import DynamoDB
 from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.storage.objects import open_objects
 from fraudline.adapters.tables.tombstones import (
     Tombstones,
     erased_people,
@@ -14,9 +16,15 @@ from fraudline.adapters.tables.tombstones import (
     require_nobody_new,
 )
 from fraudline.contract import load_contract
+from fraudline.durations import HOUR
 from fraudline.erasure import Tombstone
 from fraudline.errors import BadInput, LostRace, NotReady
+from fraudline.features.definition import feature_set
+from fraudline.features.profile import LaggedHistory
+from fraudline.profiles import profile_key
 from fraudline.settings import ERASURE_KEY, Settings
+from tasks import landing, materializing
+from tests.stream.events import clean_events
 from tests.stream.storage import table_items
 
 KEY = "for tests: forty-eight characters nobody can guess"
@@ -114,3 +122,35 @@ def test_work_on_files_of_ones_own_knows_who_is_erased_where_there_is_a_key_and_
         assert not erased_where_known(SHOP).pseudonyms
     monkeypatch.setenv(ERASURE_KEY, KEY)
     assert erased_where_known(SHOP).pseudonyms == {tombstone.pseudonym}
+
+
+def test_whoever_was_erased_goes_by_the_pseudonym_wherever_the_past_is_read_again(
+    store: Store, resources: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file that somebody has copied back tells of one person as two."""
+    tombstone = erase(store(), "user", "U0")
+    monkeypatch.setenv(ERASURE_KEY, KEY)
+    data = b"\n".join(data for _, data in clean_events(20, users=2))
+    (tmp_path / "own.jsonl").write_bytes(data)
+    open_objects(f"s3://{resources.landing_bucket}").put("files/back.jsonl", data)
+    for read in (
+        lambda: landing.load_all(SHOP, landing.ALL_TIMES),
+        lambda: landing.past(SHOP, ()),
+        lambda: landing.load(SHOP, [str(tmp_path / "own.jsonl")]),
+    ):
+        table = read().table
+        assert set(table.entities[0].values.to_pylist()) == {"U1", tombstone.pseudonym}
+        assert len(table) == 20
+
+
+def test_a_build_of_what_was_read_before_somebody_was_erased_writes_under_the_pseudonym(
+    store: Store, resources: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards, history = load_contract("cards"), LaggedHistory(volume=[1, 1_000])
+    generation = feature_set(cards).hash
+    tombstone = erase(store(), "terminal", "7")
+    monkeypatch.setenv(ERASURE_KEY, KEY)
+    read = {profile_key("terminal", id_, generation): history for id_ in ("7", "8")}
+    assert materializing.build(resources, materializing.Past(cards, 2, lambda *_: read), HOUR) == 2
+    kept = {row["entity"] for row in table_items(resources.profiles_table) if not row["entity"].startswith("#")}
+    assert kept == {profile_key("terminal", id_, generation) for id_ in (tombstone.pseudonym, "8")}

@@ -12,10 +12,11 @@ import pytest
 from flows import defaults
 from flows.ingest_labels import IngestLabelsRequest, ingest_labels
 from flows.materialize import MaterializeRequest, materialize
-from fraudline.adapters.archive.reading import read_archive
+from fraudline.adapters.archive.reading import EVER, read_archive
 from fraudline.adapters.aws.backoff import Deadline, within
 from fraudline.adapters.aws.dynamodb import DynamoDB, Statement
 from fraudline.adapters.aws.json_calls import AwsJson
+from fraudline.adapters.registry import open_registry
 from fraudline.adapters.storage.objects import open_objects
 from fraudline.adapters.stream.draining import Limits
 from fraudline.adapters.stream.slices import run_slice
@@ -34,7 +35,10 @@ from fraudline.local.emulator import Emulator
 from fraudline.materializing import build_lagged, newest_hour
 from fraudline.profiles import decode_lagged, profile_key
 from fraudline.settings import Settings
-from fraudline.table import TransactionTable
+from fraudline.table import TransactionTable, from_transactions
+from fraudline.transaction import Transaction
+from tasks.materializing import contract_in_use
+from tests.realtime.bundles import bundle_files, version_of
 from tests.stream.conftest import Send
 from tests.stream.events import BEGIN
 from tests.stream.proxy import Body, Reply, proxy, throttled
@@ -114,6 +118,32 @@ def test_hours_are_built_as_soon_as_the_entity_of_the_shortest_lag_may_see_them(
     lagged = [terminal | {"name": f"e{n}", "column": f"E{n}", "lag": lag} for n, lag in enumerate(lags)]
     contract = contract_from({**values, "entities": [card, *lagged]}, "several.toml")
     assert newest_hour(contract, 10 * HOUR + 59 * MINUTE) == hour * HOUR
+
+
+def test_a_build_counts_what_came_before_its_hour_and_nothing_of_it() -> None:
+    """Transactions up to the hour, labels up to where those who read at that hour end."""
+    through = BEGIN + 30 * DAY
+    key = profile_key("terminal", "T", feature_set(CARDS).hash)
+
+    def built(time: int, known_at: int | None = None) -> LaggedHistory | None:
+        table = from_transactions(CARDS, [Transaction("1", time, 1_000, ("C", "T"), (), ())])
+        verdicts = {"1": (Verdict(1, known_at, "ann"),)} if known_at is not None else {}
+        return build_lagged(with_verdicts(table, verdicts, EVER), through).get(key)
+
+    assert built(through) is None
+    assert built(through - 1) is not None
+    end = through + HOUR
+    assert built(BEGIN, end) == built(BEGIN)
+    assert built(BEGIN, end - 1) != built(BEGIN)
+
+
+def test_the_contract_is_the_champions_and_without_one_the_deployments(tmp_path: Path) -> None:
+    registry, files = open_registry(str(tmp_path), "cards"), bundle_files("ecommerce")
+    assert contract_in_use(registry, CARDS) is CARDS
+    registry.publish(version_of(files), files)
+    assert contract_in_use(registry, CARDS) is CARDS
+    registry.promote(version_of(files), "a test", {}, "ann", datetime.now(UTC))
+    assert contract_in_use(registry, CARDS).name == "ecommerce"
 
 
 def test_where_nothing_has_landed_no_hour_is_begun(cards: Settings) -> None:
