@@ -80,7 +80,7 @@ class Shop:
             payment = self.payment(self.now - self.rng.randrange(late_by + 1))
             made.append((payment["CUSTOMER_ID"], json.dumps(payment).encode()))
         self.send(made)
-        run_slice(deps_of(self.settings, WORKER), Limits(batch_records=20))
+        assert run_slice(deps_of(self.settings, WORKER), Limits(batch_records=20)).scored >= count
 
     def land_file(self, name: str, times: list[int]) -> None:
         """A file of labelled payments that the stream never saw, by cards that nobody's profile was warmed up for."""
@@ -325,7 +325,26 @@ def test_a_batch_that_waited_for_days_is_done_as_it_was_begun(shop: Shop) -> Non
     with pytest.raises(Died):
         run_slice(dying(shop.settings, "look_up"), Limits())
     land_days(shop, 6)
-    run_slice(deps_of(shop.settings, WORKER), Limits())
+    assert run_slice(deps_of(shop.settings, WORKER), Limits()).scored == 1
+    shop.assert_offline_follows()
+
+
+def test_a_batch_that_was_about_to_begin_when_days_were_built_is_done_at_the_hour_it_had_read(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.build()
+    begun, deps = shop.payment(shop.now), deps_of(shop.settings, WORKER)
+    shop.send([(begun["CUSTOMER_ID"], json.dumps(begun).encode())])
+    intend = deps.leases.intend
+
+    def late(*arguments: Any) -> Any:
+        shop.land_file("days", [shop.now + hour * HOUR for hour in range(100)])
+        shop.now += 4 * DAY
+        shop.build()
+        return intend(*arguments)
+
+    monkeypatch.setattr(deps.leases, "intend", late)
+    assert run_slice(deps, Limits()).scored == 1
     shop.assert_offline_follows()
 
 
