@@ -14,7 +14,7 @@ from fraudline.adapters.backfill.decisions import DecisionTarget
 from fraudline.adapters.backfill.named import BackfillOutput, NamedBackfills, held, held_output, missing
 from fraudline.adapters.backfill.output_lock import only_run
 from fraudline.adapters.backfill.partitions import Done, LocalFolder, PartitionFile, PartitionFolder, Target, place_of
-from fraudline.adapters.storage.disk import remove_partials
+from fraudline.adapters.storage.disk import PARTIALS, remove_abandoned
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.adapters.tables.tombstones import erased_people, require_nobody_new
 from fraudline.backfilling import Partition, ScoredDay
@@ -96,7 +96,7 @@ def outputs(out: str | None, name: str | None, contract: Contract, bundle: Bundl
         if out is not None:
             if out.endswith(".parquet"):
                 stack.enter_context(only_run(Path(out)))
-                remove_partials(Path(out))
+                remove_abandoned(Path(out).parent.glob(PARTIALS))
                 targets.append(PartitionFile(Path(out), check))
                 days.append(Everything())
             else:
@@ -129,7 +129,7 @@ def _folder(out: str, contract: Contract, bundle: Bundle, check: Callable[[], No
     place = place_of(out)
     if isinstance(place, LocalFolder):
         with only_run(place.path):
-            remove_partials(place.path)
+            remove_abandoned(place.path.glob(PARTIALS))
             yield PartitionFolder(place, contract.name, bundle.version, check)
     else:
         rows = BackfillOutput(DynamoDB(AwsJson("dynamodb")), load_settings().leases_table, place.location)

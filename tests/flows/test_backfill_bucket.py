@@ -16,6 +16,7 @@ from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.backfill.named import BackfillOutput, held_output
 from fraudline.adapters.backfill.partitions import MANIFEST
 from fraudline.adapters.registry import Registry
+from fraudline.adapters.storage.disk import partial_beside
 from fraudline.adapters.storage.objects import Objects, open_objects
 from fraudline.errors import BadInput, LostRace, NotReady, Tampered
 from fraudline.settings import Settings
@@ -177,15 +178,13 @@ with partial_beside(Path(sys.argv[1])) as partial:
 def test_what_a_killed_run_was_writing_is_gone_after_the_next_and_what_others_write_is_not(
     out: str, shop: Settings, tmp_path: Path
 ) -> None:
-    ours = tmp_path / "new" / out / KEYS[0] if out == "days" else tmp_path / "new" / out
-    theirs = tmp_path / "new" / "other.parquet"
-    for path in (ours, theirs):
-        killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
-        assert killed.returncode == -signal.SIGKILL
-        assert list(path.parent.glob(f".{path.name}.*.partial"))
-    run(tmp_path, out=str(tmp_path / "new" / out))
-    (left,) = (tmp_path / "new").rglob(".*")
-    assert left.name.startswith(".other.parquet.")
+    folder = tmp_path / "new" / out if out == "days" else tmp_path / "new"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder / KEYS[0])], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(folder.glob(".*.partial"))
+    with partial_beside(folder / "other.parquet") as theirs:
+        run(tmp_path, out=str(tmp_path / "new" / out))
+        assert list((tmp_path / "new").rglob(".*")) == [theirs]
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ what is left.
 """
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from fraudline.adapters.aws.errors import error_code, explained
+from fraudline.adapters.storage.disk import PARTIALS, remove_abandoned
 from fraudline.adapters.storage.objects import Objects
 from fraudline.erasure import Erased
 from fraudline.erasure_files import rewritten, tells_of
@@ -132,7 +134,9 @@ class Folder:
             if (replaced := rewritten(key, data, erased)) != data:
                 self._objects.put(key, replaced)
                 changed += 1
-        return Swept(changed)
+        # What a killed process was writing nobody finishes, and what it tells cannot be read.
+        partials = Path(self.name).rglob(PARTIALS) if "://" not in self.name else ()
+        return Swept(changed, remove_abandoned(partials))
 
     def tells_of(self, id_: str) -> Iterator[str]:
         for key in self._objects.list():

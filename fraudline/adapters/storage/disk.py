@@ -1,15 +1,16 @@
 """Files of this machine: written whole or not at all, and what goes wrong with them in a sentence."""
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from glob import escape
 from pathlib import Path
 
 from fraudline.errors import Unavailable
 
-PARTIAL = ".partial"
+# What files are called while they are written.
+PARTIALS = ".*.partial"
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -21,22 +22,40 @@ def write_whole(path: Path, data: bytes) -> None:
 
 @contextmanager
 def partial_beside(path: Path) -> Iterator[Path]:
-    """A file to write to before it takes the place of `path`; gone afterwards, if it did not."""
+    """A file to write to before it takes the place of `path`; gone afterwards, if it did not.
+
+    It is locked meanwhile: the kernel lets go of what a killed process held, so others know what nobody finishes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
-    os.close(descriptor)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
     try:
-        os.chmod(name, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.fchmod(descriptor, 0o644)
         yield Path(name)
     finally:
         Path(name).unlink(missing_ok=True)
+        os.close(descriptor)
 
 
-def remove_partials(out: Path) -> None:
-    """Remove what killed runs have left of this file, or of files in this folder, for who keeps others out of it."""
-    left = out.glob(f".*{PARTIAL}") if out.is_dir() else out.parent.glob(f".{escape(out.name)}.*{PARTIAL}")
-    for path in left:
-        path.unlink(missing_ok=True)
+def remove_abandoned(partials: Iterable[Path]) -> int:
+    """Remove those (found by `PARTIALS`) that killed processes have left; how many there were."""
+    return sum(map(_is_removed, partials))
+
+
+def _is_removed(partial: Path) -> bool:
+    try:
+        descriptor = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        # It has gone meanwhile, is another user's, or a link, which we never make.
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        partial.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
+from fraudline.adapters.storage.disk import partial_beside
 from fraudline.errors import BadInput, NotReady, Unavailable
 
 MAX_KEY_BYTES = 900  # S3 allows 1024 with the prefix
@@ -231,21 +231,16 @@ class FolderObjects:
 
 
 @contextmanager
-def _written(path: Path, data: bytes) -> Iterator[str]:
+def _written(path: Path, data: bytes) -> Iterator[Path]:
     """A hidden file beside `path` that holds `data` on disk, for the time of the block."""
     if path.is_dir() and not _is_cleared(path):
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, partial = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".partial")
-    try:
-        with open(descriptor, "wb") as file:
+    with partial_beside(path) as partial:
+        with partial.open("wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(descriptor)
-            os.fchmod(descriptor, 0o644)
+            os.fsync(file.fileno())
         yield partial
-    finally:
-        Path(partial).unlink(missing_ok=True)
 
 
 @contextmanager
