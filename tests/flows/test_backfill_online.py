@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 from flows.backfill import BackfillRequest, BackfillResult
 from flows.backfill import backfill as flow
+from fraudline.adapters.archive.landing import PREFIX
 from fraudline.adapters.aws.backoff import within
 from fraudline.adapters.aws.clients import client
 from fraudline.adapters.aws.dynamodb import DynamoDB
@@ -183,6 +184,23 @@ def test_what_the_record_has_beyond_the_input_is_counted(streamed: Settings, bun
     compared = run(streamed, tmp_path, bundle.version, name="p", transactions=[str(part)], compare_to="record").compared
     assert compared is not None
     assert (compared.transactions, compared.only_before, compared.only_after) == (COUNT - 10, 10, 1)
+
+
+@pytest.mark.parametrize(("days_before", "counted"), [(1, 10), (2, 0)])
+def test_what_came_the_day_before_may_count_on_the_first_day_of_the_record(
+    streamed: Settings, bundle: Bundle, tmp_path: Path, days_before: int, counted: int
+) -> None:
+    """A producer's clock may be ahead by hours."""
+    landing = open_objects(f"s3://{streamed.landing_bucket}")
+    arrival = (START - timedelta(days=days_before)).isoformat()
+    for key in list(landing.list(PREFIX)):
+        landing.put(PREFIX + f"{arrival}/" + key.removeprefix(PREFIX).partition("/")[2], landing.get(key))
+        landing.delete(key)
+    part = tmp_path / "part.jsonl"
+    part.write_bytes(b"\n".join(data for _, data in clean_events(COUNT, users=20)[10:]))
+    compared = run(streamed, tmp_path, bundle.version, name="p", transactions=[str(part)], compare_to="record").compared
+    assert compared is not None
+    assert compared.only_before == counted
 
 
 def test_the_stream_itself_is_a_source_and_reading_it_leaves_no_trace(
