@@ -111,8 +111,9 @@ def test_a_day_scores_as_the_online_code_would_have_scored_it(table: Transaction
         computed = online.features(transaction, history)
         online.count(history, transaction, computed.effective_time)
         expected[transaction.id] = bundle.scorer.score(computed.features)
-    for day in score_partitions(table, days(table), bundle):
-        decisions = day.decisions
+    scored = [day.decisions for day in score_partitions(table, days(table), bundle)]
+    assert [decisions.num_rows > 0 for decisions in scored] == [True] * len(DAYS)
+    for decisions in scored:
         for id_, score in zip(decisions["transaction_id"].to_pylist(), decisions["score"].to_pylist(), strict=True):
             assert score == expected[id_]
 
@@ -130,6 +131,7 @@ def test_however_many_days_are_scored_at_once_they_score_the_same(
     rows: int, table: TransactionTable, bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = list(score_partitions(table, days(table), bundle, with_features=True))
+    assert len(together) == len(DAYS)
     monkeypatch.setattr(backfilling, "SCORED_ROWS", rows)
     for some, one in zip(score_partitions(table, days(table), bundle, with_features=True), together, strict=True):
         assert some.decisions.equals(one.decisions)

@@ -174,6 +174,7 @@ def test_boosted_trees_and_features_travel_to_other_processes(tmp_path: Path) ->
     paths = shops(tmp_path / "in")
     whole = replace(in_memory(contract, paths, bundle), with_features=True)
     expected = list(whole.score(whole.partitions))
+    assert expected
     with scratch_beside(tmp_path / "disk") as scratch, processes(pytest.fail) as workers:
         past = replace(on_disk(contract, paths, bundle, scratch, workers), with_features=True)
         for ours, theirs in zip(past.score(past.partitions), expected, strict=True):
