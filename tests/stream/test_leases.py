@@ -241,6 +241,23 @@ def test_a_caught_up_stream_has_no_lag(resources: Settings, send: Send) -> None:
     assert UNAVAILABLE not in {drain.ended for drain in report.drains}
 
 
+def test_a_stream_that_says_it_is_not_behind_is_not_believed_while_records_wait(
+    resources: Settings, send: Send, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(clean_events(5, users=1))
+    time.sleep(0.5)
+
+    def rule(operation: str, body: Body) -> Rewritten | None:
+        if operation != "GetRecords":
+            return None
+        return Rewritten(body, lambda told: {**told, "MillisBehindLatest": 0})
+
+    with proxy(emulator.endpoint, rule) as address, monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", address)
+        (lag,) = (shard.lag_seconds for shard in shard_lags(resources) if shard.lag_seconds)
+    assert lag >= 0.5
+
+
 @pytest.mark.parametrize(("empty_answers", "least_lag"), [(5, 0.5), (1000, 900.0)])
 def test_empty_answers_before_the_tip_hide_no_lag(
     resources: Settings,
