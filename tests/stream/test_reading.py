@@ -120,6 +120,29 @@ def test_an_expired_iterator_is_reopened_where_it_stood(
     assert len(calls) > 30
 
 
+@pytest.mark.parametrize("next_iterator", [None, "more"], ids=["a closed shard", "an open one"])
+def test_records_that_are_missing_have_expired_only_where_nothing_can_come_any_more(
+    resources: Settings,
+    send: Send,
+    emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    next_iterator: str | None,
+) -> None:
+    send(ONE_USER)
+    records = read_all(reader(resources))
+
+    def rule(operation: str, body: Body) -> Rewritten | None:
+        if operation != "GetRecords":
+            return None
+        last = {"NextShardIterator": next_iterator, "MillisBehindLatest": 0}
+        return Rewritten(body, lambda told: {**told, "Records": told["Records"][:-1], **last})
+
+    with proxy(emulator.endpoint, rule) as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        page = reader(resources).read_through(records[-1].sequence, within(10))
+    assert page == Page(tuple(records[:-1]), at_tip=next_iterator is not None, ended=next_iterator is None)
+
+
 def test_an_iterator_that_is_refused_as_soon_as_it_is_made_is_no_expired_one(
     resources: Settings, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
