@@ -66,6 +66,12 @@ def test_a_person_is_known_by_their_entity_and_id(store: Store) -> None:
     assert store().of("terminal", "8", within(10)) is None
 
 
+def test_ids_that_are_given_are_searched_for_as_they_are(store: Store) -> None:
+    tombstone = erase(store())
+    erased = store().erased(SHOP, within(10), (("user", "U1"), ("user", "U2")))
+    assert erased._known == {"U1": tombstone.pseudonym, "U2": ""}
+
+
 def test_the_first_key_is_the_only_one(store: Store) -> None:
     """It is remembered even before anybody is erased."""
     assert store().of("user", "U1", within(10)) is None
