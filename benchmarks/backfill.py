@@ -36,9 +36,9 @@ from rich.table import Table
 from benchmarks.pandas_features import TIME, pandas_features
 from fraudline.adapters.aws.clients import client
 from fraudline.adapters.registry import open_registry
-from fraudline.bundle import PIPELINE
 from fraudline.contract import load_contract
 from fraudline.local.emulator import environment_of, running_emulator
+from fraudline.model.bundle import PIPELINE
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "cards"
 PANDAS_ROWS = 100_000

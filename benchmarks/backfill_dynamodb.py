@@ -32,18 +32,18 @@ from fraudline.adapters.backfill.decisions import DecisionTarget
 from fraudline.adapters.backfill.named import NamedBackfills, held
 from fraudline.adapters.backfill.partitions import fill
 from fraudline.adapters.tables.decisions import Decisions, with_bytes
-from fraudline.backfilled import rows_of
-from fraudline.backfilling import PastInMemory, ScoredDay
-from fraudline.bundle import Bundle, load_bundle
-from fraudline.columns import screen
+from fraudline.backfill.decisions import rows_of
+from fraudline.backfill.past import PastInMemory, ScoredDay
 from fraudline.contract import load_contract
 from fraudline.decision import Item, decision_from, decision_item
 from fraudline.features.definition import feature_set
 from fraudline.local.emulator import environment_of, running_emulator
 from fraudline.local.resources import create_resources
+from fraudline.model.bundle import Bundle, load_bundle
 from fraudline.settings import Settings
 from fraudline.simulate import Population, simulate
-from fraudline.table import TransactionTable
+from fraudline.transactions.columns import screen
+from fraudline.transactions.table import TransactionTable
 from tests.realtime.bundles import bundle_files, version_of
 
 ALLOWED = 1.3

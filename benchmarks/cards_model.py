@@ -23,16 +23,16 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from fraudline.adapters.inputs.files import load_transactions
-from fraudline.candidates import CANDIDATES, Candidate
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.features.definition import Feature
 from fraudline.features.offline import offline_features
-from fraudline.table import TransactionTable
+from fraudline.training.candidates import CANDIDATES, Candidate
 from fraudline.training.dataset import Dataset
 from fraudline.training.plan import Fold, Plan
 from fraudline.training.walk_forward import calibrate, fold_margins
+from fraudline.transactions.table import TransactionTable
 
 FIRST_WEEK, WEEKS = date(2018, 6, 1), 8
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "cards"

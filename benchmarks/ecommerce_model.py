@@ -15,15 +15,15 @@ from sklearn.metrics import average_precision_score
 from threadpoolctl import threadpool_limits
 
 from benchmarks.seed_baseline import fit_seed_pipeline, score
-from fraudline.candidates import CANDIDATES
-from fraudline.columns import screen
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.features.offline import offline_features
 from fraudline.simulate import Population, simulate
+from fraudline.training.candidates import CANDIDATES
 from fraudline.training.dataset import Dataset
 from fraudline.training.plan import Fold, Plan
 from fraudline.training.walk_forward import fold_margins
+from fraudline.transactions.columns import screen
 
 AS_OF, TEST_DAYS, DELAY_DAYS, TRAIN_DAYS = 38, 7, 7, 28
 

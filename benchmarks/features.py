@@ -26,9 +26,9 @@ from fraudline.features.offline import offline_features
 from fraudline.features.offline_windows import BLOCK, Keys, stable_order, window_starts
 from fraudline.features.online import OnlineFeatures
 from fraudline.simulate import Population, simulate, to_records
-from fraudline.table import TransactionTable
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.table import TransactionTable
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 
 SIX_WINDOWS = ("1h", "1d", "3d", "7d", "14d", "30d")
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "data" / "cards"

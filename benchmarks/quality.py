@@ -22,7 +22,7 @@ from fraudline.contract import Contract, load_contract
 from fraudline.quality.check import check
 from fraudline.quality.suite import About, Expectation, Origin, Suite
 from fraudline.simulate import Population, simulate, soil, weave
-from fraudline.table import TransactionTable, concatenate
+from fraudline.transactions.table import TransactionTable, concatenate
 
 MILLION = 1_000_000
 SMALL = 10_000

@@ -27,23 +27,23 @@ import msgspec
 import pandas as pd
 
 from benchmarks.seed_baseline import fit_seed_pipeline
-from fraudline.candidates import CANDIDATES
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.features.online import OnlineFeatures
 from fraudline.profiles import encode_history
-from fraudline.publishing import assemble
 from fraudline.realtime.packaging import package_lambda
 from fraudline.simulate import LABEL, Population, simulate
 from fraudline.simulate.records import rows
-from fraudline.table import from_transactions
+from fraudline.training.candidates import CANDIDATES
 from fraudline.training.challenger import refit
 from fraudline.training.dataset import prepare
 from fraudline.training.plan import Plan
+from fraudline.training.publishing import assemble
 from fraudline.training.walk_forward import measure_candidate
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.table import from_transactions
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 
 PROCESS = Path(__file__).with_name("realtime_process.py")
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"

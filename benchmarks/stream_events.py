@@ -14,8 +14,8 @@ from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.microbatch.batches import MicroBatches
 from fraudline.microbatch.values import Outcome, View
+from fraudline.model.scoring import Calibration, Curve, LinearModel, LinearScorer
 from fraudline.profiles import StoredProfile
-from fraudline.scoring import Calibration, Curve, LinearModel, LinearScorer
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
 
 BATCH = 500

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from fraudline.clock import format_micros
 from fraudline.contract import load_contract
-from fraudline.erasure import Erased, Tombstone, keyed_hash
+from fraudline.erasure.people import Erased, Tombstone, keyed_hash
 from fraudline.stream import Batch, Intent, Record, Shard
 
 KEY = secrets.token_bytes(32)

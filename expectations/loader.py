@@ -4,9 +4,9 @@ from pathlib import Path
 
 from fraudline.contract import SHIPPED, Contract
 from fraudline.errors import BadInput
-from fraudline.landed import Landed
 from fraudline.quality.draft import draft
 from fraudline.quality.suite import Stage, Suite, decode_suite, encode_suite
+from fraudline.transactions.landed import Landed
 
 FOLDER = Path(__file__).parent
 

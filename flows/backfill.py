@@ -10,10 +10,10 @@ from pydantic import AwareDatetime, BaseModel, Field
 from flows import defaults
 from fraudline.adapters.backfill.before import Before, DiffTarget, SecondPass
 from fraudline.adapters.registry import open_registry
-from fraudline.backfilled import NAME, check_outputs, check_window, origin_of
-from fraudline.bundle import Bundle
+from fraudline.backfill.decisions import NAME, check_outputs, check_window, origin_of
 from fraudline.clock import to_micros
 from fraudline.contract import Contract, load_contract
+from fraudline.model.bundle import Bundle
 from fraudline.quality.places import refused_key
 from tasks import backfilling, comparing, landing
 from tasks.artifacts import show_table, tag_run

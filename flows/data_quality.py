@@ -11,11 +11,11 @@ from fraudline.adapters.clock import require_begun
 from fraudline.clock import to_micros
 from fraudline.contract import Contract, load_contract
 from fraudline.durations import DAY, HOUR
-from fraudline.landed import Landed
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult, gate
 from fraudline.quality.suite import Stage
 from fraudline.settings import load_settings
+from fraudline.transactions.landed import Landed
 from tasks import landing, monitoring, quality
 from tasks.artifacts import tag_run
 

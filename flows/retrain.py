@@ -9,13 +9,13 @@ from pydantic import BaseModel, Field
 from flows import defaults
 from fraudline.adapters.clock import require_begun
 from fraudline.adapters.registry import open_registry
-from fraudline.candidates import candidates_named
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.labels import with_verdicts
-from fraudline.promotion import Decision
 from fraudline.quality.places import excluded_key, refused_key, refused_labels_key
+from fraudline.training.candidates import candidates_named
 from fraudline.training.plan import Plan
+from fraudline.training.promotion import Decision
 from tasks import landing, training
 from tasks.artifacts import tag_run
 

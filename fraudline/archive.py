@@ -16,7 +16,7 @@ import msgspec
 from fraudline.clock import format_day
 from fraudline.errors import Tampered
 from fraudline.stream import Batch, Record
-from fraudline.transaction import Problem
+from fraudline.transactions.transaction import Problem
 
 # Fast, and within a tenth of the size of the default.
 _COMPRESSION = 1

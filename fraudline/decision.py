@@ -14,7 +14,7 @@ import msgspec
 
 from fraudline.clock import format_day, format_micros, parse_timestamp
 from fraudline.durations import DAY, SECOND
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 STREAM = "stream"
 REALTIME = "realtime"

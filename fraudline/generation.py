@@ -15,8 +15,8 @@ from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
 from fraudline.stream import NOTHING, SEQUENCE_DIGITS
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 
 # After nothing and before every record of any shard.
 FROM_HISTORY = "0" * SEQUENCE_DIGITS + "#history"

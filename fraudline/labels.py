@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from fraudline.builds import NEVER
-from fraudline.table import UNKNOWN, Statements, TransactionTable, join_statements
+from fraudline.transactions.table import UNKNOWN, Statements, TransactionTable, join_statements
 
 
 class Verdict(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from fraudline.features.offline_partition import explained_by_amount
 from fraudline.features.online_lagged import REACH, LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.profiles import profile_key
-from fraudline.table import TransactionTable
+from fraudline.transactions.table import TransactionTable
 
 
 def newest_hour(contract: Contract, now: int) -> int:

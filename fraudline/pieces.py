@@ -2,6 +2,8 @@
 
 Knots stand at quantiles, several of them in the far tail, for that is where fraud is. Values outside the training
 range count as the nearest end: what was never seen is not extrapolated.
+
+Published pipelines (`model.joblib`) name this module: it stays where it is.
 """
 
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from fraudline.scoring import Curve
+from fraudline.model.scoring import Curve
 
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 Matrix = npt.NDArray[np.float64]

@@ -10,7 +10,7 @@ import msgspec
 
 from fraudline.archive import Refusal
 from fraudline.stream import Batch
-from fraudline.transaction import Problem
+from fraudline.transactions.transaction import Problem
 
 
 class Reject(msgspec.Struct, frozen=True):

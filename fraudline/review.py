@@ -7,7 +7,7 @@ import msgspec
 
 from fraudline.clock import parse_timestamp
 from fraudline.labels import Verdict, standing
-from fraudline.table import UNKNOWN
+from fraudline.transactions.table import UNKNOWN
 
 
 class Alert(msgspec.Struct, frozen=True):

@@ -17,9 +17,9 @@ from fraudline.adapters.backfill.partitions import Done, LocalFolder, PartitionF
 from fraudline.adapters.storage.disk import PARTIALS, remove_abandoned
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.adapters.tables.tombstones import erased_people, require_nobody_new
-from fraudline.backfilling import Partition, ScoredDay
-from fraudline.bundle import Bundle
+from fraudline.backfill.past import Partition, ScoredDay
 from fraudline.contract import Contract
+from fraudline.model.bundle import Bundle
 from fraudline.settings import erasure_key, load_settings
 
 

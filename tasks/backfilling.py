@@ -22,15 +22,15 @@ from fraudline.adapters.large.workers import Workers, dask_cluster, processes
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.stream.kinesis import Stream
 from fraudline.adapters.tables.tombstones import erased_people, erased_where_known
-from fraudline.backfilling import Partition, Past, PastInMemory, ScoredDay
-from fraudline.bundle import Bundle, load_bundle
+from fraudline.backfill.past import Partition, Past, PastInMemory, ScoredDay
 from fraudline.clock import day_start
 from fraudline.contract import Contract
-from fraudline.erasure_files import pseudonyms
+from fraudline.erasure.files import pseudonyms
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
-from fraudline.landed import RejectedRow
+from fraudline.model.bundle import Bundle, load_bundle
 from fraudline.settings import load_settings
+from fraudline.transactions.landed import RejectedRow
 from tasks import landing
 from tasks.meter import Meter, meter
 from tasks.progress import say

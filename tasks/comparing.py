@@ -11,9 +11,9 @@ from fraudline.adapters.backfill.partitions import place_of
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.storage.objects import open_objects
 from fraudline.adapters.tables.decisions import Decisions
-from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
+from fraudline.model.bundle import Bundle, load_bundle
 from fraudline.quality.diff_report import DiffReport, diff_figures, diff_markdown, render_diff
 from fraudline.settings import load_settings
 from tasks import artifacts

@@ -24,10 +24,10 @@ from fraudline.adapters.storage.objects import Objects, open_objects
 from fraudline.adapters.tables.labels import Labels
 from fraudline.adapters.tables.tombstones import erased_people, erased_where_known
 from fraudline.contract import Contract
-from fraudline.erasure_files import with_pseudonyms
-from fraudline.landed import Landed, RejectedRow
+from fraudline.erasure.files import with_pseudonyms
 from fraudline.settings import load_settings
-from fraudline.table import TransactionTable, from_transactions
+from fraudline.transactions.landed import Landed, RejectedRow
+from fraudline.transactions.table import TransactionTable, from_transactions
 from tasks.meter import Meter
 from tasks.progress import say
 from tasks.steps import step

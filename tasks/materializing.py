@@ -23,15 +23,15 @@ from fraudline.adapters.tables.labels import Labels
 from fraudline.adapters.tables.leases import Leases
 from fraudline.adapters.tables.profiles import Profiles
 from fraudline.adapters.tables.tombstones import erased_people
-from fraudline.bundle import read_manifest
 from fraudline.clock import format_micros
 from fraudline.contract import Contract, contract_from
-from fraudline.erasure_files import pseudonyms
+from fraudline.erasure.files import pseudonyms
 from fraudline.errors import BadInput, NotReady
 from fraudline.features.definition import feature_set
 from fraudline.features.profile import LaggedHistory
 from fraudline.labels import Verdict
 from fraudline.materializing import build_lagged, newest_hour
+from fraudline.model.bundle import read_manifest
 from fraudline.settings import Settings, load_settings
 from tasks import landing
 from tasks.meter import meter

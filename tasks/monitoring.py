@@ -16,16 +16,16 @@ from fraudline.adapters.storage.objects import open_objects
 from fraudline.adapters.stream.kinesis import Stream
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.adapters.tables.profiles import Profiles
-from fraudline.bundle import Bundle, load_bundle, read_manifest
 from fraudline.clock import from_micros
 from fraudline.contract import Contract
-from fraudline.landed import Landed
+from fraudline.model.bundle import Bundle, load_bundle, read_manifest
 from fraudline.printable import markdown_code
 from fraudline.quality.measures import Context
 from fraudline.quality.monitor_report import monitor_figures, render_monitor, verdict_of
 from fraudline.quality.monitoring import LiveSkew, Monitored, monitor
 from fraudline.settings import Settings
-from fraudline.table import TransactionTable
+from fraudline.transactions.landed import Landed
+from fraudline.transactions.table import TransactionTable
 from tasks import artifacts
 from tasks.metrics import emit
 from tasks.steps import step

@@ -11,7 +11,6 @@ from fraudline.adapters.quality_report import REPORT
 from fraudline.adapters.storage.guarded import open_guarded
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.contract import Contract
-from fraudline.landed import Landed
 from fraudline.printable import markdown_code, markdown_text
 from fraudline.quality.check import check, check_decisions
 from fraudline.quality.measures import Context
@@ -19,6 +18,7 @@ from fraudline.quality.outcome import ExpectationOutcome, QualityResult
 from fraudline.quality.suite import Stage, Suite
 from fraudline.quality.words import in_words
 from fraudline.settings import load_settings
+from fraudline.transactions.landed import Landed
 from tasks import artifacts
 from tasks.steps import step
 

@@ -23,13 +23,13 @@ from fraudline.adapters.tables.leases import Leases
 from fraudline.adapters.tables.profiles import Profiles
 from fraudline.adapters.tables.tombstones import erased_people, require_nobody_new
 from fraudline.archive import Account
-from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import Contract
-from fraudline.erasure_files import with_pseudonyms
+from fraudline.erasure.files import with_pseudonyms
 from fraudline.generation import Generation
+from fraudline.model.bundle import Bundle, load_bundle
 from fraudline.review import waiting
 from fraudline.settings import Settings
-from fraudline.table import TransactionTable
+from fraudline.transactions.table import TransactionTable
 from tasks.artifacts import show_table, tell
 from tasks.progress import say
 from tasks.steps import step

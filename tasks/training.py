@@ -16,21 +16,21 @@ from fraudline.adapters.inputs.originals import left_out
 from fraudline.adapters.registry import Registry, open_registry
 from fraudline.adapters.storage.guarded import open_guarded
 from fraudline.adapters.whoami import whoami
-from fraudline.bundle import Bundle, Manifest, load_bundle, read_manifest
-from fraudline.candidates import Candidate
 from fraudline.features.offline import offline_features
-from fraudline.landed import Landed, RejectedRow
-from fraudline.promotion import Decision, Mask, decide, decide_first, decide_unequal
-from fraudline.publishing import assemble
+from fraudline.model.bundle import Bundle, Manifest, load_bundle, read_manifest
+from fraudline.model.matrix import score_matrix
 from fraudline.quality.check import check
 from fraudline.quality.outcome import QualityResult, gate
-from fraudline.scoring_matrix import score_matrix
-from fraudline.splits import split_files
-from fraudline.table import TransactionTable
+from fraudline.training.candidates import Candidate
 from fraudline.training.challenger import Challenger, choose, refit
 from fraudline.training.dataset import Dataset, labelled, prepare
 from fraudline.training.plan import Plan
+from fraudline.training.promotion import Decision, Mask, decide, decide_first, decide_unequal
+from fraudline.training.publishing import assemble
+from fraudline.training.splits import split_files
 from fraudline.training.walk_forward import Measured, measure_candidate
+from fraudline.transactions.landed import Landed, RejectedRow
+from fraudline.transactions.table import TransactionTable
 from tasks import artifacts
 from tasks.progress import say
 from tasks.steps import step

@@ -23,7 +23,7 @@ from fraudline.microbatch.values import Reading
 from fraudline.profiles import StoredProfile, decode_history, profile_key
 from fraudline.quality.monitoring import LiveSkew
 from fraudline.quality.skew import Recomputed, compare_offline, compare_paths, profile_differences, rebuild
-from fraudline.table import Integers, TransactionTable, concatenate
+from fraudline.transactions.table import Integers, TransactionTable, concatenate
 
 
 def read_pasts(contract: Contract, landing: Objects) -> list[TransactionTable]:

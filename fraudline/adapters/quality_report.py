@@ -12,7 +12,6 @@ from fraudline.adapters.inputs.files import rejected_lines
 from fraudline.adapters.inputs.originals import left_out
 from fraudline.adapters.storage.objects import Objects
 from fraudline.contract import Contract
-from fraudline.landed import Landed
 from fraudline.quality.check import check
 from fraudline.quality.outcome import QualityResult
 from fraudline.quality.places import excluded_key, refused_key
@@ -20,6 +19,7 @@ from fraudline.quality.report import render_report
 from fraudline.quality.suite import Stage
 from fraudline.quality.summary import Summary, decode_summary, encode_summary, summarise
 from fraudline.quality.trends import RUNS
+from fraudline.transactions.landed import Landed
 
 REPORT = "report.html"
 FIGURES = "quality.json"

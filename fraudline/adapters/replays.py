@@ -5,12 +5,12 @@ import re
 from fraudline.adapters.aws.backoff import Deadline
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.tables.decisions import Decisions
-from fraudline.backfilled import NAME
-from fraudline.bundle import load_bundle
+from fraudline.backfill.decisions import NAME
 from fraudline.decision import REALTIME, STREAM, Decision
 from fraudline.errors import BadInput, NotReady, Tampered
-from fraudline.replaying import Replayed, replay
-from fraudline.validation import identifier_problem
+from fraudline.model.bundle import load_bundle
+from fraudline.model.replaying import Replayed, replay
+from fraudline.transactions.validation import identifier_problem
 
 _ORIGIN = re.compile(rf"stream|realtime|backfill#{NAME}")
 

@@ -69,7 +69,7 @@ def backfill(
 
     Earlier rows of the input are history, with the labels in their own column. Nothing online is read or changed.
     """
-    from fraudline.backfilled import check_outputs, check_window
+    from fraudline.backfill.decisions import check_outputs, check_window
 
     first, last = parse_date(start, "--start"), parse_date(end, "--end")
     since = _moment(stream_from) if stream_from else None

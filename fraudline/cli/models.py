@@ -64,8 +64,8 @@ def list_(models: ModelsOption = "models", contract: DeploymentContractOption = 
 def _row(registry: Any, version: str, champion: str | None) -> dict[str, Any]:
     """What is known of a version; of a damaged one its place in history, for the others are wanted all the more."""
     from fraudline.adapters.registry import MAKES_CHAMPION
-    from fraudline.bundle import read_manifest
     from fraudline.errors import Tampered
+    from fraudline.model.bundle import read_manifest
 
     actions = [entry.action for entry in registry.history() if entry.version == version]
     if version == champion:
@@ -103,7 +103,7 @@ def show(
     """A version's model card; with --json its manifest."""
     import msgspec
 
-    from fraudline.bundle import read_manifest, read_verified
+    from fraudline.model.bundle import read_manifest, read_verified
 
     registry = _registry(models, contract)
     name = registry.resolve(version)
@@ -197,7 +197,7 @@ def diff(
 
 
 def _facts(registry: Any, version: str) -> dict[str, Any]:
-    from fraudline.bundle import read_manifest
+    from fraudline.model.bundle import read_manifest
 
     manifest = read_manifest(registry.read(version).__getitem__, version)
     figures = manifest.metrics["candidates"][manifest.candidate]
@@ -231,7 +231,7 @@ def verify(
 
 
 def _verify(registry: Any, version: str) -> list[str]:
-    from fraudline.bundle import load_bundle, read_verified
+    from fraudline.model.bundle import load_bundle, read_verified
 
     files = registry.read(version)
     bundle = load_bundle(files.__getitem__, version)
@@ -242,7 +242,7 @@ def _verify(registry: Any, version: str) -> list[str]:
 
 def _require_profiles(registry: Any, version: str) -> None:
     """A champion of the deployment's stream needs profiles of its features; a registry elsewhere has no stream."""
-    from fraudline.bundle import read_manifest
+    from fraudline.model.bundle import read_manifest
     from fraudline.settings import load_settings
 
     settings = load_settings()

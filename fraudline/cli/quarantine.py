@@ -102,7 +102,7 @@ def _redriven(key: str, at: str | None, contract: str) -> list[Any]:
     from fraudline.adapters.aws.clients import client
     from fraudline.adapters.stream.producer import Producer
     from fraudline.adapters.tables.tombstones import erased_people
-    from fraudline.validation import Validator
+    from fraudline.transactions.validation import Validator
 
     keys = [key] if key.endswith(".jsonl") else _beginning_with(key, store)
     producer, erased = Producer(client("kinesis"), settings.stream), erased_people(settings, definition)

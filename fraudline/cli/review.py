@@ -96,7 +96,7 @@ def verdict(
     from fraudline.adapters.aws.backoff import within
     from fraudline.adapters.clock import now_micros
     from fraudline.labels import Verdict
-    from fraudline.table import UNKNOWN
+    from fraudline.transactions.table import UNKNOWN
 
     label = {Found.fraud: 1, Found.legitimate: 0, Found.withdrawn: UNKNOWN}[found]
     given = Verdict(label, now_micros(), by or whoami(), note)

@@ -24,8 +24,8 @@ def score(
     import msgspec
 
     from fraudline.adapters.registry import open_registry
-    from fraudline.bundle import load_bundle
     from fraudline.contract import load_contract
+    from fraudline.model.bundle import load_bundle
     from fraudline.realtime.lines import score_lines
 
     registry = open_registry(models, load_contract(contract).name)

@@ -10,13 +10,13 @@ import pyarrow as pa
 from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.inputs.originals import originals
 from fraudline.adapters.stream.outgoing import outgoing
-from fraudline.cells import cells_in
 from fraudline.clock import format_day
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.simulate import KINDS, Population, simulate, soil, weave, weave_records
-from fraudline.table import TransactionTable
+from fraudline.transactions.cells import cells_in
+from fraudline.transactions.table import TransactionTable
 
 POPULATION = Population(users=2000, start=date(2026, 1, 5), days=45, fraud_rate=0.015, seed=0)
 DIRT = 0.005

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fraudline.durations import DAY
-from fraudline.table import Integers
+from fraudline.transactions.table import Integers
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int8]

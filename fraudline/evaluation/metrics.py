@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from fraudline.contract import Alerts
 from fraudline.durations import DAY
 from fraudline.evaluation.judged import Floats, Judged, Labels
-from fraudline.table import Integers
+from fraudline.transactions.table import Integers
 
 # Of the calibration error.
 BINS = 20

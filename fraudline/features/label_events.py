@@ -11,7 +11,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from fraudline.table import UNKNOWN, Integers, Statements, TransactionTable
+from fraudline.transactions.table import UNKNOWN, Integers, Statements, TransactionTable
 
 _Event = tuple[int, int, int, int]
 

@@ -16,7 +16,7 @@ from fraudline.features.offline_lagged import LaggedEntityHistory, LaggedPrimiti
 from fraudline.features.offline_partition import PartitionHistory
 from fraudline.features.offline_windows import BLOCK, Mask, Primitives
 from fraudline.features.vector import OPERATIONS, Floats
-from fraudline.table import Integers, TransactionTable
+from fraudline.transactions.table import Integers, TransactionTable
 
 
 def offline_features(table: TransactionTable, rows: Mask | None = None) -> Floats:

@@ -8,7 +8,7 @@ from fraudline.durations import HOUR
 from fraudline.features.label_events import LabelEvents
 from fraudline.features.offline_windows import Keys, Mask, Primitives, stable_order, sums_before, window_starts
 from fraudline.features.profile import LabelEvent, Run, run_of
-from fraudline.table import Integers
+from fraudline.transactions.table import Integers
 
 
 class EntityLabels:

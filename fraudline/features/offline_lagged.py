@@ -17,7 +17,7 @@ from fraudline.features.offline_labels import EntityLabels
 from fraudline.features.offline_partition import Explained
 from fraudline.features.offline_windows import BLOCK, Keys, Mask, Primitives, stable_order, sums_before, window_starts
 from fraudline.features.online_lagged import REACH
-from fraudline.table import NOT_RECORDED, Integers, TransactionTable
+from fraudline.transactions.table import NOT_RECORDED, Integers, TransactionTable
 
 
 @dataclass(frozen=True)

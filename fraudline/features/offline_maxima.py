@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fraudline.table import Integers
+from fraudline.transactions.table import Integers
 
 
 class Maxima:

@@ -25,7 +25,7 @@ from fraudline.features.offline_windows import (
     sums_before,
     window_starts,
 )
-from fraudline.table import Integers, TransactionTable
+from fraudline.transactions.table import Integers, TransactionTable
 
 
 def explained_by_amount(table: TransactionTable) -> Mask:

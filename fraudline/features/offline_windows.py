@@ -13,7 +13,7 @@ import numpy.typing as npt
 from fraudline.contract import Entity
 from fraudline.durations import DAY, HOUR
 from fraudline.features.definition import windows
-from fraudline.table import Integers
+from fraudline.transactions.table import Integers
 
 Mask = npt.NDArray[np.bool_]
 # Columns of what features are computed from, by the names that `definition.py` gives them.

@@ -22,7 +22,7 @@ from fraudline.features.limits import fits, largest_amount
 from fraudline.features.online_lagged import LaggedReader
 from fraudline.features.profile import History, LaggedHistory
 from fraudline.features.scalar import OPERATIONS
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 
 class Computed(NamedTuple):

@@ -11,13 +11,13 @@ from fraudline.decision import STREAM, Decision, digest, pack
 from fraudline.errors import Unavailable
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History
-from fraudline.judging import judge
 from fraudline.microbatch.copies import Copies
 from fraudline.microbatch.values import Event, Outcome, Reading, ScoringBundle, View
+from fraudline.model.judging import judge
 from fraudline.profiles import ProfileChange, decode_history, encode_history, profile_key
 from fraudline.stream import NOTHING, Batch, Record, Shard
-from fraudline.transaction import Problem, Rejected, Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.transaction import Problem, Rejected, Transaction
+from fraudline.transactions.validation import Validator
 
 # Reasons to refuse a record that are not the validator's.
 WRONG_PARTITION_KEY = "wrong_partition_key"

@@ -2,7 +2,7 @@
 
 from fraudline.archive import Refusal
 from fraudline.microbatch.values import Event, View
-from fraudline.transaction import CONFLICT, Problem
+from fraudline.transactions.transaction import CONFLICT, Problem
 
 
 class Copies:

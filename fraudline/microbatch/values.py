@@ -7,11 +7,11 @@ from fraudline.archive import Refusal, Row
 from fraudline.contract import Contract
 from fraudline.decision import Decision
 from fraudline.features.profile import LaggedHistory
-from fraudline.judging import Judge
+from fraudline.model.judging import Judge
+from fraudline.model.scoring import Scorer
 from fraudline.profiles import ProfileChange, StoredProfile
-from fraudline.scoring import Scorer
 from fraudline.stream import Record
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 
 class ScoringBundle(Judge, Protocol):

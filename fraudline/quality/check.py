@@ -9,7 +9,6 @@ import numpy as np
 from fraudline.contract import Contract
 from fraudline.decision import Decision
 from fraudline.errors import BadInput
-from fraudline.landed import Landed
 from fraudline.quality.draft import draft
 from fraudline.quality.engine import judge
 from fraudline.quality.frame import decisions_frame, frame_columns, transactions_frame
@@ -17,7 +16,8 @@ from fraudline.quality.masking import personal_columns
 from fraudline.quality.measures import MEASURES, Context, measures, window_frame
 from fraudline.quality.outcome import NO_POSITIONS, ExpectationOutcome, Positions, QualityResult
 from fraudline.quality.suite import Stage, Suite
-from fraudline.table import TransactionTable
+from fraudline.transactions.landed import Landed
+from fraudline.transactions.table import TransactionTable
 
 
 def check(

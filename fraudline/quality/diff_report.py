@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from fraudline.backfill.diffs import Diff, Tally, shift_labels
 from fraudline.contract import Contract
-from fraudline.diffs import Diff, Tally, shift_labels
 from fraudline.quality.masking import mask, shown
 from fraudline.quality.pages import render
 from fraudline.quality.words import in_words

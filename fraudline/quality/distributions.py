@@ -12,7 +12,7 @@ from fraudline.durations import DAY, HOUR
 from fraudline.quality.frame import local_time
 from fraudline.quality.histograms import Histogram, histogram
 from fraudline.quality.masking import plain
-from fraudline.table import Codes, TransactionTable
+from fraudline.transactions.table import Codes, TransactionTable
 
 MAX_VALUES = 8
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

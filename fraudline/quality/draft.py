@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from fraudline.contract import Contract
-from fraudline.landed import Landed
 from fraudline.quality.frame import LABEL_HOURS
 from fraudline.quality.measures import Context, measures
 from fraudline.quality.suite import About, Expectation, Origin, Severity, Stage, Suite
+from fraudline.transactions.landed import Landed
 
 
 class Bound(NamedTuple):

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fraudline.cells import cells_in, to_record
 from fraudline.contract import Contract
-from fraudline.landed import Landed, Place, RejectedRow
 from fraudline.quality.masking import shown
 from fraudline.quality.outcome import ExpectationOutcome
+from fraudline.transactions.cells import cells_in, to_record
+from fraudline.transactions.landed import Landed, Place, RejectedRow
 
 EXAMPLES = 3
 

@@ -15,7 +15,7 @@ from fraudline.clock import QUARTER, utc_offset
 from fraudline.contract import Contract
 from fraudline.decision import Decision
 from fraudline.durations import DAY, HOUR, SECOND
-from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable
+from fraudline.transactions.table import UNKNOWN, Codes, Integers, TransactionTable
 
 # Columns added to the contract's own, for rules that need them.
 HOUR_OF_DAY = "hour"

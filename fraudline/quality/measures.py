@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from fraudline.durations import DAY, HOUR
-from fraudline.landed import Landed
 from fraudline.quality.frame import local_time
 from fraudline.quality.words import Unit
-from fraudline.table import UNKNOWN, Integers, TransactionTable
+from fraudline.transactions.landed import Landed
+from fraudline.transactions.table import UNKNOWN, Integers, TransactionTable
 
 WEEK = 7 * DAY
 # Volumes and new entities are those of the newest day; a day is new only against this much past.

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fraudline.bundle import Bundle
 from fraudline.clock import from_micros
 from fraudline.durations import DAY
 from fraudline.errors import NotReady
@@ -16,10 +15,11 @@ from fraudline.evaluation.judged import Judged
 from fraudline.evaluation.metrics import Metrics, measure
 from fraudline.features.definition import FeatureSet
 from fraudline.features.offline import offline_features
+from fraudline.model.bundle import Bundle
+from fraudline.model.matrix import score_matrix
 from fraudline.quality.drift import AlertDrift, DriftReport, alert_drift, compare
 from fraudline.quality.skew import Skew
-from fraudline.scoring_matrix import score_matrix
-from fraudline.table import TransactionTable
+from fraudline.transactions.table import TransactionTable
 
 Mask = npt.NDArray[np.bool_]
 # Labels that are in are judged over this long, and not on fewer frauds than that.

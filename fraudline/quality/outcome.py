@@ -9,7 +9,7 @@ import numpy.typing as npt
 from fraudline.errors import BadInput
 from fraudline.quality.suite import Severity, Stage
 from fraudline.quality.words import Unit, in_words
-from fraudline.transaction import Problem
+from fraudline.transactions.transaction import Problem
 
 Positions = npt.NDArray[np.int64]
 NO_POSITIONS: Positions = np.zeros(0, dtype=np.int64)

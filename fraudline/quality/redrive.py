@@ -7,16 +7,16 @@ from typing import Any
 
 import msgspec
 
-from fraudline.cells import cells_in, record_of, to_record
 from fraudline.contract import Contract
-from fraudline.landed import Place, RejectedRow
 from fraudline.quality.engine import judge
 from fraudline.quality.frame import transactions_frame
 from fraudline.quality.outcome import problems_by_position
 from fraudline.quality.suite import Suite
-from fraudline.table import TransactionTable, from_transactions
-from fraudline.transaction import CONFLICTING_ID, Problem, Rejected, Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.cells import cells_in, record_of, to_record
+from fraudline.transactions.landed import Place, RejectedRow
+from fraudline.transactions.table import TransactionTable, from_transactions
+from fraudline.transactions.transaction import CONFLICTING_ID, Problem, Rejected, Transaction
+from fraudline.transactions.validation import Validator
 
 _CELLS = (".csv", ".parquet")
 

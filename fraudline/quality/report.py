@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from fraudline.contract import SHIPPED
-from fraudline.landed import Landed
 from fraudline.quality.distributions import distributions
 from fraudline.quality.examples import failing_rows, quarantine_reasons
 from fraudline.quality.outcome import QualityResult
@@ -14,6 +13,7 @@ from fraudline.quality.pages import render
 from fraudline.quality.places import excluded_key, refused_key
 from fraudline.quality.summary import Summary, summarise
 from fraudline.quality.trends import RUNS, trends
+from fraudline.transactions.landed import Landed
 
 
 def render_report(

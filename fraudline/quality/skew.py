@@ -14,7 +14,7 @@ from fraudline.decision import Decision, pack, unpack
 from fraudline.features.definition import FeatureSet
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 SCORE = "score"
 

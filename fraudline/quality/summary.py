@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from fraudline.clock import format_micros, from_micros
-from fraudline.landed import Landed
 from fraudline.quality.outcome import ExpectationOutcome, QualityResult
+from fraudline.transactions.landed import Landed
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from fraudline.decision import Decision
 from fraudline.realtime.config import Fallback
 from fraudline.realtime.decide import ProfileState
 from fraudline.realtime.events import BadRequest
-from fraudline.transaction import CONFLICTING_ID, Problem
+from fraudline.transactions.transaction import CONFLICTING_ID, Problem
 
 RETRY_AFTER_SECONDS = 5
 

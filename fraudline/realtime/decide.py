@@ -2,15 +2,15 @@
 
 from typing import Literal, NamedTuple
 
-from fraudline.bundle import Bundle
 from fraudline.decision import REALTIME, Decision, digest, pack
 from fraudline.features.online import OnlineFeatures
 from fraudline.features.profile import History, LaggedHistory
-from fraudline.judging import judge
+from fraudline.model.bundle import Bundle
+from fraudline.model.judging import judge
 from fraudline.profiles import profile_key
 from fraudline.stream import NOTHING
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 
 # found: the entity's profile was read; new: it has none yet; missing: it could not be read in time or is damaged, so
 # the score knows no history; recorded: the stream has decided on this very transaction already, and that is the answer.

@@ -16,7 +16,7 @@ from fraudline.realtime.events import BadRequest, Record, Request, parse
 from fraudline.realtime.model import Models
 from fraudline.realtime.ports import Profiles, Recorded, Recorder
 from fraudline.realtime.telemetry import CallFacts, Telemetry
-from fraudline.transaction import Rejected, Transaction
+from fraudline.transactions.transaction import Rejected, Transaction
 
 # Nobody waits for the second opinion on the stream, and one without history would be worth nothing.
 STREAM_SECONDS = 3.0

@@ -5,13 +5,13 @@ from typing import Any
 
 import msgspec
 
-from fraudline.bundle import Bundle
 from fraudline.decision import Decision, digest
 from fraudline.features.profile import History
+from fraudline.model.bundle import Bundle
 from fraudline.realtime import answers
 from fraudline.realtime.answers import Outcome
 from fraudline.realtime.decide import Decider, Stored
-from fraudline.transaction import Rejected, Transaction
+from fraudline.transactions.transaction import Rejected, Transaction
 
 
 def score_lines(bundle: Bundle, lines: Iterable[bytes | str]) -> Iterator[dict[str, Any]]:

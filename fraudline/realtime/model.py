@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from fraudline.bundle import MANIFEST, Bundle, ReadFile, load_bundle
 from fraudline.errors import BadInput, NotReady, Tampered, Unavailable
+from fraudline.model.bundle import MANIFEST, Bundle, ReadFile, load_bundle
 from fraudline.realtime.decide import Decider
 from fraudline.realtime.telemetry import Telemetry
 

@@ -11,7 +11,7 @@ import msgspec
 from fraudline.contract import Category, Contract, load_contract
 from fraudline.realtime.answers import Answer, Refusal
 from fraudline.realtime.events import MAX_TRANSACTIONS
-from fraudline.validation import MAX_ID_LENGTH, MAX_TEXT_LENGTH
+from fraudline.transactions.validation import MAX_ID_LENGTH, MAX_TEXT_LENGTH
 
 Schema = dict[str, Any]
 

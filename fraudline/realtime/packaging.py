@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from fraudline.bundle import GOLDEN, GRAPH, MANIFEST, SCORER, Bundle, load_bundle
 from fraudline.errors import BadInput, NotReady, Unavailable
+from fraudline.model.bundle import GOLDEN, GRAPH, MANIFEST, SCORER, Bundle, load_bundle
 from fraudline.realtime.model import PACKAGED_MODEL, Packaged
 from fraudline.realtime.sources import function_sources
 from fraudline.realtime.wheels import Wheel, download

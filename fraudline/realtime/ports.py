@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from fraudline.decision import Decision
 from fraudline.realtime.decide import Decider, Stored
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 
 class Profiles(Protocol):

@@ -11,7 +11,7 @@ from fraudline.features.profile import LaggedHistory
 from fraudline.profiles import built_through_key, decode_history, decode_lagged
 from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.dynamodb import DynamoDB, Wanted
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 Items = Mapping[str, dict[str, Any]]
 _THREADS = 4

@@ -10,10 +10,10 @@ from fraudline.clock import format_day
 from fraudline.errors import NotReady
 from fraudline.evaluation.bootstrap import Comparison, compare_average_precision
 from fraudline.evaluation.judged import Judged
-from fraudline.export import check_agreement, scorer_files, to_scorer
-from fraudline.scoring import Scorer
-from fraudline.scoring_matrix import score_matrix
+from fraudline.model.matrix import score_matrix
+from fraudline.model.scoring import Scorer
 from fraudline.training.dataset import Dataset, Matrix
+from fraudline.training.export import check_agreement, scorer_files, to_scorer
 from fraudline.training.folds import folds
 from fraudline.training.plan import Mask, Plan
 from fraudline.training.walk_forward import Measured, fit

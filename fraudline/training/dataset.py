@@ -9,8 +9,8 @@ from fraudline.clock import format_day
 from fraudline.errors import NotReady
 from fraudline.evaluation.judged import Judged, Scored
 from fraudline.features.offline import offline_features
-from fraudline.table import UNKNOWN, TransactionTable
 from fraudline.training.plan import FOLDS, TEST_LENGTH, Fold, Mask, Plan
+from fraudline.transactions.table import UNKNOWN, TransactionTable
 
 Matrix = npt.NDArray[np.float64]
 

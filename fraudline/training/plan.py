@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fraudline.candidates import CANDIDATES, Candidate
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.features.definition import FeatureSet, feature_set
-from fraudline.table import TransactionTable
+from fraudline.training.candidates import CANDIDATES, Candidate
+from fraudline.transactions.table import TransactionTable
 
 Mask = npt.NDArray[np.bool_]
 

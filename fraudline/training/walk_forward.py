@@ -10,13 +10,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from fraudline.candidates import Candidate, Parameters, stripped
 from fraudline.evaluation.judged import Judged, Scored, joined
 from fraudline.evaluation.metrics import LabelAge, Metrics, average_precision, measure, measure_by_label_age
 from fraudline.evaluation.thresholds import Thresholds, choose_thresholds, measure_ahead
-from fraudline.export import margins_of, to_scorer
-from fraudline.scoring import Calibration
+from fraudline.model.scoring import Calibration
+from fraudline.training.candidates import Candidate, Parameters, stripped
 from fraudline.training.dataset import Dataset, Matrix
+from fraudline.training.export import margins_of, to_scorer
 from fraudline.training.folds import folds
 from fraudline.training.plan import Fold, Mask, Plan
 

@@ -22,8 +22,9 @@ SHELL = (
 )
 # Scoring a transaction with a linear champion runs through these.
 ONLINE = (
-    *("fraudline.contract", "fraudline.validation", "fraudline.features.online", "fraudline.features.profile"),
-    *("fraudline.bundle", "fraudline.golden", "fraudline.scoring", "fraudline.decision"),
+    *("fraudline.contract", "fraudline.transactions.validation"),
+    *("fraudline.features.online", "fraudline.features.profile"),
+    *("fraudline.model.bundle", "fraudline.model.golden", "fraudline.model.scoring", "fraudline.decision"),
     *("fraudline.archive", "fraudline.quarantine", "fraudline.stream", "fraudline.profiles", "fraudline.generation"),
     "fraudline.microbatch.batches",
 )

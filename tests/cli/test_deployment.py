@@ -15,7 +15,7 @@ from fraudline.local.emulator import Emulator
 from fraudline.local.stack import Running, _state
 from fraudline.quarantine import Reject, encode_rejects
 from fraudline.settings import Settings
-from fraudline.transaction import Problem
+from fraudline.transactions.transaction import Problem
 from tests.cli.conftest import Shop
 from tests.support.command import Person
 from tests.support.pipeline import Pipeline

@@ -19,12 +19,12 @@ from fraudline.adapters.stream.draining import Limits
 from fraudline.adapters.stream.producer import Producer
 from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.decisions import Decisions
-from fraudline.bundle import Bundle, load_bundle
 from fraudline.contract import load_contract
 from fraudline.decision import REALTIME, STREAM, Decision
+from fraudline.model.bundle import Bundle, load_bundle
 from fraudline.realtime.decide import Decider, Stored
 from fraudline.settings import Settings
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 from tests.realtime.bundles import Files, bundle_files, population, version_of
 from tests.stream.events import clean_events
 from tests.support.command import Finished, Person

@@ -17,17 +17,17 @@ from fraudline.adapters.stream.draining import Limits
 from fraudline.adapters.stream.producer import Producer
 from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.decisions import Decisions, with_bytes
-from fraudline.backfilled import origin_of, rows_of
-from fraudline.backfilling import PastInMemory
-from fraudline.bundle import Bundle, load_bundle
+from fraudline.backfill.decisions import origin_of, rows_of
+from fraudline.backfill.past import PastInMemory
 from fraudline.decision import decision_from, unpack
 from fraudline.errors import BadInput, LostRace, NotReady
 from fraudline.local.emulator import Emulator
-from fraudline.replaying import replay
+from fraudline.model.bundle import Bundle, load_bundle
+from fraudline.model.replaying import replay
 from fraudline.settings import Settings
-from fraudline.table import from_transactions
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.table import from_transactions
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 from tests.realtime.bundles import bundle_files, version_of
 from tests.stream.events import clean_events
 from tests.stream.proxy import Body, Rewritten, proxy

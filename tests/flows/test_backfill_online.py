@@ -27,12 +27,12 @@ from fraudline.adapters.stream.producer import Producer
 from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.adapters.tables.labels import Labels
-from fraudline.bundle import Bundle, load_bundle
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.durations import MINUTE
 from fraudline.errors import BadInput
 from fraudline.labels import Verdict
+from fraudline.model.bundle import Bundle, load_bundle
 from fraudline.settings import Settings
 from tests.realtime.bundles import bundle_files, version_of
 from tests.stream.events import clean_events, dirty_events

@@ -24,7 +24,7 @@ from fraudline.adapters.backfill.partitions import (
     parquet_bytes,
 )
 from fraudline.adapters.storage.objects import open_objects
-from fraudline.backfilling import Partition, ScoredDay
+from fraudline.backfill.past import Partition, ScoredDay
 from fraudline.errors import LostRace
 from fraudline.settings import Settings
 

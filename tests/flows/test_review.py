@@ -22,8 +22,8 @@ from fraudline.decision import Decision
 from fraudline.durations import DAY
 from fraudline.labels import Verdict, with_verdicts
 from fraudline.settings import Settings
-from fraudline.table import from_transactions
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import from_transactions
+from fraudline.transactions.transaction import Transaction
 
 PROGRAM = Path(sys.executable).with_name("fraudline")
 NOW = time.time_ns() // 1000

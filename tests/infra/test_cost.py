@@ -29,8 +29,8 @@ from fraudline.profiles import encode_history
 from fraudline.realtime import telemetry
 from fraudline.realtime.events import Kind
 from fraudline.simulate import Population, simulate, to_records
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 
 from .conftest import REPO, Plan
 

@@ -9,7 +9,7 @@ from fraudline.clock import to_micros
 from fraudline.contract import Contract, contract_from
 from fraudline.durations import DAY, HOUR, MINUTE, SECOND, parse_duration
 from fraudline.features.constants import SQUARE_CAP
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 # Clocks change in Rome on 29 March 2026, in New York on 8 March, in Lord Howe (by half an hour) on 5 April.
 ZONES = ("UTC", "Europe/Rome", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")

@@ -15,8 +15,8 @@ from fraudline.features.online import Computed, OnlineFeatures
 from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.profiles import decode_history, decode_lagged, encode_history
-from fraudline.table import TransactionTable, from_transactions
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import TransactionTable, from_transactions
+from fraudline.transactions.transaction import Transaction
 
 Counted = tuple[int, int, Transaction, bool]
 

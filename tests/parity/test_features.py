@@ -21,8 +21,8 @@ from fraudline.features.offline_partition import explained_by_amount
 from fraudline.features.online import Computed, OnlineFeatures
 from fraudline.features.profile import History, LaggedHistory
 from fraudline.generation import Generation
-from fraudline.table import TransactionTable, from_transactions
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import TransactionTable, from_transactions
+from fraudline.transactions.transaction import Transaction
 from tests.parity.contracts import Draw, contracts, draws, transactions
 from tests.parity.replay import arrived, hours_before, replay
 

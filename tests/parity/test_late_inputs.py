@@ -20,8 +20,8 @@ from fraudline.features.profile import LabelEvent, LaggedHistory, run_of
 from fraudline.labels import Verdict, with_verdicts
 from fraudline.materializing import build_lagged
 from fraudline.profiles import decode_lagged, encode_history, profile_key
-from fraudline.table import NOT_RECORDED, UNKNOWN, TransactionTable
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import NOT_RECORDED, UNKNOWN, TransactionTable
+from fraudline.transactions.transaction import Transaction
 from tests.parity.contracts import Draw, contracts, draws, transactions
 from tests.parity.replay import arrived
 

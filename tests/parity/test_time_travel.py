@@ -16,7 +16,7 @@ from fraudline.adapters.inputs.files import load_transactions
 from fraudline.contract import Contract
 from fraudline.durations import DAY
 from fraudline.features.offline import offline_features
-from fraudline.table import TransactionTable, from_transactions
+from fraudline.transactions.table import TransactionTable, from_transactions
 from tests.parity.contracts import Draw, amounts, contracts, draws, transactions
 from tests.unit.fitted import SMALL
 from tests.unit.retrained import AS_OF, Retrained, frame, plan, retrain, shop

@@ -9,7 +9,7 @@ from fraudline.adapters.erasure.stores import Folder, Swept
 from fraudline.adapters.storage.disk import partial_beside
 from fraudline.adapters.storage.objects import open_objects
 from fraudline.contract import load_contract
-from fraudline.erasure import Erased
+from fraudline.erasure.people import Erased
 
 DYING = """
 import os, signal, sys

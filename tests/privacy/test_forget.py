@@ -25,7 +25,7 @@ from fraudline.durations import DAY
 from fraudline.errors import BadInput, NotReady
 from fraudline.realtime.start import start
 from fraudline.settings import Settings
-from fraudline.validation import Validator
+from fraudline.transactions.validation import Validator
 from tests.privacy.shop import Shop, drain, record, rows, send, sent
 
 ECOMMERCE = load_contract("ecommerce")

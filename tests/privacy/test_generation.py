@@ -15,8 +15,8 @@ from fraudline.errors import NotReady
 from fraudline.features.definition import feature_set
 from fraudline.local.emulator import Emulator
 from fraudline.settings import Settings
-from fraudline.table import TransactionTable, from_transactions
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import TransactionTable, from_transactions
+from fraudline.transactions.transaction import Transaction
 from tasks import streaming
 from tests.privacy.test_beside_the_stream import calm, forget, renamed, send
 from tests.stream.events import clean_events

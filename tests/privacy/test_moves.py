@@ -11,7 +11,7 @@ from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.erasure.profiles import ProfileRows
 from fraudline.contract import load_contract
 from fraudline.durations import HOUR
-from fraudline.erasure import Erased, Tombstone, keyed_hash
+from fraudline.erasure.people import Erased, Tombstone, keyed_hash
 from fraudline.errors import LostRace
 from fraudline.profiles import built_position
 from fraudline.settings import Settings

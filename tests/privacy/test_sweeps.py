@@ -11,7 +11,7 @@ from fraudline.adapters.erasure.labels import LabelRows
 from fraudline.adapters.erasure.stores import Bucket
 from fraudline.adapters.tables.labels import Labels
 from fraudline.contract import load_contract
-from fraudline.erasure import Erased, Tombstone, keyed_hash
+from fraudline.erasure.people import Erased, Tombstone, keyed_hash
 from fraudline.labels import Verdict
 from fraudline.settings import Settings
 

@@ -17,7 +17,7 @@ from fraudline.adapters.tables.tombstones import (
 )
 from fraudline.contract import load_contract
 from fraudline.durations import HOUR
-from fraudline.erasure import Tombstone
+from fraudline.erasure.people import Tombstone
 from fraudline.errors import BadInput, LostRace, NotReady
 from fraudline.features.definition import feature_set
 from fraudline.features.profile import LaggedHistory

@@ -9,12 +9,12 @@ import pytest
 from expectations import load_suite
 from fraudline.adapters.inputs.files import load_transactions
 from fraudline.contract import Contract, load_contract
-from fraudline.landed import Landed
 from fraudline.quality.check import check
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityResult
 from fraudline.quality.suite import Stage
 from fraudline.simulate import Population, simulate
+from fraudline.transactions.landed import Landed
 
 Read = Callable[[pd.DataFrame], Landed]
 

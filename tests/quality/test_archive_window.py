@@ -13,7 +13,7 @@ from fraudline.clock import format_day, parse_timestamp
 from fraudline.contract import Contract
 from fraudline.durations import DAY, HOUR, MINUTE
 from fraudline.quality.check import check
-from fraudline.transaction import Problem
+from fraudline.transactions.transaction import Problem
 
 NOON = parse_timestamp("2026-03-02T12:00:00Z", "UTC")
 WEEK = 7 * DAY

@@ -29,7 +29,6 @@ from fraudline.adapters.stream.draining import Limits
 from fraudline.adapters.stream.producer import Producer
 from fraudline.adapters.stream.slices import run_slice
 from fraudline.adapters.tables.decisions import Decisions
-from fraudline.bundle import MANIFEST, Manifest, load_bundle, seal
 from fraudline.cli.app import app
 from fraudline.clock import to_micros
 from fraudline.contract import Contract, load_contract
@@ -37,7 +36,8 @@ from fraudline.decision import pack, unpack
 from fraudline.durations import DAY, SECOND
 from fraudline.errors import BadInput, NotReady
 from fraudline.features.offline import offline_features
-from fraudline.landed import Landed
+from fraudline.model.bundle import MANIFEST, Manifest, load_bundle, seal
+from fraudline.model.matrix import score_matrix
 from fraudline.quality.histograms import reference
 from fraudline.quality.monitor_report import monitor_figures
 from fraudline.quality.monitoring import LiveSkew, Monitored
@@ -45,9 +45,9 @@ from fraudline.quality.monitoring import monitor as measure
 from fraudline.quality.outcome import QualityGate
 from fraudline.quality.skew import Difference, Skew
 from fraudline.quality.suite import encode_suite
-from fraudline.scoring_matrix import score_matrix
 from fraudline.settings import Settings
 from fraudline.simulate import soil, weave
+from fraudline.transactions.landed import Landed
 from tasks.monitoring import champion, tell_age
 from tests.realtime.bundles import bundle_files
 from tests.stream.bundles import small_bundle

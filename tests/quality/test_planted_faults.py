@@ -11,10 +11,10 @@ from expectations import where_to_correct
 from fraudline.clock import day_start, parse_timestamp
 from fraudline.contract import Contract, load_contract
 from fraudline.errors import BadInput
-from fraudline.landed import Landed
 from fraudline.quality.measures import Context
 from fraudline.quality.outcome import QualityGate, QualityResult, gate
 from fraudline.training.plan import Plan
+from fraudline.transactions.landed import Landed
 from tasks import training
 
 Judge = Callable[..., QualityResult]

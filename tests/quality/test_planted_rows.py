@@ -12,10 +12,10 @@ from fraudline.adapters.inputs.quarantine import BatchQuarantine
 from fraudline.adapters.quality_report import run_quality
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.contract import Contract
-from fraudline.landed import Landed
 from fraudline.quality.draft import draft
 from fraudline.quality.suite import About, Expectation, Suite, encode_suite
 from fraudline.simulate import FILE_KINDS, Dirt, Population, simulate, soil, weave
+from fraudline.transactions.landed import Landed
 
 REASONS = {
     "missing_id": "id_missing",

@@ -18,7 +18,6 @@ from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.contract import Contract
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
-from fraudline.landed import Landed
 from fraudline.quality.check import check
 from fraudline.quality.distributions import distributions
 from fraudline.quality.draft import draft
@@ -28,6 +27,7 @@ from fraudline.quality.report import render_report
 from fraudline.quality.suite import About, Expectation, Suite
 from fraudline.quality.summary import summarise
 from fraudline.simulate import soil, weave
+from fraudline.transactions.landed import Landed
 
 Read = Callable[[pd.DataFrame], Landed]
 

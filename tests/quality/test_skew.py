@@ -31,9 +31,9 @@ from fraudline.profiles import ProfileChange, decode_history, encode_history, pr
 from fraudline.quality.monitoring import LiveSkew
 from fraudline.quality.skew import compare_offline, compare_paths, profile_differences, rebuild
 from fraudline.settings import Settings
-from fraudline.table import from_transactions
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.table import from_transactions
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 from tasks import monitoring
 from tasks.streaming import build_generation
 from tests.stream.bundles import small_bundle

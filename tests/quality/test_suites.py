@@ -13,12 +13,12 @@ from expectations import load_suite, suite_path, write_draft
 from fraudline.contract import SHIPPED, Contract, load_contract
 from fraudline.decision import Decision
 from fraudline.errors import BadInput
-from fraudline.landed import Landed
 from fraudline.quality.check import check, check_decisions
 from fraudline.quality.draft import draft
 from fraudline.quality.measures import MEASURES
 from fraudline.quality.suite import STAGES, About, Expectation, Suite, decode_suite, encode_suite
-from fraudline.table import UNKNOWN
+from fraudline.transactions.landed import Landed
+from fraudline.transactions.table import UNKNOWN
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import msgspec
 
-from fraudline.bundle import GOLDEN, SCORER, Manifest, seal
 from fraudline.contract import Contract, load_contract
 from fraudline.features.definition import feature_set
 from fraudline.features.online import OnlineFeatures
-from fraudline.golden import make_golden
-from fraudline.scoring import Calibration, Curve, LinearModel, LinearScorer
+from fraudline.model.bundle import GOLDEN, SCORER, Manifest, seal
+from fraudline.model.golden import make_golden
+from fraudline.model.scoring import Calibration, Curve, LinearModel, LinearScorer
 from fraudline.simulate import LABEL, Population, simulate
 from fraudline.simulate.records import rows
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 
 KNOTS = 8
 Files = dict[str, bytes]
@@ -51,7 +51,7 @@ def tree_files() -> Files:
     from sklearn.ensemble import GradientBoostingClassifier
     from sklearn.pipeline import Pipeline
 
-    from fraudline.export import scorer_files, to_scorer
+    from fraudline.training.export import scorer_files, to_scorer
 
     contract = load_contract("ecommerce")
     features, labels = examples(contract)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fraudline.bundle import Bundle, load_bundle
+from fraudline.model.bundle import Bundle, load_bundle
 from fraudline.realtime.config import config_from
 from fraudline.realtime.decide import Decider
 from fraudline.realtime.function import Function

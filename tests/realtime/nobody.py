@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fraudline.realtime.decide import Decider, Stored
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 
 class NoProfiles:

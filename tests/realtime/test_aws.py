@@ -20,7 +20,7 @@ from fraudline.realtime.dynamodb import DynamoDB, Wanted
 from fraudline.realtime.ports import Recorded
 from fraudline.realtime.profiles import StoredProfiles
 from fraudline.realtime.recorder import MOST_WAITING, DecisionRecorder
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 from tests.realtime.conftest import Run
 from tests.realtime.events import a_transaction
 from tests.realtime.servers import Server, Step, answer, answer_and_close, cut, drip, drop, scripted, silence

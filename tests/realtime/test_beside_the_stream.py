@@ -13,13 +13,13 @@ from fraudline.adapters.aws.dynamodb import DynamoDB
 from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.tables.decisions import Decisions
 from fraudline.adapters.tables.profiles import Profiles
-from fraudline.bundle import Bundle, load_bundle
 from fraudline.decision import REALTIME, Decision
 from fraudline.durations import DAY, HOUR
 from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
 from fraudline.local.emulator import Emulator
 from fraudline.microbatch.batches import MicroBatches
+from fraudline.model.bundle import Bundle, load_bundle
 from fraudline.profiles import profile_key
 from fraudline.realtime.aws import Service, place_of
 from fraudline.realtime.decide import Decider
@@ -29,7 +29,7 @@ from fraudline.realtime.profiles import StoredProfiles
 from fraudline.realtime.recorder import DecisionRecorder
 from fraudline.settings import Settings
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 from tests.realtime.bundles import bundle_files, population, version_of
 from tests.realtime.conftest import Run
 from tests.realtime.events import http_json

@@ -32,7 +32,7 @@ from fraudline.profiles import ProfileChange, encode_history
 from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.packaging import package_lambda
 from fraudline.settings import Settings
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 from tests.realtime.bundles import Files, population, version_of
 from tests.support.command import PROGRAM, Finished
 

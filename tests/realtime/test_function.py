@@ -13,7 +13,7 @@ from fraudline.features.profile import History
 from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.events import MAX_BODY_BYTES
 from fraudline.realtime.ports import Recorded
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 from tests.realtime.conftest import Run
 from tests.realtime.events import a_transaction, http, http_json, kinesis, rest
 

@@ -11,16 +11,16 @@ import pytest
 
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.storage.objects import FolderObjects
-from fraudline.bundle import Bundle
 from fraudline.decision import Decision
 from fraudline.microbatch.batches import MicroBatches
 from fraudline.microbatch.values import Outcome, View
+from fraudline.model.bundle import Bundle
 from fraudline.profiles import StoredProfile, decode_history
 from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.lines import score_lines
 from fraudline.realtime.ports import Recorded
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 from tests.realtime.bundles import Files, population, version_of
 from tests.realtime.conftest import Run
 from tests.realtime.events import a_transaction

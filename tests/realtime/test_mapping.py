@@ -11,7 +11,7 @@ from fraudline.decision import Decision
 from fraudline.realtime.decide import Decider, Stored
 from fraudline.realtime.function import STREAM_SECONDS
 from fraudline.realtime.ports import Recorded
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 from tests.realtime.conftest import Run, Running
 from tests.realtime.events import a_transaction, kinesis_record
 from tests.realtime.mapping import Mapping, Record, sequence_of

@@ -10,9 +10,9 @@ import pytest
 
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.storage.objects import FolderObjects
-from fraudline.bundle import ReadFile
 from fraudline.errors import Unavailable
 from fraudline.local.emulator import Emulator
+from fraudline.model.bundle import ReadFile
 from fraudline.realtime import model
 from fraudline.realtime.model import Models, Packaged, Registered
 from fraudline.realtime.start import start

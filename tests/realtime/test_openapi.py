@@ -15,8 +15,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from fraudline import realtime
-from fraudline.bundle import ReadFile
 from fraudline.contract import load_contract
+from fraudline.model.bundle import ReadFile
 from fraudline.realtime.config import config_from
 from fraudline.realtime.function import Function
 from fraudline.realtime.model import Models

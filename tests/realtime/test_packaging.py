@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fraudline.bundle import load_bundle
 from fraudline.errors import BadInput, Tampered
+from fraudline.model.bundle import load_bundle
 from fraudline.realtime import packaging
 from fraudline.realtime.lines import score_lines
 from fraudline.realtime.packaging import PackageReport, package_lambda

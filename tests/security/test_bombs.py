@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudline import parquet
 from fraudline.adapters.archive.label_files import load_labels
 from fraudline.adapters.inputs import files
 from fraudline.adapters.inputs.files import read_transactions
@@ -21,9 +20,10 @@ from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.adapters.stream.outgoing import outgoing
 from fraudline.archive import decode_archive
 from fraudline.contract import load_contract
-from fraudline.erasure_files import tells_of
+from fraudline.erasure.files import tells_of
 from fraudline.errors import BadInput, Tampered
-from fraudline.table import from_transactions
+from fraudline.transactions import parquet
+from fraudline.transactions.table import from_transactions
 
 SHOP = load_contract("ecommerce")
 MEGABYTE = "x" * 2**20

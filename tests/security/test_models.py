@@ -10,9 +10,9 @@ import pytest
 
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.storage.objects import FolderObjects
-from fraudline.bundle import MANIFEST, PIPELINE, Manifest, load_bundle, read_manifest, read_verified, seal
 from fraudline.cli import models
 from fraudline.errors import Tampered
+from fraudline.model.bundle import MANIFEST, PIPELINE, Manifest, load_bundle, read_manifest, read_verified, seal
 from fraudline.realtime.lines import score_lines
 from tests.docs.reading import ROOT
 from tests.realtime.bundles import bundle_files, population, version_of

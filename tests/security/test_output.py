@@ -16,15 +16,15 @@ from fraudline.adapters.inputs.files import read_transactions
 from fraudline.adapters.inputs.quarantine import BatchQuarantine
 from fraudline.adapters.quality_report import run_quality
 from fraudline.adapters.storage.objects import FolderObjects
-from fraudline.cells import cells_in
 from fraudline.cli import app as frame
 from fraudline.cli import common
-from fraudline.columns import screen as screened
 from fraudline.contract import Contract, contract_from, load_contract
 from fraudline.errors import BadInput
 from fraudline.printable import markdown_code, markdown_text, printable
 from fraudline.quality.outcome import ExpectationOutcome, QualityResult
-from fraudline.table import TransactionTable
+from fraudline.transactions.cells import cells_in
+from fraudline.transactions.columns import screen as screened
+from fraudline.transactions.table import TransactionTable
 from tasks import progress
 from tasks.quality import markdown
 from tests.docs.reading import ROOT
@@ -156,8 +156,8 @@ def test_a_refused_line_of_brackets_in_brackets_is_reported_like_any_other(raw: 
 
 def test_nothing_that_strangers_wrote_is_exported_as_csv() -> None:
     """A spreadsheet runs `=...` in a cell. Only simulated rows, and files that were CSV before, are written as CSV."""
-    allowed = {"fraudline/cli/simulate.py", "fraudline/demo/data.py", "fraudline/erasure.py"}
-    allowed |= {"fraudline/erasure_files.py", "fraudline/local/stack.py"}
+    allowed = {"fraudline/cli/simulate.py", "fraudline/demo/data.py", "fraudline/erasure/people.py"}
+    allowed |= {"fraudline/erasure/files.py", "fraudline/local/stack.py"}
     found = subprocess.run(
         ["grep", "-rlE", r"to_csv|csv\.writer|write_csv|DictWriter", "--include=*.py", "fraudline", "tasks", "flows"],
         cwd=ROOT,

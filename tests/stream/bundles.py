@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fraudline.contract import Contract, load_contract
 from fraudline.features.definition import feature_set
-from fraudline.scoring import Calibration, Curve, LinearModel, LinearScorer
+from fraudline.model.scoring import Calibration, Curve, LinearModel, LinearScorer
 
 
 @dataclass(frozen=True)

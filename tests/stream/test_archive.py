@@ -16,7 +16,7 @@ from fraudline.contract import Contract, load_contract
 from fraudline.decision import pack
 from fraudline.features.offline import offline_features
 from fraudline.settings import Settings
-from fraudline.validation import Validator
+from fraudline.transactions.validation import Validator
 from tests.stream.conftest import Send
 from tests.stream.events import dirty_events, transaction
 from tests.stream.storage import stored

@@ -29,8 +29,8 @@ from fraudline.generation import Generation
 from fraudline.local.resources import create_resources
 from fraudline.profiles import ProfileChange
 from fraudline.settings import Settings
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 from tests.stream.conftest import Send
 from tests.stream.events import clean_events, dirty_events
 from tests.stream.storage import stored

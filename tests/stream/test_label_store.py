@@ -14,13 +14,13 @@ from fraudline.adapters.tables.labels import Labels
 from fraudline.builds import NEVER
 from fraudline.contract import load_contract
 from fraudline.durations import HOUR
-from fraudline.erasure import Erased, Tombstone, keyed_hash
+from fraudline.erasure.people import Erased, Tombstone, keyed_hash
 from fraudline.errors import LostRace
 from fraudline.labels import Verdict
 from fraudline.settings import Settings
-from fraudline.table import UNKNOWN
-from fraudline.transaction import Rejected
-from fraudline.validation import Validator
+from fraudline.transactions.table import UNKNOWN
+from fraudline.transactions.transaction import Rejected
+from fraudline.transactions.validation import Validator
 from tests.stream.events import clean_events
 from tests.stream.storage import table_items
 

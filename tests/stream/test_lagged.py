@@ -21,7 +21,7 @@ from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LaggedHistory
 from fraudline.profiles import profile_key
 from fraudline.settings import Settings
-from fraudline.table import TransactionTable
+from fraudline.transactions.table import TransactionTable
 from tests.stream.conftest import Send
 from tests.stream.events import BEGIN, Sent
 from tests.stream.storage import stored

@@ -37,7 +37,7 @@ from fraudline.labels import Verdict
 from fraudline.local.emulator import Emulator
 from fraudline.materializing import build_lagged
 from fraudline.settings import Settings
-from fraudline.table import UNKNOWN, TransactionTable
+from fraudline.transactions.table import UNKNOWN, TransactionTable
 from tests.stream.conftest import Send
 from tests.stream.events import BEGIN, Sent
 from tests.stream.proxy import Body, proxy

@@ -35,8 +35,8 @@ from fraudline.local.emulator import Emulator
 from fraudline.materializing import build_lagged, newest_hour
 from fraudline.profiles import decode_lagged, profile_key
 from fraudline.settings import Settings
-from fraudline.table import TransactionTable, from_transactions
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import TransactionTable, from_transactions
+from fraudline.transactions.transaction import Transaction
 from tasks.materializing import contract_in_use
 from tests.realtime.bundles import bundle_files, version_of
 from tests.stream.conftest import Send

@@ -29,7 +29,7 @@ from fraudline.microbatch.batches import (
 from fraudline.microbatch.values import Outcome, ScoringBundle, View
 from fraudline.profiles import ProfileChange, StoredProfile, decode_history, encode_history, profile_key
 from fraudline.stream import Batch, Intent, Record, Shard, position_of
-from fraudline.transaction import CONFLICTING_ID
+from fraudline.transactions.transaction import CONFLICTING_ID
 from tests.stream.bundles import SmallBundle, small_bundle
 from tests.stream.events import BEGIN, Sent, clean_events, dirty_events, sent, transaction
 from tests.stream.storage import balances

@@ -14,10 +14,10 @@ from fraudline.adapters.stream.producer import Producer
 from fraudline.adapters.stream.slices import run_slice
 from fraudline.contract import load_contract
 from fraudline.durations import SECOND
-from fraudline.erasure import nobody
+from fraudline.erasure.people import nobody
 from fraudline.errors import BadInput, NotReady
 from fraudline.settings import Settings
-from fraudline.validation import MAX_AHEAD, Validator
+from fraudline.transactions.validation import MAX_AHEAD, Validator
 from tests.stream.conftest import Send
 from tests.stream.events import clean_events, dirty_events, sent, transaction
 from tests.stream.storage import notifications, stored

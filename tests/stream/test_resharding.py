@@ -24,11 +24,11 @@ from fraudline.adapters.stream.kinesis import Stream
 from fraudline.adapters.stream.producer import Producer
 from fraudline.adapters.stream.slices import first_checkpoint, ready_to_drain, run_slice
 from fraudline.adapters.tables.leases import Lease
-from fraudline.bundle import load_bundle
 from fraudline.local.resources import create_stream
+from fraudline.model.bundle import load_bundle
 from fraudline.settings import Settings
 from fraudline.stream import TRIM_HORIZON, Shard, at_timestamp
-from fraudline.transaction import CONFLICTING_ID
+from fraudline.transactions.transaction import CONFLICTING_ID
 from tests.realtime.bundles import bundle_files, version_of
 from tests.stream.conftest import Expected, assert_same
 from tests.stream.events import clean_events, dirty_events

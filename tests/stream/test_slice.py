@@ -20,9 +20,9 @@ from fraudline.adapters.tables.keys import BY_ALERT_DAY, BY_ENTITY
 from fraudline.durations import DAY, SECOND
 from fraudline.features.offline import offline_features
 from fraudline.settings import Settings
-from fraudline.table import from_transactions
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.table import from_transactions
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 from tests.stream.bundles import small_bundle
 from tests.stream.events import clean_events, dirty_events
 from tests.stream.storage import accounts, balances, notifications, stored, table_items

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from fraudline.candidates import CANDIDATES, Candidate, stripped
 from fraudline.contract import Contract, load_contract
-from fraudline.export import to_scorer
 from fraudline.features.definition import feature_set
-from fraudline.scoring import Calibration, Scorer
+from fraudline.model.scoring import Calibration, Scorer
+from fraudline.training.candidates import CANDIDATES, Candidate, stripped
+from fraudline.training.export import to_scorer
 from tests.realtime.bundles import examples
 
 SMALL: dict[str, dict[str, Any]] = {

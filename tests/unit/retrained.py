@@ -12,17 +12,17 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 
-from fraudline.bundle import Manifest
-from fraudline.candidates import CANDIDATES, Candidate
 from fraudline.clock import day_start
 from fraudline.contract import Contract, contract_from, load_contract
-from fraudline.publishing import assemble
+from fraudline.model.bundle import Manifest
 from fraudline.simulate import Population, simulate
-from fraudline.table import TransactionTable
+from fraudline.training.candidates import CANDIDATES, Candidate
 from fraudline.training.challenger import Challenger, choose, refit
 from fraudline.training.dataset import prepare
 from fraudline.training.plan import Plan
+from fraudline.training.publishing import assemble
 from fraudline.training.walk_forward import measure_candidate
+from fraudline.transactions.table import TransactionTable
 from tests.unit.fitted import SMALL
 
 AS_OF = date(2026, 1, 19)
@@ -73,7 +73,7 @@ def retrain(
     measured = [measure_candidate(quick(name), dataset, plan) for name in names]
     best, why = choose(measured)
     challenger = refit(best, dataset, plan, why, tuple(measured))
-    with nullcontext() if draw else patch("fraudline.publishing.evaluation_picture", _told):
+    with nullcontext() if draw else patch("fraudline.training.publishing.evaluation_picture", _told):
         manifest, files = assemble(challenger, known, plan)
     return Retrained(manifest, files, challenger)
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline.backfilled import cuts, origin_of, rows_of
-from fraudline.backfilling import Partition, ScoredDay, decisions
-from fraudline.bundle import Bundle, load_bundle
+from fraudline.backfill.decisions import cuts, origin_of, rows_of
+from fraudline.backfill.past import Partition, ScoredDay, decisions
 from fraudline.clock import to_micros
 from fraudline.decision import Decision, decision_item, pack
 from fraudline.durations import HOUR
-from fraudline.table import NOT_RECORDED, from_transactions
-from fraudline.transaction import Transaction
+from fraudline.model.bundle import Bundle, load_bundle
+from fraudline.transactions.table import NOT_RECORDED, from_transactions
+from fraudline.transactions.transaction import Transaction
 from tests.realtime.bundles import bundle_files, version_of
 
 ORIGIN, SCORED_AT = origin_of("april"), 1_767_225_600_000_001

@@ -13,18 +13,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fraudline import backfilling
 from fraudline.adapters.backfill.partitions import MANIFEST, LocalFolder, PartitionFile, PartitionFolder, fill
 from fraudline.adapters.inputs.files import load_transactions
-from fraudline.backfilling import Partition, partitions, score_partitions
-from fraudline.bundle import Bundle, load_bundle
+from fraudline.backfill import past as backfilling
+from fraudline.backfill.fingerprints import Fingerprint
+from fraudline.backfill.past import Partition, partitions, score_partitions
 from fraudline.clock import day_start
 from fraudline.contract import load_contract
 from fraudline.durations import DAY
 from fraudline.errors import BadInput, Unavailable
 from fraudline.features.online import OnlineFeatures
-from fraudline.fingerprints import Fingerprint
-from fraudline.table import TransactionTable, from_transactions, join_statements
+from fraudline.model.bundle import Bundle, load_bundle
+from fraudline.transactions.table import TransactionTable, from_transactions, join_statements
 from tests.realtime.bundles import bundle_files, version_of
 from tests.unit.retrained import frame
 

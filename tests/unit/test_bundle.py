@@ -10,7 +10,11 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from fraudline.bundle import (
+from fraudline.clock import from_micros
+from fraudline.contract import load_contract
+from fraudline.errors import Tampered
+from fraudline.features.definition import feature_set
+from fraudline.model.bundle import (
     GOLDEN,
     GRAPH,
     MANIFEST,
@@ -26,12 +30,8 @@ from fraudline.bundle import (
     sha256,
     version_of,
 )
-from fraudline.clock import from_micros
-from fraudline.contract import load_contract
-from fraudline.errors import Tampered
-from fraudline.features.definition import feature_set
-from fraudline.golden import COUNT, Golden, check_golden, make_golden
-from fraudline.scoring import LinearModel, LinearScorer, read_linear
+from fraudline.model.golden import COUNT, Golden, check_golden, make_golden
+from fraudline.model.scoring import LinearModel, LinearScorer, read_linear
 from tests.realtime.bundles import bundle_files, write_version
 from tests.realtime.bundles import version_of as version_named
 from tests.unit.fitted import fitted

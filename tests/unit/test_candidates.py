@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fraudline.candidates import CANDIDATES, binary_features, candidates_named
 from fraudline.contract import load_contract
 from fraudline.features.definition import feature_set
+from fraudline.training.candidates import CANDIDATES, binary_features, candidates_named
 
 SHOP = feature_set(load_contract("ecommerce"))
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline.cells import cells_in, cells_of, json_of, record_of, to_record
-from fraudline.columns import screen
 from fraudline.contract import Contract, contract_from, load_contract
-from fraudline.landed import Landed, Source, keep_first_copies
-from fraudline.table import from_transactions
-from fraudline.transaction import Problem, Rejected, Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.cells import cells_in, cells_of, json_of, record_of, to_record
+from fraudline.transactions.columns import screen
+from fraudline.transactions.landed import Landed, Source, keep_first_copies
+from fraudline.transactions.table import from_transactions
+from fraudline.transactions.transaction import Problem, Rejected, Transaction
+from fraudline.transactions.validation import Validator
 
 thorough = settings(max_examples=150, deadline=None)
 

@@ -8,11 +8,11 @@ import pytest
 
 from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.registry import Registry, open_registry
-from fraudline.bundle import MANIFEST, load_bundle, seal
 from fraudline.clock import day_start
 from fraudline.contract import Contract, contract_from
 from fraudline.errors import Tampered
-from fraudline.table import TransactionTable
+from fraudline.model.bundle import MANIFEST, load_bundle, seal
+from fraudline.transactions.table import TransactionTable
 from tasks.training import Incumbent, champion, compare
 from tests.unit.retrained import AS_OF, Retrained, frame, plan, retrain, shop
 

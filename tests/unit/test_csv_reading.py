@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline import quotes
 from fraudline.adapters.inputs.csv_reading import csv_options, csv_tables
+from fraudline.transactions import quotes
 
 HEADER = b"x,y\n"
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudline.comparing import compare
+from fraudline.backfill.comparing import compare
+from fraudline.backfill.diffs import DEAREST, SHIFTS, Diff, Flip, Tally, dearest, shift_labels
 from fraudline.contract import load_contract
-from fraudline.diffs import DEAREST, SHIFTS, Diff, Flip, Tally, dearest, shift_labels
 from fraudline.errors import BadInput
-from fraudline.table import TransactionTable, from_transactions
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import TransactionTable, from_transactions
+from fraudline.transactions.transaction import Transaction
 
 CONTRACT = load_contract("ecommerce")
 SCORES = (0.0, 0.0005, 0.001, 0.01, 0.02, 0.3, 0.8, 1.0)

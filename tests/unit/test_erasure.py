@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudline.contract import load_contract
-from fraudline.erasure import Erased, Tombstone, keyed_hash, nobody
-from fraudline.erasure_files import rewritten, tells_of
+from fraudline.erasure.files import rewritten, tells_of
+from fraudline.erasure.people import Erased, Tombstone, keyed_hash, nobody
 from fraudline.microbatch.batches import MicroBatches
 from fraudline.stream import Batch, Intent, Record, Shard
 from tests.stream.bundles import small_bundle

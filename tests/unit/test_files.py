@@ -20,10 +20,10 @@ from fraudline.adapters.inputs.files import load_transactions, read_transactions
 from fraudline.adapters.stream.outgoing import NO_KEY, outgoing
 from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput
-from fraudline.landed import Landed
-from fraudline.table import concatenate
-from fraudline.transaction import Rejected, Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.landed import Landed
+from fraudline.transactions.table import concatenate
+from fraudline.transactions.transaction import Rejected, Transaction
+from fraudline.transactions.validation import Validator
 
 SHOP = load_contract("ecommerce")
 COLUMNS = "transaction_id,user_id,timestamp,amount,device_type,location,is_vpn,card_type,is_fraud"

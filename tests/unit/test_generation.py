@@ -18,7 +18,7 @@ from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import History, LabelEvent, LaggedHistory, Tiles
 from fraudline.generation import FROM_HISTORY, Counted, Generation, differing
 from fraudline.profiles import StoredProfile, decode_history, decode_lagged, encode_history
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 from tests.parity.contracts import Draw, draws, transactions
 from tests.parity.replay import arrived, replay
 

@@ -8,7 +8,7 @@ import pytest
 from fraudline.adapters.storage.guarded import Guarded
 from fraudline.adapters.storage.objects import FolderObjects, NotFound
 from fraudline.contract import load_contract
-from fraudline.erasure import Erased, Tombstone, keyed_hash, nobody
+from fraudline.erasure.people import Erased, Tombstone, keyed_hash, nobody
 
 KEY = b"a key of thirty-two bytes or more"
 CONTRACT = load_contract("ecommerce")

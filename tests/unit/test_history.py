@@ -13,8 +13,8 @@ from fraudline.contract import load_contract
 from fraudline.durations import DAY, HOUR
 from fraudline.errors import NotReady
 from fraudline.features.offline import offline_features
-from fraudline.landed import Landed
-from fraudline.publishing import fingerprint
+from fraudline.training.publishing import fingerprint
+from fraudline.transactions.landed import Landed
 
 ECOMMERCE = load_contract("ecommerce")
 AS_OF = parse_timestamp("2026-01-10T00:00:00Z", "UTC")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fraudline.clock import format_micros, to_micros
-from fraudline.json_columns import Column, Where, base64_rows, booleans, json_rows, plain, quoted, times
+from fraudline.transactions.json_columns import Column, Where, base64_rows, booleans, json_rows, plain, quoted, times
 
 T = TypeVar("T")
 

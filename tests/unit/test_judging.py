@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fraudline.judging import judge
+from fraudline.model.judging import judge
 
 
 @dataclass(frozen=True)

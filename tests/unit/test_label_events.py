@@ -8,8 +8,8 @@ from fraudline.contract import load_contract
 from fraudline.durations import DAY, HOUR
 from fraudline.features.label_events import label_events
 from fraudline.labels import Verdict, with_verdicts
-from fraudline.table import UNKNOWN, TransactionTable, concatenate, from_transactions
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import UNKNOWN, TransactionTable, concatenate, from_transactions
+from fraudline.transactions.transaction import Transaction
 
 CARDS = load_contract("cards")
 TIME = 1_772_000_000_000_000

@@ -16,8 +16,8 @@ from fraudline.contract import contract_from, load_contract
 from fraudline.errors import BadInput
 from fraudline.labels import with_verdicts
 from fraudline.settings import Settings
-from fraudline.table import UNKNOWN, TransactionTable, from_transactions
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import UNKNOWN, TransactionTable, from_transactions
+from fraudline.transactions.transaction import Transaction
 
 TIME = parse_timestamp("2026-01-05T10:00:00Z", "UTC")
 

@@ -38,11 +38,11 @@ from fraudline.adapters.large.shuffle import scratch_beside
 from fraudline.adapters.large.workers import Workers, dask_cluster, processes
 from fraudline.adapters.registry import Registry
 from fraudline.adapters.storage.objects import open_objects
-from fraudline.backfilling import Past, PastInMemory
-from fraudline.bundle import Bundle, load_bundle
+from fraudline.backfill.past import Past, PastInMemory
 from fraudline.clock import day_start
 from fraudline.contract import Contract, load_contract
 from fraudline.errors import BadInput, NotReady, Unavailable
+from fraudline.model.bundle import Bundle, load_bundle
 from tests.realtime.bundles import bundle_files, tree_files, version_of
 from tests.unit.retrained import frame
 

@@ -32,17 +32,17 @@ from fraudline.adapters.large.shuffle import scratch_beside
 from fraudline.adapters.large.workers import Workers, dask_cluster
 from fraudline.adapters.storage.objects import FolderObjects, open_objects
 from fraudline.archive import Account, Row, encode_archive
-from fraudline.backfilling import PastInMemory
+from fraudline.backfill.past import PastInMemory
 from fraudline.clock import day_start, format_day, format_micros, parse_timestamp
 from fraudline.contract import Contract, load_contract
 from fraudline.durations import DAY, HOUR, MINUTE, floor_hour
-from fraudline.erasure import Erased, Tombstone, keyed_hash
-from fraudline.erasure_files import pseudonyms, with_pseudonyms
+from fraudline.erasure.files import pseudonyms, with_pseudonyms
+from fraudline.erasure.people import Erased, Tombstone, keyed_hash
 from fraudline.errors import Tampered
 from fraudline.labels import Verdict
-from fraudline.landed import Landed
 from fraudline.materializing import build_lagged
 from fraudline.profiles import encode_history
+from fraudline.transactions.landed import Landed
 from tests.realtime.bundles import bundle_files
 from tests.unit.test_large_backfill import bundle_of, cluster, contents, silent, write
 

@@ -22,7 +22,7 @@ from fraudline.adapters.large.shuffle import empty, scratch_beside
 from fraudline.adapters.large.spill_files import write_batches
 from fraudline.adapters.large.workers import Workers
 from fraudline.adapters.storage.objects import FolderObjects
-from fraudline.backfilling import PastInMemory
+from fraudline.backfill.past import PastInMemory
 from fraudline.contract import load_contract
 from fraudline.durations import DAY, HOUR
 from fraudline.errors import BadInput

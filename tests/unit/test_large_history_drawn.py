@@ -30,15 +30,15 @@ from fraudline.adapters.large.shuffle import scratch_beside
 from fraudline.adapters.large.workers import Workers
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive
-from fraudline.backfilling import Past, PastInMemory
-from fraudline.cells import to_record
+from fraudline.backfill.past import Past, PastInMemory
 from fraudline.contract import Contract
 from fraudline.durations import DAY, floor_hour
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
 from fraudline.labels import Verdict
-from fraudline.scoring import Calibration, Curve, LinearModel, LinearScorer, Scorer
-from fraudline.transaction import Transaction
+from fraudline.model.scoring import Calibration, Curve, LinearModel, LinearScorer, Scorer
+from fraudline.transactions.cells import to_record
+from fraudline.transactions.transaction import Transaction
 from tests.parity.contracts import GAPS, Draw, contracts, draws, transactions
 from tests.unit.test_large_backfill import silent
 

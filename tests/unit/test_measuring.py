@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fraudline.candidates import CANDIDATES, Candidate
 from fraudline.errors import BadInput
+from fraudline.training.candidates import CANDIDATES, Candidate
 from tasks import training
 
 (LOGISTIC, SMOTE, TREES) = CANDIDATES

@@ -18,14 +18,14 @@ from fraudline.adapters.inputs.files import load_transactions
 from fraudline.adapters.inputs.originals import left_out, originals
 from fraudline.adapters.storage.objects import FolderObjects
 from fraudline.archive import Account, Row, encode_archive
-from fraudline.cells import cells_in
 from fraudline.contract import load_contract
 from fraudline.errors import BadInput
-from fraudline.landed import Landed
 from fraudline.quality.check import check
 from fraudline.quality.draft import draft
 from fraudline.quality.suite import About, Expectation, Suite
-from fraudline.quotes import without_stray_quotes
+from fraudline.transactions.cells import cells_in
+from fraudline.transactions.landed import Landed
+from fraudline.transactions.quotes import without_stray_quotes
 
 SHOP = load_contract("ecommerce")
 HEADER = "transaction_id,user_id,timestamp,amount,device_type,location,is_vpn,card_type,is_fraud,note"

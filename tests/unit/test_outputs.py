@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from fraudline.backfilling import Partition, ScoredDay
-from fraudline.bundle import Bundle, load_bundle
+from fraudline.backfill.past import Partition, ScoredDay
 from fraudline.contract import load_contract
 from fraudline.errors import NotReady
-from fraudline.table import from_transactions
+from fraudline.model.bundle import Bundle, load_bundle
+from fraudline.transactions.table import from_transactions
 from tasks.backfill_outputs import Everything, Outputs, outputs, planned, scratch_for
 from tests.realtime.bundles import bundle_files, version_of
 

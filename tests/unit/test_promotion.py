@@ -10,7 +10,7 @@ from fraudline.contract import Alerts
 from fraudline.evaluation.bootstrap import Comparison, compare_average_precision
 from fraudline.evaluation.judged import Judged
 from fraudline.evaluation.metrics import Metrics, average_precision, measure
-from fraudline.promotion import (
+from fraudline.training.promotion import (
     CALIBRATION_RANGE,
     MIN_COMPARED,
     MIN_LIFT,

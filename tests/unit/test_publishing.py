@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from fraudline.adapters.inputs.files import load_transactions
-from fraudline.bundle import MANIFEST, Manifest, load_bundle
 from fraudline.clock import format_day
-from fraudline.publishing import LIBRARIES, fingerprint
-from fraudline.scoring_matrix import score_matrix
-from fraudline.table import UNKNOWN, TransactionTable
+from fraudline.model.bundle import MANIFEST, Manifest, load_bundle
+from fraudline.model.matrix import score_matrix
+from fraudline.training.publishing import LIBRARIES, fingerprint
+from fraudline.transactions.table import UNKNOWN, TransactionTable
 from tests.unit.fitted import SMALL
 from tests.unit.retrained import AS_OF, Retrained, frame, plan, retrain, shop
 

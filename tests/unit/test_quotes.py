@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudline import quotes
 from fraudline.adapters.inputs.files import load_transactions
-from fraudline.quotes import BLOT, without_stray_quotes
+from fraudline.transactions import quotes
+from fraudline.transactions.quotes import BLOT, without_stray_quotes
 from tests.unit.test_files import COLUMNS, SHOP, line
 from tests.unit.test_files import csv as csv_file
 

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from fraudline.bundle import Bundle, load_bundle
 from fraudline.decision import STREAM, Decision, pack
 from fraudline.errors import Tampered
-from fraudline.judging import judge
-from fraudline.replaying import replay
+from fraudline.model.bundle import Bundle, load_bundle
+from fraudline.model.judging import judge
+from fraudline.model.replaying import replay
 from tests.realtime.bundles import bundle_files, version_of
 
 

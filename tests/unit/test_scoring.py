@@ -10,11 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fraudline.errors import FraudlineError
-from fraudline.export import TOLERANCE, check_agreement, margins_of, scorer_files
 from fraudline.features.definition import feature_set
-from fraudline.scoring import HIGHEST_SCORE, LOWEST_SCORE, Calibration, Curve, LinearModel, LinearScorer, read_linear
-from fraudline.scoring_matrix import probabilities, score_columns, score_matrix
-from fraudline.scoring_trees import read_trees
+from fraudline.model.matrix import probabilities, score_columns, score_matrix
+from fraudline.model.scoring import (
+    HIGHEST_SCORE,
+    LOWEST_SCORE,
+    Calibration,
+    Curve,
+    LinearModel,
+    LinearScorer,
+    read_linear,
+)
+from fraudline.model.trees import read_trees
+from fraudline.training.export import TOLERANCE, check_agreement, margins_of, scorer_files
 from tests.unit.fitted import SMALL, Fitted, fitted
 
 NAMES = tuple(SMALL)

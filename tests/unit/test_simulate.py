@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from fraudline.cells import record_of
 from fraudline.contract import load_contract
 from fraudline.errors import BadInput
 from fraudline.simulate import (
@@ -25,8 +24,9 @@ from fraudline.simulate import (
     weave,
     weave_records,
 )
-from fraudline.transaction import Rejected, Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.cells import record_of
+from fraudline.transactions.transaction import Rejected, Transaction
+from fraudline.transactions.validation import Validator
 
 DEFAULT = Population(seed=5)
 

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from fraudline.adapters.inputs.files import load_transactions
-from fraudline.splits import split_files
-from fraudline.table import TransactionTable
 from fraudline.training.challenger import Challenger
 from fraudline.training.dataset import prepare
 from fraudline.training.folds import folds
+from fraudline.training.splits import split_files
+from fraudline.transactions.table import TransactionTable
 from tests.unit.retrained import frame, plan, retrain, shop
 
 

@@ -18,16 +18,16 @@ from fraudline.evaluation.metrics import average_precision, card_precision, meas
 from fraudline.evaluation.thresholds import choose_thresholds, measure_ahead
 from fraudline.features.definition import feature_set
 from fraudline.features.offline import offline_features
-from fraudline.promotion import Decision, decide
-from fraudline.scoring import Calibration
-from fraudline.scoring_matrix import score_matrix
-from fraudline.table import UNKNOWN, Codes, TransactionTable, from_transactions
+from fraudline.model.matrix import score_matrix
+from fraudline.model.scoring import Calibration
 from fraudline.training.challenger import choose
 from fraudline.training.dataset import NONE_UNLABELLED, Dataset, prepare
 from fraudline.training.folds import MIN_FRAUDS, folds
 from fraudline.training.plan import TEST_LENGTH, Plan
+from fraudline.training.promotion import Decision, decide
 from fraudline.training.walk_forward import calibrate, fold_margins, measure_candidate
-from fraudline.transaction import Transaction
+from fraudline.transactions.table import UNKNOWN, Codes, TransactionTable, from_transactions
+from fraudline.transactions.transaction import Transaction
 from tests.unit.retrained import AS_OF, frame, plan, quick, retrain, shop
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fraudline.cells import record_of
 from fraudline.clock import parse_timestamp
 from fraudline.contract import contract_from, load_contract
 from fraudline.durations import HOUR
-from fraudline.transaction import Rejected, Transaction
-from fraudline.validation import MAX_AHEAD, MAX_RECORD_BYTES, Validator
+from fraudline.transactions.cells import record_of
+from fraudline.transactions.transaction import Rejected, Transaction
+from fraudline.transactions.validation import MAX_AHEAD, MAX_RECORD_BYTES, Validator
 
 SHOP = load_contract("ecommerce")
 VALIDATOR = Validator(SHOP)

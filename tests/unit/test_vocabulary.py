@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraudline.vocabulary import Appearance, vocabulary
+from fraudline.backfill.vocabulary import Appearance, vocabulary
 
 WORDS = st.lists(st.sampled_from(["", "a", "b", "ä", "a\nb", "0", "00", *map(str, range(40))]), max_size=30)
 

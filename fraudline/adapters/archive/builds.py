@@ -13,7 +13,7 @@ from fraudline.adapters.storage.objects import Objects, read_all
 from fraudline.builds import Build, SeenByBuilds, copies_for, line_of, seen_by
 from fraudline.clock import format_micros, parse_timestamp
 from fraudline.durations import floor_day
-from fraudline.landed import Landed
+from fraudline.transactions.landed import Landed
 
 PREFIX, SUFFIX = "builds/", ".json"
 

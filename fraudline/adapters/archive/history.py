@@ -18,8 +18,8 @@ from fraudline.builds import NOTHING_BUILT, SeenByBuilds
 from fraudline.contract import Contract
 from fraudline.errors import NotReady
 from fraudline.labels import Verdict, with_verdicts
-from fraudline.landed import Landed
-from fraudline.table import (
+from fraudline.transactions.landed import Landed
+from fraudline.transactions.table import (
     UNKNOWN,
     Integers,
     Statements,

@@ -25,10 +25,10 @@ from fraudline.clock import parse_timestamp
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
 from fraudline.labels import Verdict
-from fraudline.landed import RejectedRow
-from fraudline.parquet import MAX_BYTES, open_parquet, read_columns, too_large
-from fraudline.table import UNKNOWN, TransactionTable
-from fraudline.transaction import Problem
+from fraudline.transactions.landed import RejectedRow
+from fraudline.transactions.parquet import MAX_BYTES, open_parquet, read_columns, too_large
+from fraudline.transactions.table import UNKNOWN, TransactionTable
+from fraudline.transactions.transaction import Problem
 
 COLUMNS = ("transaction_id", "label", "known_at")
 # As text; a column of whole numbers with gaps is one of floats where pandas wrote it.

@@ -17,13 +17,13 @@ from fraudline.adapters.archive.landing import PREFIX
 from fraudline.adapters.storage.objects import Objects, read_all
 from fraudline.archive import Archived, Row, decode_archive
 from fraudline.builds import SeenByBuilds
-from fraudline.columns import screen
 from fraudline.contract import Contract
 from fraudline.errors import Tampered
-from fraudline.landed import Landed, RejectedRow, Source
-from fraudline.table import concatenate, from_transactions
-from fraudline.transaction import Rejected, Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.columns import screen
+from fraudline.transactions.landed import Landed, RejectedRow, Source
+from fraudline.transactions.table import concatenate, from_transactions
+from fraudline.transactions.transaction import Rejected, Transaction
+from fraudline.transactions.validation import Validator
 
 # Rows that are turned into columns at a time: some tens of megabytes of JSON.
 _ROWS = 100_000

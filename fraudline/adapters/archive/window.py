@@ -16,11 +16,11 @@ from fraudline.builds import NOTHING_BUILT
 from fraudline.clock import format_day, from_micros
 from fraudline.contract import Contract
 from fraudline.durations import DAY
-from fraudline.landed import Landed, RejectedRow, Source
 from fraudline.quality.measures import EARLIER_WEEKS, PAST, WEEK, Context
-from fraudline.table import TransactionTable, concatenate, from_transactions
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.landed import Landed, RejectedRow, Source
+from fraudline.transactions.table import TransactionTable, concatenate, from_transactions
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 
 
 def landed_window(contract: Contract, landing: Objects, start: int, end: int, retention: int) -> tuple[Landed, Context]:

@@ -15,17 +15,17 @@ from fraudline.adapters.aws.backoff import within
 from fraudline.adapters.backfill.partitions import MANIFEST, Done, Manifest, Place, day_key, digest, read_manifest
 from fraudline.adapters.storage.objects import NotFound, Objects
 from fraudline.adapters.tables.decisions import Decisions
-from fraudline.backfilling import ScoredDay, decisions
+from fraudline.backfill.comparing import COLUMNS, compare
+from fraudline.backfill.diffs import Diff
+from fraudline.backfill.past import ScoredDay, decisions
 from fraudline.builds import NOTHING_BUILT
-from fraudline.bundle import Bundle
 from fraudline.clock import format_day, parse_timestamp
-from fraudline.comparing import COLUMNS, compare
 from fraudline.contract import Contract
 from fraudline.decision import Decision
-from fraudline.diffs import Diff
 from fraudline.durations import DAY
 from fraudline.errors import BadInput, Tampered
-from fraudline.scoring_matrix import score_matrix
+from fraudline.model.bundle import Bundle
+from fraudline.model.matrix import score_matrix
 
 READ_SECONDS = 300.0
 _SCHEMA = pa.schema([("transaction_id", pa.string()), ("score", pa.float64()), ("is_fraud", pa.int8()),
@@ -41,7 +41,7 @@ class Before(Protocol):
         ...
 
     def of_day(self, day: ScoredDay) -> pa.Table:
-        """Those on transactions of this day, with `fraudline.comparing.COLUMNS`; ones of no interest to it included."""
+        """Those on transactions of this day, with `comparing.COLUMNS`; ones of no interest to it included."""
         ...
 
 

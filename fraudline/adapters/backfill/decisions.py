@@ -10,9 +10,9 @@ from fraudline.adapters.aws.backoff import within
 from fraudline.adapters.backfill.named import Hold
 from fraudline.adapters.backfill.partitions import Done
 from fraudline.adapters.tables.decisions import Decisions
-from fraudline.backfilled import cuts, rows_of
-from fraudline.backfilling import Partition, ScoredDay
-from fraudline.bundle import Bundle
+from fraudline.backfill.decisions import cuts, rows_of
+from fraudline.backfill.past import Partition, ScoredDay
+from fraudline.model.bundle import Bundle
 
 WRITE_SECONDS = 300.0
 _THREADS = 4

@@ -21,8 +21,8 @@ from fraudline.adapters.aws.dynamodb import DynamoDB
 from fraudline.adapters.backfill.partitions import Done
 from fraudline.adapters.clock import now_micros
 from fraudline.adapters.tables.leases import if_epoch_is, rows_of
-from fraudline.backfilled import origin_of
-from fraudline.backfilling import Partition
+from fraudline.backfill.decisions import origin_of
+from fraudline.backfill.past import Partition
 from fraudline.durations import SECOND
 from fraudline.errors import BadInput, FraudlineError, LostRace, NotReady, Unavailable
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from fraudline.adapters.storage.disk import partial_beside, sentences_of, write_whole
 from fraudline.adapters.storage.objects import NotFound, open_objects
-from fraudline.backfilling import Partition, ScoredDay
+from fraudline.backfill.past import Partition, ScoredDay
 from fraudline.errors import BadInput, LostRace
 
 MANIFEST = "_manifest.json"

@@ -9,9 +9,9 @@ from fraudline.adapters.erasure.stores import Swept
 from fraudline.archive import decode_archive
 from fraudline.contract import Contract
 from fraudline.decision import digest
-from fraudline.erasure import Erased
-from fraudline.transaction import Transaction
-from fraudline.validation import Validator
+from fraudline.erasure.people import Erased
+from fraudline.transactions.transaction import Transaction
+from fraudline.transactions.validation import Validator
 
 
 class Digests:

@@ -29,7 +29,7 @@ from fraudline.adapters.tables.tombstones import READ_SECONDS, Tombstones
 from fraudline.clock import format_micros
 from fraudline.contract import Contract
 from fraudline.durations import DAY
-from fraudline.erasure import Erased, Tombstone
+from fraudline.erasure.people import Erased, Tombstone
 from fraudline.errors import BadInput, FraudlineError, LostRace, NotReady
 from fraudline.features.definition import feature_set
 from fraudline.profiles import generation_in, profile_key

@@ -7,7 +7,7 @@ from typing import Any
 from fraudline.adapters.aws.dynamodb import DynamoDB
 from fraudline.adapters.erasure.rows import Row, call_deadline, rows_with
 from fraudline.adapters.erasure.stores import Swept
-from fraudline.erasure import Erased
+from fraudline.erasure.people import Erased
 from fraudline.errors import LostRace
 from fraudline.profiles import GENERATIONS, generation_in, is_built, profile_key
 

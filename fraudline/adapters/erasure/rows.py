@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fraudline.adapters.aws.backoff import Deadline, within
-from fraudline.erasure import found_in
+from fraudline.erasure.people import found_in
 
 _CALL_SECONDS = 60.0
 Row = dict[str, Any]

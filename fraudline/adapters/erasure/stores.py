@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, Protocol
 from fraudline.adapters.aws.errors import error_code, explained
 from fraudline.adapters.storage.disk import PARTIALS, remove_abandoned
 from fraudline.adapters.storage.objects import Objects
-from fraudline.erasure import Erased
-from fraudline.erasure_files import rewritten, tells_of
+from fraudline.erasure.files import rewritten, tells_of
+from fraudline.erasure.people import Erased
 
 Seen = Callable[[str, bytes], None]
 

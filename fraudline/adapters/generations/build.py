@@ -13,7 +13,7 @@ from fraudline.archive import decode_archive
 from fraudline.errors import NotReady
 from fraudline.generation import Counted, Generation, differing
 from fraudline.profiles import Mark
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 _CHUNK = 500
 _SECONDS = 60.0

@@ -12,8 +12,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.csv
 
-from fraudline.cells import MISSING_CELLS
-from fraudline.quotes import whole_rows
+from fraudline.transactions.cells import MISSING_CELLS
+from fraudline.transactions.quotes import whole_rows
 
 # Arrow numbers the header 1 and leaves out blank lines.
 FIRST_ROW = 2

@@ -19,14 +19,14 @@ import pyarrow as pa
 from fraudline.adapters.inputs.csv_reading import FIRST_ROW, csv_tables
 from fraudline.adapters.inputs.originals import with_originals
 from fraudline.adapters.inputs.sources import InputFile, found_files, holds_transactions, is_parquet
-from fraudline.columns import screen
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
-from fraudline.landed import Landed, RejectedRow, Source, keep_first_copies
-from fraudline.parquet import MAX_BYTES, open_parquet, read_columns, too_large
-from fraudline.table import TransactionTable, concatenate, from_transactions
-from fraudline.transaction import Problem, Rejected, Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.columns import screen
+from fraudline.transactions.landed import Landed, RejectedRow, Source, keep_first_copies
+from fraudline.transactions.parquet import MAX_BYTES, open_parquet, read_columns, too_large
+from fraudline.transactions.table import TransactionTable, concatenate, from_transactions
+from fraudline.transactions.transaction import Problem, Rejected, Transaction
+from fraudline.transactions.validation import Validator
 
 Progress = Callable[[str, int], None]
 _Reader = Callable[[Contract, str, Path | bytes], Landed]

@@ -20,14 +20,14 @@ import pyarrow as pa
 from fraudline.adapters.storage.disk import sentences_of
 from fraudline.adapters.storage.objects import open_objects
 from fraudline.archive import decode_archive
-from fraudline.cells import cells_of, json_of
-from fraudline.columns import without_views
 from fraudline.errors import BadInput
-from fraudline.landed import Landed, RejectedRow
-from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 from fraudline.quality.outcome import QualityResult
-from fraudline.quotes import BLOT, without_stray_quotes
-from fraudline.table import TransactionTable
+from fraudline.transactions.cells import cells_of, json_of
+from fraudline.transactions.columns import without_views
+from fraudline.transactions.landed import Landed, RejectedRow
+from fraudline.transactions.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
+from fraudline.transactions.quotes import BLOT, without_stray_quotes
+from fraudline.transactions.table import TransactionTable
 
 # Arrow reads cells up to its block's size, Python's module stops at an eighth of that if it is not told.
 _MAX_CELL = 2**20

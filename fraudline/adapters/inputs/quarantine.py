@@ -20,10 +20,10 @@ from expectations import load_suite
 from fraudline.adapters.storage.objects import NotFound, Objects
 from fraudline.contract import Contract
 from fraudline.errors import BadInput, LostRace
-from fraudline.landed import Place, RejectedRow
 from fraudline.quality.places import EXCLUDED, REFUSED, REFUSED_LABELS, SUFFIX
 from fraudline.quality.redrive import Attempt, Redriven, judge_again, try_again
 from fraudline.quality.suite import STAGES, Stage
+from fraudline.transactions.landed import Place, RejectedRow
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from fraudline.adapters.storage.disk import sentences_of
 from fraudline.adapters.storage.objects import Objects, read_all
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
-from fraudline.landed import RejectedRow, Source
+from fraudline.transactions.landed import RejectedRow, Source
 
 # A packed row takes more: what is taken for large has rather fewer rows.
 BYTES_A_ROW = 32

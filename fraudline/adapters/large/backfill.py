@@ -27,19 +27,19 @@ from fraudline.adapters.large.stream_runs import Progress
 from fraudline.adapters.large.workers import Workers
 from fraudline.adapters.storage.disk import sentences_of
 from fraudline.adapters.storage.objects import Objects
-from fraudline.backfill_passes import Floats, Ranges, gathered, lagged_columns, scored_rows
-from fraudline.backfilling import Partition, ScoredDay, decisions, nothing_to_score
-from fraudline.bundle import Bundle
+from fraudline.backfill.dealing import cut
+from fraudline.backfill.fingerprints import Fingerprint
+from fraudline.backfill.passes import Floats, Ranges, gathered, lagged_columns, scored_rows
+from fraudline.backfill.past import Partition, ScoredDay, decisions, nothing_to_score
+from fraudline.backfill.spilling import from_texts, with_texts
 from fraudline.clock import format_day
 from fraudline.contract import Contract
-from fraudline.dealing import cut
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.features.definition import feature_set
-from fraudline.fingerprints import Fingerprint
-from fraudline.scoring import Scorer
-from fraudline.spilling import from_texts, with_texts
-from fraudline.table import Integers
+from fraudline.model.bundle import Bundle
+from fraudline.model.scoring import Scorer
+from fraudline.transactions.table import Integers
 
 # Up to so many rows are done in one table before processes have started.
 MEMORY_ROWS = 500_000

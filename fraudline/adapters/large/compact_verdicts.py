@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fraudline.adapters.large.runs import Hashes, hashes_of
 from fraudline.labels import Verdict
-from fraudline.table import Integers
+from fraudline.transactions.table import Integers
 
 _IDS_AT_ONCE = 100_000
 

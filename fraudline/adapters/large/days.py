@@ -17,12 +17,12 @@ from fraudline.adapters.large.compact_verdicts import NO_VERDICTS, CompactVerdic
 from fraudline.adapters.large.repeated_ids import RepeatedIds, are_among
 from fraudline.adapters.large.runs import FILES, Run, counted_order, firsts_of
 from fraudline.adapters.large.stream_runs import counted, has_no_time
+from fraudline.backfill.spilling import ORDER, from_numbers, with_order
+from fraudline.backfill.vocabulary import Vocabulary, vocabulary
 from fraudline.contract import Contract
 from fraudline.labels import with_verdicts
-from fraudline.landed import RejectedRow, Source
-from fraudline.spilling import ORDER, from_numbers, with_order
-from fraudline.table import Codes, Integers, TransactionTable
-from fraudline.vocabulary import Vocabulary, vocabulary
+from fraudline.transactions.landed import RejectedRow, Source
+from fraudline.transactions.table import Codes, Integers, TransactionTable
 
 # Ids and the name of their entity to ids under which erased people stay.
 Rename = Callable[[pa.StringArray, str], pa.StringArray]

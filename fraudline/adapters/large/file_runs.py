@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from fraudline.adapters.inputs import files
 from fraudline.adapters.inputs.sources import InputFile, StoredFile, is_parquet
 from fraudline.adapters.large.runs import RUN_ROWS, LandedUnit, write_run
-from fraudline.columns import screen
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
-from fraudline.landed import Landed, RejectedRow, Source
-from fraudline.parquet import open_packed, unpacked_batches
+from fraudline.transactions.columns import screen
+from fraudline.transactions.landed import Landed, RejectedRow, Source
+from fraudline.transactions.parquet import open_packed, unpacked_batches
 
 
 @dataclass(frozen=True)

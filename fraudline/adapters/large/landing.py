@@ -25,8 +25,8 @@ from fraudline.adapters.storage.objects import Objects
 from fraudline.builds import NEVER, NOTHING_BUILT
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
-from fraudline.landed import RejectedRow, Source
-from fraudline.table import Integers
+from fraudline.transactions.landed import RejectedRow, Source
+from fraudline.transactions.table import Integers
 
 
 @dataclass(frozen=True)

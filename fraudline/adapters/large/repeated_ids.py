@@ -14,10 +14,10 @@ import pyarrow.compute as pc
 
 from fraudline.adapters.archive.history import first_copies
 from fraudline.adapters.large.runs import ARCHIVE, FILES, STREAM, Hashes, Run, at_hashes, counted_order, firsts_of
-from fraudline.backfilling import is_first
+from fraudline.backfill.past import is_first
 from fraudline.contract import Contract
-from fraudline.landed import Landed, RejectedRow, Source, keep_first_copies
-from fraudline.table import Integers, TransactionTable, concatenate, from_transactions
+from fraudline.transactions.landed import Landed, RejectedRow, Source, keep_first_copies
+from fraudline.transactions.table import Integers, TransactionTable, concatenate, from_transactions
 
 # Rows among which copies are looked for at once.
 ROWS_AT_ONCE = 2**21

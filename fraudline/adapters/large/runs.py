@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 
 from fraudline.adapters.large.spill_files import read_batch, write_batches
 from fraudline.adapters.storage.disk import sentences_of
+from fraudline.backfill.spilling import ORDER, from_numbers, texts_of, with_numbers
 from fraudline.contract import Contract
 from fraudline.durations import DAY
-from fraudline.landed import RejectedRow, Source
-from fraudline.spilling import ORDER, from_numbers, texts_of, with_numbers
-from fraudline.table import Codes, Integers, TransactionTable
+from fraudline.transactions.landed import RejectedRow, Source
+from fraudline.transactions.table import Codes, Integers, TransactionTable
 
 # Rows that are sorted at once.
 RUN_ROWS = 2**18

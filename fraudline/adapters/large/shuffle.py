@@ -21,13 +21,13 @@ from fraudline.adapters.large.spill_files import Streams, read_stream
 from fraudline.adapters.large.stream_runs import Progress
 from fraudline.adapters.large.workers import Workers
 from fraudline.adapters.storage.disk import sentences_of
-from fraudline.backfill_passes import explained_frauds
+from fraudline.backfill.dealing import Dealer, lagged_entity_table
+from fraudline.backfill.passes import explained_frauds
 from fraudline.contract import Contract
-from fraudline.dealing import Dealer, lagged_entity_table
 from fraudline.durations import DAY
 from fraudline.errors import NotReady, Unavailable
 from fraudline.features.offline_partition import Explained
-from fraudline.table import Integers, TransactionTable
+from fraudline.transactions.table import Integers, TransactionTable
 
 # Rows of a partition on average: its matrix of features is what a worker's memory goes to.
 PARTITION_ROWS = 2**18

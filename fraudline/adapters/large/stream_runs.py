@@ -18,14 +18,14 @@ from fraudline.adapters.large.runs import STREAM, Run, write_counted, write_days
 from fraudline.adapters.large.spill_files import read_batch, write_batches
 from fraudline.adapters.stream.kinesis import Stream
 from fraudline.archive import Refusal
-from fraudline.bundle import Bundle
-from fraudline.landed import RejectedRow, Source
+from fraudline.backfill.spilling import ORDER
+from fraudline.backfill.vocabulary import Numbers
 from fraudline.microbatch.batches import MicroBatches
 from fraudline.microbatch.values import Event
-from fraudline.spilling import ORDER
+from fraudline.model.bundle import Bundle
 from fraudline.stream import Batch, Intent, Record, Shard, at_timestamp
-from fraudline.table import NOT_RECORDED, Integers, from_transactions
-from fraudline.vocabulary import Numbers
+from fraudline.transactions.landed import RejectedRow, Source
+from fraudline.transactions.table import NOT_RECORDED, Integers, from_transactions
 
 # Records that are sorted at once: until then each is some Python objects, a kilobyte or more.
 RUN_ROWS = 2**16

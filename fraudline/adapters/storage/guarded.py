@@ -6,7 +6,7 @@ from pathlib import Path
 from fraudline.adapters.storage.objects import Objects, open_objects
 from fraudline.adapters.tables.tombstones import erased_people
 from fraudline.contract import load_contract
-from fraudline.erasure import Erased
+from fraudline.erasure.people import Erased
 from fraudline.settings import erasure_key, load_settings
 
 
@@ -50,7 +50,7 @@ class Guarded:
         if not erased:
             return data
         # A scoring process goes without Arrow for as long as it can.
-        from fraudline.erasure_files import rewritten
+        from fraudline.erasure.files import rewritten
 
         return rewritten(key, data, erased)
 

@@ -21,11 +21,11 @@ from fraudline.adapters.tables.decisions import Decisions
 from fraudline.adapters.tables.leases import Leases
 from fraudline.adapters.tables.profiles import Profiles
 from fraudline.adapters.tables.tombstones import erased_people
-from fraudline.bundle import load_bundle
 from fraudline.contract import Contract
-from fraudline.erasure import Erased, nobody
+from fraudline.erasure.people import Erased, nobody
 from fraudline.errors import NotReady
 from fraudline.microbatch.values import ScoringBundle
+from fraudline.model.bundle import load_bundle
 from fraudline.settings import Settings
 
 

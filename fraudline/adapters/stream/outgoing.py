@@ -10,10 +10,10 @@ import pyarrow as pa
 from fraudline.adapters.inputs.csv_reading import csv_tables
 from fraudline.adapters.inputs.files import UNREADABLE, lines_of, unreadable
 from fraudline.adapters.stream.producer import Outgoing
-from fraudline.cells import cells_of, record_of
 from fraudline.contract import Contract
 from fraudline.errors import BadInput
-from fraudline.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
+from fraudline.transactions.cells import cells_of, record_of
+from fraudline.transactions.parquet import MAX_BYTES, batches, open_parquet, too_large, unpacked_bytes
 
 # What a record without a readable first entity is sent under; it ends in quarantine on whatever shard.
 NO_KEY = "unknown"

@@ -11,12 +11,12 @@ from fraudline.adapters.clock import now_micros
 from fraudline.adapters.storage.objects import Objects
 from fraudline.adapters.stream.producer import Producer
 from fraudline.archive import Account, batch_name
-from fraudline.erasure import Erased
+from fraudline.erasure.people import Erased
 from fraudline.errors import BadInput
 from fraudline.quarantine import Reject, decode_rejects, encode_rejects, rejects_of
 from fraudline.stream import Batch
-from fraudline.transaction import CONFLICTING_ID, Problem, Rejected, Transaction
-from fraudline.validation import Validator
+from fraudline.transactions.transaction import CONFLICTING_ID, Problem, Rejected, Transaction
+from fraudline.transactions.validation import Validator
 
 PREFIX = "stream/"
 SUFFIX = ".jsonl"

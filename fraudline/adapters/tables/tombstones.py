@@ -10,7 +10,7 @@ from fraudline.adapters.aws.json_calls import AwsJson
 from fraudline.adapters.clock import now_micros
 from fraudline.clock import format_micros, parse_timestamp
 from fraudline.contract import Contract
-from fraudline.erasure import PREFIX, Erased, Tombstone, keyed_hash, nobody
+from fraudline.erasure.people import PREFIX, Erased, Tombstone, keyed_hash, nobody
 from fraudline.errors import BadInput, NotReady
 from fraudline.settings import ERASURE_KEY, Settings, erasure_key, load_settings
 

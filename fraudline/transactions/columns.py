@@ -13,12 +13,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudline.cells import cells_of, record_of
 from fraudline.contract import Category, Contract
-from fraudline.landed import Landed, Mask, RejectedRow
-from fraudline.table import UNKNOWN, Codes, Integers, TransactionTable, concatenate, encode, from_transactions
-from fraudline.transaction import Rejected
-from fraudline.validation import (
+from fraudline.transactions.cells import cells_of, record_of
+from fraudline.transactions.landed import Landed, Mask, RejectedRow
+from fraudline.transactions.table import (
+    UNKNOWN,
+    Codes,
+    Integers,
+    TransactionTable,
+    concatenate,
+    encode,
+    from_transactions,
+)
+from fraudline.transactions.transaction import Rejected
+from fraudline.transactions.validation import (
     EARLIEST,
     FLOAT_TOLERANCE,
     LATEST,

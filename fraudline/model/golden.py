@@ -17,8 +17,8 @@ from fraudline.errors import Tampered
 from fraudline.features.online import Computed, OnlineFeatures
 from fraudline.features.online_lagged import LaggedCounter
 from fraudline.features.profile import LabelEvent, LaggedHistory
-from fraudline.scoring import Scorer
-from fraudline.transaction import Transaction
+from fraudline.model.scoring import Scorer
+from fraudline.transactions.transaction import Transaction
 
 COUNT = 32
 _WINTER, _SUMMER = date(2026, 1, 1), date(2026, 7, 1)

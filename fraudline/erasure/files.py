@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fraudline.archive import gunzip
-from fraudline.erasure import Erased, found_in
+from fraudline.erasure.people import Erased, found_in
 from fraudline.errors import BadInput, FraudlineError
-from fraudline.parquet import open_parquet, read_columns
-from fraudline.table import Codes, TransactionTable, encode
+from fraudline.transactions.parquet import open_parquet, read_columns
+from fraudline.transactions.table import Codes, TransactionTable, encode
 
 # That of `fraudline.archive`, so that an archive object stays what another attempt at its batch would write.
 _COMPRESSION = 1

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from fraudline.scoring import Calibration
+from fraudline.model.scoring import Calibration
 
 
 class TreeModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="trees"):

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import msgspec
 
-from fraudline.bundle import Bundle
 from fraudline.decision import Decision, unpack
 from fraudline.errors import Tampered
-from fraudline.judging import judge
+from fraudline.model.bundle import Bundle
+from fraudline.model.judging import judge
 
 _BYTES_OF_A_FEATURE = 8
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from fraudline.contract import Contract
-from fraudline.table import NOT_RECORDED, Codes, TransactionTable, encode
+from fraudline.transactions.table import NOT_RECORDED, Codes, TransactionTable, encode
 
 # What rows that counted at the same time are ordered by: the positions of a stream's, the ids of a file's.
 ORDER = "order"

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraudline.backfilling import Floats, ScoredDay
-from fraudline.bundle import Bundle
+from fraudline.backfill.past import Floats, ScoredDay
 from fraudline.clock import format_micros
 from fraudline.decision import Item
 from fraudline.errors import BadInput
-from fraudline.json_columns import Column, Where, base64_rows, booleans, json_rows, plain, quoted, times
+from fraudline.model.bundle import Bundle
 from fraudline.stream import NOTHING
-from fraudline.table import NOT_RECORDED
+from fraudline.transactions.json_columns import Column, Where, base64_rows, booleans, json_rows, plain, quoted, times
+from fraudline.transactions.table import NOT_RECORDED
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _NAME = re.compile(NAME)

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraudline.bundle import Bundle
+from fraudline.backfill.fingerprints import Fingerprint
 from fraudline.clock import format_day
 from fraudline.durations import DAY
 from fraudline.errors import BadInput
 from fraudline.features.offline import OfflineFeatures
 from fraudline.features.offline_lagged import LaggedPrimitives
-from fraudline.fingerprints import Fingerprint
-from fraudline.scoring import Scorer
-from fraudline.scoring_matrix import score_columns
-from fraudline.table import TransactionTable, encode
+from fraudline.model.bundle import Bundle
+from fraudline.model.matrix import score_columns
+from fraudline.model.scoring import Scorer
+from fraudline.transactions.table import TransactionTable, encode
 
 Floats = npt.NDArray[np.float64]
 # Rows whose scores and features are in memory at a time, unless one day has more.

@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from fraudline.backfilling import score_rows
+from fraudline.backfill.dealing import Columns, partition_entity_table, rows_of_lists, rows_within
+from fraudline.backfill.past import score_rows
 from fraudline.contract import Contract
-from fraudline.dealing import Columns, partition_entity_table, rows_of_lists, rows_within
 from fraudline.features.offline import OfflineFeatures
 from fraudline.features.offline_lagged import LaggedPrimitives, lagged_primitives
 from fraudline.features.offline_partition import Explained
-from fraudline.scoring import Scorer
-from fraudline.table import Integers, TransactionTable
+from fraudline.model.scoring import Scorer
+from fraudline.transactions.table import Integers, TransactionTable
 
 Floats = npt.NDArray[np.float64]
 Ranges = Sequence[tuple[int, int]]

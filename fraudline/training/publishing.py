@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fraudline.bundle import GOLDEN, Manifest, seal
 from fraudline.clock import format_day
-from fraudline.golden import make_golden
-from fraudline.pictures import evaluation_picture
+from fraudline.model.bundle import GOLDEN, Manifest, seal
+from fraudline.model.golden import make_golden
 from fraudline.printable import markdown_text
 from fraudline.quality.histograms import reference
-from fraudline.table import UNKNOWN, TransactionTable
 from fraudline.training.challenger import Challenger
+from fraudline.training.pictures import evaluation_picture
 from fraudline.training.plan import Plan
+from fraudline.transactions.table import UNKNOWN, TransactionTable
 
 LIBRARIES = ("scikit-learn", "imbalanced-learn", "numpy", "joblib", "onnxruntime", "skl2onnx", "msgspec")
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudline.table import TransactionTable
+from fraudline.transactions.table import TransactionTable
 
 
 class Fingerprint:

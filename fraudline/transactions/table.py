@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fraudline.contract import Contract
-from fraudline.transaction import Transaction
+from fraudline.transactions.transaction import Transaction
 
 Integers = npt.NDArray[np.int64]
 # A label that is not known, or that was withdrawn.
@@ -68,7 +68,7 @@ class Statements:
 
 @dataclass(frozen=True)
 class TransactionTable:
-    """n transactions in the order they count, in the units of `fraudline.transaction.Transaction`.
+    """n transactions in the order they count, in the units of `fraudline.transactions.transaction.Transaction`.
 
     `label` is 1, 0 or -1 (not known); `known_at` is when it became known (microseconds). `effective_time` is the record
     of the stream where there is one, and equals `timestamp` in files, which are sorted. `built_through` is the hour up

@@ -1,7 +1,7 @@
 """The contract's one `validate`: what is a transaction and what is quarantined, on every path.
 
-The columnar reader (`fraudline.columns`) may pass a row unasked only where this code would pass it too; whatever it
-doubts comes here. Values are decoded JSON (or cells made into JSON values): nothing here raises on bad data.
+The columnar reader (`columns.py`) may pass a row unasked only where this code would pass it too; whatever it doubts
+comes here. Values are decoded JSON (or cells made into JSON values): nothing here raises on bad data.
 """
 
 import math
@@ -15,7 +15,7 @@ import msgspec
 from fraudline.clock import day_start, parse_timestamp
 from fraudline.contract import AmountColumn, Category, Contract
 from fraudline.durations import HOUR
-from fraudline.transaction import Problem, Rejected, Transaction
+from fraudline.transactions.transaction import Problem, Rejected, Transaction
 
 MAX_ID_LENGTH = 128
 MAX_TEXT_LENGTH = 64

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from fraudline.table import Integers, TransactionTable, encode
-from fraudline.transaction import CONFLICT, Problem
+from fraudline.transactions.table import Integers, TransactionTable, encode
+from fraudline.transactions.transaction import CONFLICT, Problem
 
 Mask = npt.NDArray[np.bool_]
 Place = tuple[str, int]

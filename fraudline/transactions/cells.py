@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from fraudline.clock import format_micros
 from fraudline.contract import Contract
-from fraudline.quotes import is_closed
+from fraudline.transactions.quotes import is_closed
 
 # The texts of a CSV cell that stand for nothing: an empty one and pandas' own. Namibia's NA is none.
 MISSING_CELLS = ("", "NaN")

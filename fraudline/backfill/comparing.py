@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fraudline.diffs import DEAREST, EDGES, Diff, Flip, Tally, dearest
+from fraudline.backfill.diffs import DEAREST, EDGES, Diff, Flip, Tally, dearest
 from fraudline.errors import BadInput
-from fraudline.table import TransactionTable
+from fraudline.transactions.table import TransactionTable
 
 # What decisions must have to be compared.
 COLUMNS = ("transaction_id", "score", "is_fraud")

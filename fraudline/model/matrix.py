@@ -6,7 +6,7 @@ from math import exp
 import numpy as np
 import numpy.typing as npt
 
-from fraudline.scoring import HIGHEST_SCORE, LOWEST_SCORE, Calibration, Curve, LinearScorer, Scorer
+from fraudline.model.scoring import HIGHEST_SCORE, LOWEST_SCORE, Calibration, Curve, LinearScorer, Scorer
 
 Floats = npt.NDArray[np.float64]
 # Rows whose columns stay in the processor's cache while they are worked.

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
-from fraudline.bundle import GRAPH, PIPELINE, SCORER
 from fraudline.errors import FraudlineError
 from fraudline.features.definition import FeatureSet
-from fraudline.scoring import Calibration, LinearModel, LinearScorer, Scorer
-from fraudline.scoring_matrix import BLOCK, margins
+from fraudline.model.bundle import GRAPH, PIPELINE, SCORER
+from fraudline.model.matrix import BLOCK, margins
+from fraudline.model.scoring import Calibration, LinearModel, LinearScorer, Scorer
 
 Matrix = npt.NDArray[np.float64]
 # How far scorer and pipeline may differ in the score: rounding of sums, and of float32 in trees.
@@ -31,7 +31,7 @@ def to_scorer(
     if kind == "linear":
         return LinearScorer(_linear(pipeline, features, calibration, train))
     # ONNX Runtime and the converter are only needed where trees are.
-    from fraudline.scoring_trees import TreeModel, TreeScorer
+    from fraudline.model.trees import TreeModel, TreeScorer
 
     usual = tuple(np.median(train, axis=0).tolist())
     return TreeScorer(TreeModel(calibration, usual), _graph(pipeline, len(features.features)))

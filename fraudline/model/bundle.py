@@ -17,8 +17,8 @@ from fraudline.clock import day_start
 from fraudline.contract import Contract, contract_from
 from fraudline.errors import Tampered
 from fraudline.features.definition import FeatureSet, feature_set
-from fraudline.golden import check_golden
-from fraudline.scoring import Scorer, read_linear
+from fraudline.model.golden import check_golden
+from fraudline.model.scoring import Scorer, read_linear
 
 MANIFEST = "manifest.json"
 SCORER = "scorer.json"
@@ -160,7 +160,7 @@ def _scorer(read: ReadFile, manifest: Manifest) -> Scorer:
         return read_linear(model)
     if manifest.kind == "trees":
         # Needs numpy and ONNX Runtime, which a linear champion's Lambda does without.
-        from fraudline.scoring_trees import read_trees
+        from fraudline.model.trees import read_trees
 
         return read_trees(model, read_verified(read, manifest, GRAPH))
     raise Tampered(f"version {manifest.version} is of an unknown kind {manifest.kind!r}; use a newer release")

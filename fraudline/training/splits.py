@@ -5,12 +5,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fraudline.candidates import Parameters
-from fraudline.table import TransactionTable
+from fraudline.training.candidates import Parameters
 from fraudline.training.challenger import Challenger
 from fraudline.training.dataset import Dataset
 from fraudline.training.folds import folds
 from fraudline.training.plan import Plan
+from fraudline.transactions.table import TransactionTable
 
 Matrix = npt.NDArray[np.float64]
 

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from fraudline.backfill.spilling import column, column_if_told, effective_time
+from fraudline.backfill.vocabulary import Appearance
 from fraudline.contract import Contract
-from fraudline.spilling import column, column_if_told, effective_time
-from fraudline.table import UNKNOWN, Codes, Integers, Statements, TransactionTable
-from fraudline.vocabulary import Appearance
+from fraudline.transactions.table import UNKNOWN, Codes, Integers, Statements, TransactionTable
 
 Columns = dict[str, npt.NDArray[Any]]
 

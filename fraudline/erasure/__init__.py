@@ -1,0 +1,1 @@
+"""Erased people: whose ids are replaced, and where they stand in files."""
