@@ -32,7 +32,7 @@ def test_fifty_workers_killed_at_random_change_nothing(resources: Settings, send
     rng = random.Random(4)
     send(dirty_events(4000, users=200))
     for number in range(50):
-        worker = Worker(resources, Orders(f"w{number}"))
+        worker = Worker(resources, Orders(f"w{number}", lease_seconds=LEASE_SECONDS))
         time.sleep(rng.uniform(0.2, 1.0))
         worker.send(signal.SIGKILL)
         worker.wait()

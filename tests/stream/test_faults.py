@@ -15,7 +15,7 @@ from fraudline.settings import Settings
 from tests.stream.conftest import Expected, Send, assert_same
 from tests.stream.events import dirty_events
 from tests.stream.proxy import AnswerLost, Body, Reply, Rewritten, Rule, proxy, throttled
-from tests.stream.worker import Orders, Worker
+from tests.stream.worker import LEASE_SECONDS, Orders, Worker
 
 LARGE_BATCHES = Limits(batch_records=400, seconds=60.0)
 
@@ -119,7 +119,7 @@ def test_a_worker_killed_in_the_middle_of_a_step_changes_nothing(
             victims[0].send(signal.SIGKILL)
 
     with behind(emulator, monkeypatch, lambda *_: None, kill):
-        victims.append(Worker(resources, Orders("victim", LARGE_BATCHES)))
+        victims.append(Worker(resources, Orders("victim", LARGE_BATCHES, lease_seconds=LEASE_SECONDS)))
         victims[0].dies()
     Worker(resources, Orders("last", LARGE_BATCHES)).report()
     assert_same(resources, expected)
@@ -136,7 +136,8 @@ def test_lost_answers_change_nothing(
         ended = {""}
         for number in range(20):
             # A condition that held the first time fails the second: the worker takes that for a rival and drops out.
-            ended = {drain.ended for drain in Worker(resources, Orders(f"w{number}")).report().drains}
+            worker = Worker(resources, Orders(f"w{number}", lease_seconds=LEASE_SECONDS))
+            ended = {drain.ended for drain in worker.report().drains}
             if ended == {CAUGHT_UP}:
                 break
     assert ended == {CAUGHT_UP}
