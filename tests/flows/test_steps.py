@@ -101,7 +101,7 @@ def test_a_shard_that_somebody_must_look_at_is_an_event_and_all_are_rows_of_a_ta
 
     telling()
     resource = f"fraudline.stream.{unique}"
-    told = [event for event in api.await_events("fraudline.stream.flagged") if resource in str(event["resource"])]
+    told = api.await_events("fraudline.stream.flagged", resource)
     assert [(event["resource"]["prefect.resource.id"], event["payload"]) for event in told] == [
         (f"{resource}.shard-1", {"shard": "shard-1", "flags": [EXPIRED, STUCK], "lag_seconds": 400.04})
     ]

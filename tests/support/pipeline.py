@@ -84,13 +84,17 @@ class Api:
         found: list[dict[str, Any]] = self.post("/events/filter", body)["events"]
         return found
 
-    def await_events(self, prefix: str) -> list[dict[str, Any]]:
-        """The same, once there are any: an event is stored some time after it has been sent."""
+    def await_events(self, prefix: str, resource: str = "") -> list[dict[str, Any]]:
+        """Those of a resource whose id begins so, once there are any: an event is stored a while after it was sent."""
         deadline = time.monotonic() + 30
-        while not (found := self.events(prefix)) and time.monotonic() < deadline:
+        while not (found := self._of(resource, prefix)) and time.monotonic() < deadline:
             time.sleep(0.5)
-        assert found, f"no event {prefix} within 30 s"
+        assert found, f"no event {prefix} of {resource or 'anything'} within 30 s"
         return found
+
+    def _of(self, resource: str, prefix: str) -> list[dict[str, Any]]:
+        found = self.events(prefix)
+        return [event for event in found if event["resource"]["prefect.resource.id"].startswith(resource)]
 
 
 @dataclass(frozen=True)
