@@ -135,10 +135,23 @@ class Folder:
                 self._objects.put(key, replaced)
                 changed += 1
         # What a killed process was writing nobody finishes, and what it tells cannot be read.
-        partials = Path(self.name).rglob(PARTIALS) if "://" not in self.name else ()
-        return Swept(changed, remove_abandoned(partials))
+        return Swept(changed, remove_abandoned(self._partials()))
 
     def tells_of(self, id_: str) -> Iterator[str]:
         for key in self._objects.list():
             if tells_of(key, self._objects.get(key), id_):
                 yield f"{self.name}/{key}"
+        yield from (str(partial) for partial in self._partials() if _may_tell(partial, id_))
+
+    def _partials(self) -> Iterator[Path]:
+        """What is being written, or was left half-written; there is no such thing in a bucket."""
+        yield from () if "://" in self.name else Path(self.name).rglob(PARTIALS)
+
+
+def _may_tell(partial: Path, id_: str) -> bool:
+    try:
+        return id_.encode() in partial.read_bytes()
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        return True

@@ -46,12 +46,13 @@ def _is_removed(partial: Path) -> bool:
     try:
         descriptor = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
-        # It has gone meanwhile, is another user's, or a link, which we never make.
+        # It has gone meanwhile, is not ours to read, or a link, which we never make.
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         partial.unlink(missing_ok=True)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):
+        # Somebody writes it, or it is another user's, as in a folder that several share.
         return False
     finally:
         os.close(descriptor)
